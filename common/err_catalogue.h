@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The catalogue of errors: X(NAME, code, HTTP status, castget exit status, HRESULT, title, cause,
+ * remedy). docs/errors.md is generated from it. Pure data.
+ *
+ * castget's exit statuses: 1 our bug, 2 usage, 3 access, 4 no such content or not ready,
+ * 5 service not reachable, 6 service not trusted, 7 multicast not possible, 8 content not as
+ * signed, 9 output, 10 too late, 11 cancelled by the operator. */
+#ifndef CP_COMMON_ERR_CATALOGUE_H
+#define CP_COMMON_ERR_CATALOGUE_H
+
+/* clang-format off */
+#define CP_ERR_CATALOGUE(X) \
+    X(INTERNAL, "internal-error", 500, 1, 0x80004005u, "Something in castpoint went wrong.", \
+      "A defect in castpoint, or a part of the system it stands on failed in an unexpected way.", \
+      "Report it with the request id; the service's log has the details under the same id.") \
+    X(NO_MEMORY, "out-of-memory", 503, 1, 0x8007000Eu, "Out of memory.", \
+      "The process could not get the memory it needs.", "Free memory on the machine and try again.") \
+    X(INVALID, "invalid-request", 400, 2, 0x80070057u, "The request is not valid.", \
+      "A field, parameter or option is missing, of the wrong type or outside its range.", \
+      "Correct what the answer names and send the request again.") \
+    X(USAGE, "usage", 400, 2, 0x80070057u, "The command line is not valid.", \
+      "An option is unknown, lacks its value or contradicts another.", "See --help.") \
+    X(MALFORMED, "malformed", 400, 8, 0x8007000Du, "The bytes are not of the expected form.", \
+      "A packet, document or key could not be parsed.", "Look for a damaged file or a program of another version.") \
+    X(NOT_FOUND, "not-found", 404, 4, 0x80070490u, "There is no such thing.", \
+      "The name or id is unknown to this distribution point.", "Check the spelling, or list what there is.") \
+    X(METHOD_NOT_ALLOWED, "method-not-allowed", 405, 2, 0u, "This address does not take that method.", \
+      "The address exists, the method is not one of those it offers.", "Use one of the methods named in the Allow header.") \
+    X(CONFLICT, "conflict", 409, 4, 0x800700B7u, "The request contradicts the present state.", \
+      "Another thing of that name exists, or the state changed meanwhile.", "Read the present state and try again.") \
+    X(PRECONDITION_FAILED, "precondition-failed", 412, 4, 0u, "The thing was changed by somebody else.", \
+      "The ETag in If-Match is not the present one.", "Read it again, apply the change to what you find, and send the new ETag.") \
+    X(PRECONDITION_REQUIRED, "precondition-required", 428, 2, 0u, "A change needs the ETag of what it changes.", \
+      "The request has no If-Match header.", "Read the thing, and send its ETag in If-Match.") \
+    X(TOO_LARGE, "too-large", 413, 2, 0x800700DFu, "The body is larger than allowed.", \
+      "The body is over the limit of this address.", "Send less, or use an upload address for content.") \
+    X(UNSUPPORTED_MEDIA, "unsupported-media-type", 415, 2, 0u, "The body's type is not understood here.", \
+      "Content-Type is not one that this address takes.", "Send application/json.") \
+    X(RANGE, "range-not-satisfiable", 416, 4, 0u, "The range lies outside the content.", \
+      "The Range header asks for bytes that do not exist.", "Ask for a range within Content-Range's size.") \
+    X(TOO_MANY_REQUESTS, "too-many-requests", 429, 5, 0u, "Too many requests.", \
+      "The limit of this address was reached.", "Wait for as long as Retry-After says.") \
+    X(UNAVAILABLE, "unavailable", 503, 5, 0x800706BAu, "The service cannot do this right now.", \
+      "The service is starting or stopping, or something it needs is away.", "Try again after Retry-After.") \
+    X(DATABASE, "database-unavailable", 503, 5, 0x800706BAu, "The database does not answer.", \
+      "PostgreSQL is down, restarting or not reachable.", "Start PostgreSQL or correct its address; the service recovers by itself.") \
+    X(DB_RETRY, "database-retry", 503, 5, 0u, "The database asked to try again.", \
+      "Two changes met; the transaction was retried as often as allowed.", "Send the request again.") \
+    X(AUTH_REQUIRED, "authentication-required", 401, 3, 0x80070005u, "Credentials are required.", \
+      "Access is authenticated and the request carried no credentials.", \
+      "Give an account (--account with --password-file) or a token (--token-file), or allow anonymous access for this package.") \
+    X(AUTH_FAILED, "authentication-failed", 401, 3, 0x8007052Eu, "The credentials are wrong.", \
+      "The account is unknown or disabled, the password is wrong, or the token is unknown, disabled or expired.", \
+      "Check the account's name and password, or make a new token.") \
+    X(ACCESS_DENIED, "access-denied", 403, 3, 0x80070005u, "Access denied.", \
+      "The account is known but its role or its token's scope does not allow this.", \
+      "Use an account or token with the scope that the answer names.") \
+    X(PACKAGE_NOT_FOUND, "package-not-found", 404, 4, 0x80070490u, "There is no such package.", \
+      "No package of that name exists on this distribution point.", "Check the name; 'GET /api/v1/packages' lists them.") \
+    X(VERSION_NOT_FOUND, "version-not-found", 404, 4, 0x80070490u, "There is no such version.", \
+      "The package has no version of that number.", "Leave the version out to get the current one.") \
+    X(VERSION_NOT_SEALED, "version-not-sealed", 503, 4, 0x80070015u, "The version is not sealed yet.", \
+      "The package has no sealed version, or the version asked for is still a draft.", \
+      "Seal the version ('POST …/seal'), then join again.") \
+    X(VERSION_SEALED, "version-sealed", 409, 4, 0u, "A sealed version never changes.", \
+      "Files of a sealed or retired version cannot be added, replaced or removed.", "Create a new version.") \
+    X(VERSION_RETIRED, "version-retired", 410, 4, 0u, "The version is retired.", \
+      "The version was taken out of service.", "Ask for the current version.") \
+    X(CONTENT_EMPTY, "content-empty", 422, 4, 0x800705B4u, "Empty content is refused.", \
+      "A file of the version has no bytes, or the version has no file.", "Upload the file again, or remove it, then seal.") \
+    X(PATH_INVALID, "path-invalid", 422, 2, 0x800700A1u, "The file's path is refused.", \
+      "The path is absolute, has an empty, '.' or '..' part, a backslash or a control character, or is too long.", \
+      "Use a relative path of plain names, for instance 'sources/install.wim'.") \
+    X(PATH_DUPLICATE, "path-duplicate", 409, 2, 0x800700B7u, "The path is already taken in this version.", \
+      "Another file of the version has this path, or a path that differs only in case, or is a folder of it.", \
+      "Choose another path, or delete the other file first.") \
+    X(UPLOAD_INCOMPLETE, "upload-incomplete", 400, 5, 0u, "The upload ended early.", \
+      "Fewer bytes arrived than Content-Length announced, or the connection broke.", "Upload the file again.") \
+    X(STORAGE_FULL, "storage-full", 507, 9, 0x80070070u, "The distribution point has no room.", \
+      "The content library's file system is full or below its reserve.", "Free space or retire old versions.") \
+    X(STORAGE, "storage-failed", 500, 1, 0x8007045Du, "The content library failed.", \
+      "Reading or writing a blob failed.", "Check the file system and its permissions; the log has the system's error.") \
+    X(BLOB_MISSING, "blob-missing", 500, 4, 0x80070002u, "Content is missing from the library.", \
+      "A file's bytes are not in the content library although the database names them.", "Upload the same file again: it heals the library.") \
+    X(KEY_UNUSABLE, "multicast-key-unusable", 503, 6, 0x80004005u, "A key cannot be used and could not be replaced.", \
+      "The stored key is missing, damaged or sealed under another master key, and making a new one failed.", \
+      "Check the master key file and the database; 'GET …/keys' says what is wrong.") \
+    X(SIGNATURE, "signature-invalid", 502, 6, 0x80096010u, "A signature is not valid.", \
+      "A ticket, certificate or manifest was not signed by this distribution point's keys, or was changed on the way.", \
+      "Check that you talk to the right service; look for a proxy that rewrites content.") \
+    X(MULTICAST_DISABLED, "multicast-disabled", 409, 7, 0u, "Multicast is switched off.", \
+      "The distribution point's settings or the package's policy switch multicast off.", "Use HTTPS, or enable multicast in the settings.") \
+    X(MULTICAST_ONLY, "multicast-only", 403, 7, 0u, "This package is delivered by multicast only.", \
+      "The package's policy is 'require'.", "Use castget where multicast arrives, or set the policy to 'prefer'.") \
+    X(NO_MULTICAST_HEARD, "no-multicast-heard", 504, 7, 0x800705B4u, "No multicast packet arrived.", \
+      "Nothing was heard on the session's group and port: IGMP snooping without a querier, a firewall, the wrong interface, or Wi-Fi that filters multicast.", \
+      "Check --interface, the switch's IGMP querier and the firewall for UDP to the session's address.") \
+    X(SENDER_SILENT, "sender-silent", 504, 7, 0x800705B4u, "The transmission stopped in the middle.", \
+      "Packets arrived at first, then none for the silence time-out.", "Look at the session on the service; castget goes on by HTTPS where that is allowed.") \
+    X(ADDRESS_IN_USE, "address-in-use", 503, 7, 0x80072740u, "No free multicast address.", \
+      "Every address and port of the configured ranges is in use.", "Widen the ranges in the distribution point's settings, or wait for a session to end.") \
+    X(NETWORK, "network-error", 503, 5, 0x80072EFDu, "A network operation failed.", \
+      "The system refused to open, bind, join or send.", "Check the interface's name and address and the route to the group.") \
+    X(INTERFACE, "interface-not-found", 422, 7, 0x80070490u, "There is no such network interface.", \
+      "The interface named in the settings or with --interface does not exist or has no address.", "List interfaces with 'ip address', and name one that is up.") \
+    X(SERVICE_UNREACHABLE, "service-unreachable", 503, 5, 0x80072EFDu, "The service is not reachable.", \
+      "No connection to the address: wrong host or port, the service is down, or a firewall.", "Check the URL, and that castpointd is running.") \
+    X(TLS_UNTRUSTED, "tls-untrusted", 502, 6, 0x800B0109u, "The service's certificate is not trusted.", \
+      "The certificate is not signed by a known authority, or its key is not the pinned one.", \
+      "Give its authority with --cacert, or its fingerprint with --pin; castpointd prints it at start.") \
+    X(PROTOCOL, "unexpected-answer", 502, 5, 0x8007000Du, "The service's answer was not understood.", \
+      "The answer is not of the form that the API promises.", "Check that the URL is a castpoint service and that both sides have matching versions.") \
+    X(CHUNK_DIGEST, "chunk-digest-mismatch", 502, 8, 0x80091007u, "Content is not what was signed.", \
+      "A chunk's SHA-256 differs from the signed manifest even after it was fetched again.", \
+      "Validate the package on the distribution point; look for failing memory or disk on either side.") \
+    X(DIGEST_MISMATCH, "digest-mismatch", 422, 8, 0x80091007u, "The bytes do not have the digest that was announced.", \
+      "The body changed on its way, or the digest belongs to another file.", "Compute the digest again and repeat the upload.") \
+    X(OUTPUT, "output-failed", 500, 9, 0x80070005u, "The output cannot be written.", \
+      "The output path does not exist, may not be written, or its disk failed.", "Check the path given with -o and its permissions.") \
+    X(OUTPUT_FULL, "output-full", 507, 9, 0x80070070u, "The output has not enough room.", \
+      "The file system or device is smaller than the content.", "Free space, or choose another output.") \
+    X(DEADLINE, "session-deadline", 504, 10, 0x800705B4u, "It took too long.", \
+      "The session's or the request's deadline passed.", "Join again; look at the session's receivers for what held it up.") \
+    X(CANCELLED, "cancelled", 409, 11, 0x800704C7u, "It was cancelled.", \
+      "An operator cancelled the session, or the service is stopping.", "Join again when the operator agrees.") \
+    X(INTERRUPTED, "interrupted", 503, 12, 0x800704C7u, "Interrupted.", \
+      "A signal ended the program.", "Start it again.")
+/* clang-format on */
+
+#endif
