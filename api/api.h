@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The management API without a web server: request and response structs, the route table's types
+ * and the context that handlers work in. server/ turns HTTP into these; tests call them directly.
+ * Handlers run on any thread; a context's parts are thread-safe. */
+#ifndef API_API_H
+#define API_API_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/err.h"
+
+struct api_keyring; /* api/keyring.h */
+struct blob_store;  /* content/blob.h */
+struct db_pool;     /* db/db.h */
+struct json_t;      /* jansson */
+
+enum api_method { API_GET, API_HEAD, API_POST, API_PUT, API_PATCH, API_DELETE, API_METHOD_COUNT };
+
+struct api_pair {
+    const char *name;
+    const char *value;
+};
+
+/* Everything a handler may know of a request. All strings are borrowed until the response. */
+struct api_request {
+    enum api_method method;
+    const char *path;               /* as received, without query, still percent-encoded */
+    const struct api_pair *headers; /* names compared without case */
+    size_t header_count;
+    const struct api_pair *query; /* decoded */
+    size_t query_count;
+    const char *body; /* whole JSON body, NUL-terminated; NULL for none */
+    size_t body_size;
+    uint64_t content_length; /* announced; UINT64_MAX when chunked or absent */
+    const char *remote;      /* client's address as text */
+    const char *request_id;  /* correlation id: from X-Request-Id when well-formed, else made */
+};
+
+/* Headers a response carries besides Content-Type and Content-Length. */
+#define API_HEADERS_MAX 12
+struct api_header {
+    char name[40];
+    char value[360];
+};
+
+/* What to send. Either `body` (malloced, owned by the response) or a piece of a file. */
+struct api_response {
+    int status;
+    const char *content_type; /* static string; NULL when there is no body */
+    char *body;
+    size_t body_size;
+    int fd; /* -1: none; else the file is the body, owned by the response */
+    uint64_t fd_offset, fd_size;
+    struct api_header headers[API_HEADERS_MAX];
+    size_t header_count;
+};
+
+void api_response_done(struct api_response *rs);
+
+/* Who asks; filled by authentication before the handler runs. */
+enum api_role {
+    API_ROLE_NONE,
+    API_ROLE_CONTENT,
+    API_ROLE_VIEWER,
+    API_ROLE_OPERATOR,
+    API_ROLE_ADMIN
+};
+struct api_principal {
+    enum api_role role;   /* NONE: anonymous */
+    char account_id[37];  /* uuid text, "" when anonymous */
+    char account[64];     /* its name */
+    char token_id[37];    /* the token used, "" with Basic */
+    char receiver_id[37]; /* set when a receiver token of a join was used */
+};
+
+/* Everything the handlers share; made by the composition root (server/) or a test. */
+struct api_context {
+    struct db_pool *db;
+    struct blob_store *blobs;
+    struct api_keyring *keyring;
+    const char *node_id; /* uuid text of this distribution point */
+    const char *node_name;
+    const char *base_url;        /* "https://host:port", for absolute links and ticket */
+    const char *openapi_path;    /* file served at /api/v1/openapi.yaml */
+    const char *tls_fingerprint; /* "sha256//…" as curl's --pinnedpubkey wants it */
+    const char *version;         /* castpoint's version */
+    uint32_t link_speed_mbps;    /* of the multicast interface, 0 unknown: effective rate ceiling */
+};
+
+/* One streamed upload in progress: made by an upload route's begin. */
+struct api_upload;
+struct api_call;
+
+/* A route's handler: path parameters and principal are in the call. */
+typedef struct api_response api_handler(const struct api_context *ctx, const struct api_call *call);
+/* Begins an upload. NULL: refused, *ret_response is the answer. */
+typedef struct api_upload *api_upload_begin(const struct api_context *ctx,
+                                            const struct api_call *call,
+                                            struct api_response *ret_response);
+
+#define API_PARAMS_MAX 4
+struct api_call {
+    const struct api_request *rq;
+    const struct api_principal *who;
+    const char *params[API_PARAMS_MAX]; /* decoded path parameters, in the route's order */
+    size_t param_count;
+};
+
+/* ---- what server/ calls ---- */
+
+/* Whole request with its body collected (at most api_body_max() bytes): routing, authentication,
+ * handler, problem. Always returns a response. */
+struct api_response api_handle(const struct api_context *ctx, const struct api_request *rq);
+
+/* How to treat a request once its headers are here, before any body byte:
+ * true: it is a streamed upload: *ret_upload is set, or it is NULL and *ret_response refuses it.
+ * false: collect the body (≤ api_body_max()) and call api_handle. */
+bool api_upload_start(const struct api_context *ctx, const struct api_request *rq,
+                      struct api_upload **ret_upload, struct api_response *ret_response);
+/* A piece of the body. Errors are remembered and answered by finish. */
+void api_upload_data(struct api_upload *u, const void *data, size_t size);
+/* complete: the whole announced body arrived. Frees the upload. */
+struct api_response api_upload_finish(struct api_upload *u, bool complete);
+
+size_t api_body_max(void); /* 1 MiB */
+
+/* problem+json (RFC 9457) of a failure, for refusals that server/ makes itself. */
+struct api_response api_problem(const struct api_request *rq, const struct cp_error *err);
+
+#endif

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The multicast engine's façade, used by server and client: open, run in a thread of the caller's,
+ * stop, statistics. Plain values in and out; nothing of HTTP, database or manifest is known here.
+ * run() owns the session's state; stop() and get_stats() may be called from any thread. */
+#ifndef MULTICAST_SESSION_H
+#define MULTICAST_SESSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/err.h"
+#include "common/time.h"
+
+#define MC_SECRET_SIZE 32u
+#define MC_CHUNK_SIZE  (1024u * 1024u)
+
+/* A piece of the object: `size` bytes at object_offset lie in a file at file_offset. Extents are
+ * ascending, without gaps, from object_offset 0 to content_size. Descriptors stay the caller's. */
+struct mc_extent {
+    int fd;
+    uint64_t file_offset;
+    uint64_t object_offset;
+    uint64_t size;
+};
+
+/* What both sides must agree on: it is in the ticket. */
+struct mc_channel {
+    char group[46]; /* IPv4 (or IPv6) multicast address */
+    uint16_t port;
+    char interface[16]; /* network interface, "" = the kernel's choice by route */
+    char source[46];    /* the sender's unicast address: receivers join source-specific when
+                           ssm is set; "" any */
+    bool ssm;
+    uint16_t object_id;
+    uint8_t fec_id;         /* 129 */
+    uint16_t segment_size;  /* E: 1408 */
+    uint16_t max_block_len; /* B: 128 */
+    uint16_t num_parity;    /* P: 32 */
+    uint64_t content_size;  /* bytes of content in the object, before padding; > 0 */
+    uint64_t object_size;   /* mc_object_size(content_size, E, B) */
+    bool auth;              /* EXT_AUTH on every packet (off only for interoperation) */
+    bool encrypt;           /* object is AES-256-CTR ciphertext */
+    uint8_t secret[MC_SECRET_SIZE];
+    uint32_t sender_id;
+};
+
+/* Padding: to whole blocks of B·E when larger than one block, to whole symbols otherwise. */
+uint64_t mc_object_size(uint64_t content_size, uint16_t segment_size, uint16_t max_block_len);
+
+/* ---- sender ---- */
+struct mc_sender_config {
+    struct mc_channel channel;
+    uint16_t instance_id;
+    const struct mc_extent *extents; /* copied */
+    size_t extent_count;
+    uint8_t ttl;
+    uint8_t dscp;
+    bool loopback;       /* IP_MULTICAST_LOOP: receivers on this very host */
+    uint64_t rate_bps;   /* ceiling, UDP payload bits per second; 0: 1 Gbit/s */
+    uint8_t auto_parity; /* proactive parity per block (2) */
+    uint64_t gsize;      /* receivers expected */
+    bool force_plain_io; /* no UDP_SEGMENT, no sendmmsg: the fallback, forced by a test */
+};
+
+enum mc_phase { MC_OPEN, MC_SENDING, MC_FLUSHING, MC_DONE, MC_FAILED };
+
+struct mc_sender_stats {
+    enum mc_phase phase;
+    uint64_t bytes_sent, packets_sent;                 /* UDP payload */
+    uint64_t source_bytes, repair_bytes, parity_bytes; /* symbol bytes by reason */
+    uint64_t content_sent; /* progress of the first pass, bytes of content_size */
+    uint64_t content_size;
+    uint64_t nacks, forged, replayed;
+    uint64_t rate_bps;      /* configured pace now */
+    bool gso;               /* UDP_SEGMENT in use */
+    cp_time started, ended; /* first packet, end; 0 none */
+    char source[46];        /* address packets leave from */
+    uint16_t source_port;
+};
+
+struct mc_sender;
+
+/* Opens sockets and allocates. Errors: CP_ERR_INTERFACE, NETWORK, INVALID, NO_MEMORY. */
+CP_MUST_CHECK enum cp_err mc_sender_open(const struct mc_sender_config *config,
+                                         struct mc_sender **ret_sender, struct cp_error *err);
+/* Sends until every acker added has acknowledged, or nobody asked for robust_factor flushes, or
+ * stop. CP_OK; CP_ERR_CANCELLED after stop; CP_ERR_STORAGE when reading failed; CP_ERR_NETWORK. */
+CP_MUST_CHECK enum cp_err mc_sender_run(struct mc_sender *s, struct cp_error *err);
+/* Ends run() soon: with withdraw a SQUELCH and EOT tell the receivers. Any thread; async-signal-safe. */
+void mc_sender_stop(struct mc_sender *s, bool withdraw);
+/* The roster: node ids expected to acknowledge the end. Any thread, before or while running. */
+void mc_sender_add_receiver(struct mc_sender *s, uint32_t node_id);
+void mc_sender_remove_receiver(struct mc_sender *s, uint32_t node_id);
+void mc_sender_set_rate(struct mc_sender *s, uint64_t rate_bps);
+/* run() does not end by itself while held (the roster may still grow); released by false. */
+void mc_sender_hold(struct mc_sender *s, bool hold);
+void mc_sender_get_stats(struct mc_sender *s, struct mc_sender_stats *ret_stats);
+void mc_sender_close(struct mc_sender *s); /* after run() returned; NULL allowed */
+
+/* ---- receiver ---- */
+struct mc_receiver_config {
+    struct mc_channel channel;
+    uint32_t node_id;
+    const struct mc_extent *extents; /* output files, open for reading and writing; copied */
+    size_t extent_count;
+    /* SHA-256 of every MC_CHUNK_SIZE bytes of content (the last shorter): 32 × chunk_count bytes,
+     * copied. NULL: no verification (interoperation). */
+    const uint8_t *chunk_digests;
+    size_t chunk_count;
+    const uint8_t *chunks_have; /* bytes 0/1: verified already (journal); NULL none; copied */
+    cp_time silence;            /* give up when nothing was heard for so long */
+    bool multicast_nack;        /* feedback to the group instead of the sender (interoperation) */
+    bool force_plain_io;        /* no recvmmsg, no UDP_GRO: the fallback, forced by a test */
+};
+
+struct mc_receiver_stats {
+    enum mc_phase phase;
+    uint64_t bytes_received, packets_received; /* UDP payload, genuine packets of the session */
+    uint64_t symbol_bytes, repair_bytes; /* new content symbols; of these from repairs and parity */
+    uint64_t symbols_lost, symbols_expected; /* before repair */
+    uint64_t content_verified;               /* bytes in verified chunks */
+    uint64_t content_size;
+    uint64_t chunks_bad; /* digest mismatches seen */
+    uint64_t nacks, forged, replayed, socket_drops;
+    bool heard; /* at least one genuine packet */
+    bool gro;
+    uint32_t rmem; /* receive buffer granted, bytes */
+    cp_time started, ended;
+};
+
+struct mc_receiver;
+
+CP_MUST_CHECK enum cp_err mc_receiver_open(const struct mc_receiver_config *config,
+                                           struct mc_receiver **ret_receiver, struct cp_error *err);
+/* Receives until all content is there (and verified, when digests were given) and the sender's
+ * wish for ACK(FLUSH) is answered. CP_OK; CP_ERR_NO_MULTICAST_HEARD; CP_ERR_SENDER_SILENT;
+ * CP_ERR_CANCELLED (stop, or withdrawn by the sender); CP_ERR_OUTPUT, OUTPUT_FULL;
+ * CP_ERR_CHUNK_DIGEST when a chunk stayed wrong. Chunks verified so far stay valid in all cases. */
+CP_MUST_CHECK enum cp_err mc_receiver_run(struct mc_receiver *r, struct cp_error *err);
+void mc_receiver_stop(struct mc_receiver *r); /* any thread; async-signal-safe */
+void mc_receiver_get_stats(struct mc_receiver *r, struct mc_receiver_stats *ret_stats);
+/* After run(): one byte per chunk, 1 = verified and written. */
+void mc_receiver_get_chunks(struct mc_receiver *r, uint8_t *ret_chunks, size_t chunk_count);
+void mc_receiver_close(struct mc_receiver *r);
+
+#endif
