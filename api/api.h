@@ -11,10 +11,11 @@
 
 #include "common/err.h"
 
-struct api_keyring; /* api/keyring.h */
-struct blob_store;  /* content/blob.h */
-struct db_pool;     /* db/db.h */
-struct json_t;      /* jansson */
+struct api_auth_cache; /* api/auth.h */
+struct api_keyring;    /* api/keyring.h */
+struct blob_store;     /* content/blob.h */
+struct db_pool;        /* db/db.h */
+struct json_t;         /* jansson */
 
 enum api_method { API_GET, API_HEAD, API_POST, API_PUT, API_PATCH, API_DELETE, API_METHOD_COUNT };
 
@@ -72,7 +73,8 @@ struct api_principal {
     char account_id[37];  /* uuid text, "" when anonymous */
     char account[64];     /* its name */
     char token_id[37];    /* the token used, "" with Basic */
-    char receiver_id[37]; /* set when a receiver token of a join was used */
+    char receiver_id[37]; /* set when a receiver token of a join was used; role is NONE then */
+    char receiver_version_id[37]; /* the version that join was for */
 };
 
 /* Everything the handlers share; made by the composition root (server/) or a test. */
@@ -87,6 +89,7 @@ struct api_context {
     const char *tls_fingerprint; /* "sha256//…" as curl's --pinnedpubkey wants it */
     const char *version;         /* castpoint's version */
     uint32_t link_speed_mbps;    /* of the multicast interface, 0 unknown: effective rate ceiling */
+    struct api_auth_cache *auth_cache; /* may be NULL: every password is verified anew */
 };
 
 /* One streamed upload in progress: made by an upload route's begin. */
