@@ -13,6 +13,7 @@
 #   netlab.sh PREFIX exec srv|sw|rI COMMAND…         run a command in one of the namespaces
 #   netlab.sh PREFIX loss srv|rI PERCENT             drop so many of the UDP packets that arrive there
 #   netlab.sh PREFIX cut rI                          rI hears no multicast any more (unicast works)
+#   netlab.sh PREFIX unicast-bytes rI                bytes of all other frames that reached rI since the cut
 #   netlab.sh PREFIX rate RATE|none                  shape the server's uplink (tbf), e.g. 1gbit
 #   netlab.sh PREFIX offload on|off                  segmentation offload of all links (on: faster;
 #                                                    off: every frame on the wire is a real packet)
@@ -104,13 +105,20 @@ RULES
     ;;
   cut)
     ip netns exec "$(namespace "$1")" nft -f - <<'RULES'
+table netdev cut
+delete table netdev cut
 table netdev cut {
+  counter unicast { }
   chain in { type filter hook ingress device eth0 priority 1;
     meta protocol ip ip daddr 224.0.0.0/4 drop
+    counter name unicast
   }
 }
 RULES
     ;;
+  unicast-bytes) # the hook counts without the 14 bytes of the Ethernet header
+    ip netns exec "$(namespace "$1")" nft list counter netdev cut unicast |
+      awk '/packets/ { print $4 + 14 * $2 }' ;;
   rate)
     if [ "$1" = none ]; then
       ip netns exec "$prefix-srv" tc qdisc del dev eth0 root 2>/dev/null || true
