@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Secrets of the service: random bytes, tokens, password hashes (scrypt), the master key file and
+ * AES-256-GCM sealing under it. The one file of api/ that uses OpenSSL. Thread-safe. */
+#ifndef API_CREDENTIALS_H
+#define API_CREDENTIALS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/err.h"
+
+/* Cryptographically strong. CP_ERR_INTERNAL when the generator fails. */
+CP_MUST_CHECK enum cp_err api_random(void *ret_bytes, size_t size);
+/* Random uuid, version 4, lower case. */
+CP_MUST_CHECK enum cp_err api_random_uuid(char ret_id[37]);
+
+/* Compares without telling by its time where the difference is. */
+bool api_equal_secret(const void *a, const void *b, size_t size);
+/* Overwrites in a way that the compiler keeps. */
+void api_wipe(void *data, size_t size);
+
+/* ---- bearer tokens: prefix + 43 characters (32 random bytes in base64url) ---- */
+#define API_TOKEN_SIZE      64
+#define API_TOKEN_HASH_SIZE 32
+#define API_TOKEN_ACCOUNT   "cpt_" /* of an account */
+#define API_TOKEN_RECEIVER  "cpr_" /* of a join */
+
+CP_MUST_CHECK enum cp_err api_token_new(const char *prefix, char ret_token[API_TOKEN_SIZE],
+                                        uint8_t ret_hash[API_TOKEN_HASH_SIZE]);
+/* SHA-256 of the whole token text, what the tables hold. */
+CP_MUST_CHECK enum cp_err api_token_hash(const char *token, uint8_t ret_hash[API_TOKEN_HASH_SIZE]);
+
+/* A random password for people: 20 characters of 32 unambiguous ones (100 bits). */
+#define API_PASSWORD_SIZE 24
+CP_MUST_CHECK enum cp_err api_password_new(char ret_password[API_PASSWORD_SIZE]);
+
+/* ---- passwords: "scrypt$15$8$1$<salt>$<hash>", salt and hash in base64url ---- */
+#define API_PASSWORD_HASH_SIZE 128
+CP_MUST_CHECK enum cp_err api_password_hash(const char *password,
+                                            char ret_encoded[API_PASSWORD_HASH_SIZE]);
+/* CP_ERR_AUTH_FAILED when it is not the password (or encoded is "" or damaged; it takes the same
+ * time then). About 80 ms and 32 MiB: callers limit how many run at once. */
+CP_MUST_CHECK enum cp_err api_password_verify(const char *password, const char *encoded);
+
+/* ---- master key and sealing ---- */
+#define API_MASTER_KEY_SIZE 32
+#define API_SEAL_OVERHEAD   29 /* format byte, 96-bit nonce, 128-bit tag */
+
+/* Reads the key file (exactly 32 bytes, regular, mode 0600 or less, ours); makes it when it does not
+ * exist, whole or not at all (temporary name, fsync, link). CP_ERR_KEY_UNUSABLE with a sentence. */
+CP_MUST_CHECK enum cp_err
+api_master_key_load(const char *path, uint8_t ret_key[API_MASTER_KEY_SIZE], struct cp_error *err);
+
+/* purpose: what the plaintext is and whose ("session-secret <id>"): bound to it, so that sealed
+ * bytes moved to another row do not open. ret_sealed has room for size + API_SEAL_OVERHEAD. */
+CP_MUST_CHECK enum cp_err api_seal(const uint8_t key[API_MASTER_KEY_SIZE], const char *purpose,
+                                   const void *data, size_t size, uint8_t *ret_sealed,
+                                   size_t *ret_sealed_size);
+/* CP_ERR_SIGNATURE: not sealed by this key for this purpose, or damaged. cap: room in ret_data. */
+CP_MUST_CHECK enum cp_err api_unseal(const uint8_t key[API_MASTER_KEY_SIZE], const char *purpose,
+                                     const uint8_t *sealed, size_t sealed_size, void *ret_data,
+                                     size_t cap, size_t *ret_size);
+
+/* SHA-256 of bytes as lower-case hex. */
+CP_MUST_CHECK enum cp_err api_sha256_hex(const void *data, size_t size, char ret_text[65]);
+
+#endif

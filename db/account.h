@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Accounts: who may administer or fetch content. */
+#ifndef DB_ACCOUNT_H
+#define DB_ACCOUNT_H
+
+#include "db/db.h"
+
+/* Same order and numbers as enum api_role. */
+enum db_role { DB_ROLE_NONE, DB_ROLE_CONTENT, DB_ROLE_VIEWER, DB_ROLE_OPERATOR, DB_ROLE_ADMIN };
+
+/* "content", "viewer", "operator", "admin"; NONE is "none" and is not parsed. */
+const char *db_role_name(enum db_role role);
+bool db_role_parse(const char *text, enum db_role *ret_role);
+
+struct db_account {
+    char id[DB_ID_SIZE];
+    char name[DB_NAME_SIZE]; /* [a-z0-9][a-z0-9._@-]{0,62} */
+    char description[DB_TEXT_SIZE];
+    enum db_role role;
+    bool enabled;
+    char password_hash[DB_TEXT_SIZE]; /* encoded scrypt; "" : no password, tokens only */
+    int64_t revision;
+    uint64_t created_at, updated_at;
+};
+
+/* Uses name, description, role, enabled, password_hash. CP_ERR_CONFLICT ("accounts_name_key"),
+ * CP_ERR_INVALID. */
+CP_MUST_CHECK enum cp_err db_account_create(struct db_conn *conn, const struct db_account *in,
+                                            struct db_account *ret_account, struct cp_error *err);
+
+/* ref: name or id. CP_ERR_NOT_FOUND. */
+CP_MUST_CHECK enum cp_err db_account_get(struct db_conn *conn, const char *ref,
+                                         struct db_account *ret_account, struct cp_error *err);
+
+/* By name, those after `after`, at most limit. */
+CP_MUST_CHECK enum cp_err db_account_list(struct db_conn *conn, const char *after, size_t limit,
+                                          struct db_account *ret_items, size_t *ret_count,
+                                          struct cp_error *err);
+
+/* Stores description, role, enabled, password_hash of in->id when in->revision is the present one
+ * (or DB_REVISION_ANY). CP_ERR_NOT_FOUND, CP_ERR_PRECONDITION_FAILED, CP_ERR_CONFLICT: nobody
+ * would be left who may administer. */
+CP_MUST_CHECK enum cp_err db_account_update(struct db_conn *conn, const struct db_account *in,
+                                            struct db_account *ret_account, struct cp_error *err);
+
+/* Deletes it with its tokens. Errors as update. */
+CP_MUST_CHECK enum cp_err db_account_delete(struct db_conn *conn, const char *id,
+                                            int64_t expected_revision, struct cp_error *err);
+
+/* All accounts; 0 at first start, when the one-time admin is to be made. */
+CP_MUST_CHECK enum cp_err db_account_count(struct db_conn *conn, uint64_t *ret_count,
+                                           struct cp_error *err);
+
+#endif

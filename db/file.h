@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Files of a version: a path and the blob that holds its bytes. */
+#ifndef DB_FILE_H
+#define DB_FILE_H
+
+#include "db/db.h"
+
+struct db_file {
+    char path[DB_PATH_SIZE]; /* relative, '/' between parts; its form is the caller's check */
+    char sha256[DB_DIGEST_SIZE];
+    uint64_t size;
+    uint32_t mode; /* permission bits */
+    uint64_t updated_at;
+};
+
+/* Adds or replaces a file of a draft, with its blob's row, and counts the version's revision up.
+ * The blob's bytes must already be in the blob store. expected: NULL takes whatever is there; ""
+ * the path must be new; else the SHA-256 that the present file must have
+ * (CP_ERR_PRECONDITION_FAILED). CP_ERR_VERSION_SEALED, CP_ERR_VERSION_NOT_FOUND,
+ * CP_ERR_PATH_DUPLICATE: another path differs only in case, or one is a folder of the other (err
+ * names it). *ret_created: it was not there before. */
+CP_MUST_CHECK enum cp_err db_file_put(struct db_conn *conn, const char *version_id,
+                                      const struct db_file *file, const char *expected,
+                                      bool *ret_created, struct cp_error *err);
+
+/* CP_ERR_NOT_FOUND. */
+CP_MUST_CHECK enum cp_err db_file_get(struct db_conn *conn, const char *version_id,
+                                      const char *path, struct db_file *ret_file,
+                                      struct cp_error *err);
+
+/* In stream order (bytewise by path), those after `after` ("" from the start), at most limit. */
+CP_MUST_CHECK enum cp_err db_file_list(struct db_conn *conn, const char *version_id,
+                                       const char *after, size_t limit, struct db_file *ret_items,
+                                       size_t *ret_count, struct cp_error *err);
+
+/* Removes a file of a draft; expected as above (NULL or a SHA-256). CP_ERR_NOT_FOUND,
+ * CP_ERR_VERSION_SEALED, CP_ERR_PRECONDITION_FAILED. */
+CP_MUST_CHECK enum cp_err db_file_delete(struct db_conn *conn, const char *version_id,
+                                         const char *path, const char *expected,
+                                         struct cp_error *err);
+
+#endif

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Versions of a package: draft → sealed → retired. What a sealed version says about its content
+ * is protected by triggers. */
+#ifndef DB_VERSION_H
+#define DB_VERSION_H
+
+#include "db/db.h"
+#include "db/package.h"
+
+enum db_version_state { DB_VERSION_DRAFT, DB_VERSION_SEALED, DB_VERSION_RETIRED };
+
+/* "draft", "sealed", "retired". */
+const char *db_version_state_name(enum db_version_state state);
+
+#define DB_SIGNATURE_SIZE 512 /* a detached JWS */
+
+struct db_version {
+    char id[DB_ID_SIZE];
+    char package_id[DB_ID_SIZE];
+    char package[DB_NAME_SIZE];
+    enum db_policy policy; /* the package's, for the decision at join */
+    bool encrypt;
+    enum db_access access;
+    uint32_t number;
+    enum db_version_state state;
+    uint32_t file_count;
+    uint64_t file_bytes; /* sum of the files' sizes */
+    /* the rest is set from sealing on */
+    uint64_t manifest_size;
+    char manifest_sha256[DB_DIGEST_SIZE];
+    char manifest_signature[DB_SIGNATURE_SIZE];
+    char manifest_key[DB_DIGEST_SIZE]; /* fingerprint of the key that made the signature */
+    uint64_t stream_size;
+    uint64_t content_size; /* the object's size before padding: stream without zero chunks */
+    uint64_t sealed_at, retired_at;
+    int64_t revision; /* every change of the version or its files counts it up */
+    uint64_t created_at;
+};
+
+/* A new draft with the next number. Takes the package's row lock. CP_ERR_PACKAGE_NOT_FOUND. */
+CP_MUST_CHECK enum cp_err db_version_create(struct db_conn *conn, const char *package,
+                                            struct db_version *ret_version, struct cp_error *err);
+
+/* number 0: the current one (newest sealed). CP_ERR_PACKAGE_NOT_FOUND, CP_ERR_VERSION_NOT_FOUND,
+ * and for number 0 CP_ERR_VERSION_NOT_SEALED when no version is sealed. Drafts and retired ones
+ * are found by their number: look at state. */
+CP_MUST_CHECK enum cp_err db_version_get(struct db_conn *conn, const char *package, uint32_t number,
+                                         struct db_version *ret_version, struct cp_error *err);
+
+/* By number, descending: those below `before` (0: from the newest), at most limit.
+ * CP_ERR_PACKAGE_NOT_FOUND. */
+CP_MUST_CHECK enum cp_err db_version_list(struct db_conn *conn, const char *package,
+                                          uint32_t before, size_t limit,
+                                          struct db_version *ret_items, size_t *ret_count,
+                                          struct cp_error *err);
+
+/* What sealing stores. */
+struct db_seal {
+    const char *manifest;
+    size_t manifest_size;
+    const char *manifest_sha256;    /* hex */
+    const char *manifest_signature; /* detached JWS */
+    const char *manifest_key;       /* fingerprint */
+    uint64_t stream_size;
+    uint64_t content_size;
+};
+
+/* draft → sealed, under the version's row lock. expected_revision: that of the version as its
+ * files were read for the manifest, so that no file can have changed since
+ * (CP_ERR_PRECONDITION_FAILED). CP_ERR_VERSION_SEALED: it is no draft. CP_ERR_CONTENT_EMPTY: it
+ * has no file, or an empty one (err names it). */
+CP_MUST_CHECK enum cp_err db_version_seal(struct db_conn *conn, const char *version_id,
+                                          int64_t expected_revision, const struct db_seal *seal,
+                                          struct db_version *ret_version, struct cp_error *err);
+
+/* sealed → retired (again: no change). CP_ERR_CONFLICT for a draft, CP_ERR_PRECONDITION_FAILED.
+ * Running sessions go on to their end. */
+CP_MUST_CHECK enum cp_err db_version_retire(struct db_conn *conn, const char *version_id,
+                                            int64_t expected_revision,
+                                            struct db_version *ret_version, struct cp_error *err);
+
+/* Deletes a draft or retired version with its files and ended sessions. CP_ERR_CONFLICT: it is
+ * sealed (retire it first), or sessions of it have not ended (named in err). */
+CP_MUST_CHECK enum cp_err db_version_delete(struct db_conn *conn, const char *version_id,
+                                            int64_t expected_revision, struct cp_error *err);
+
+/* Replaces the manifest's signature by one of another key; not a change that revision counts. */
+CP_MUST_CHECK enum cp_err db_version_set_signature(struct db_conn *conn, const char *version_id,
+                                                   const char *signature, const char *key,
+                                                   struct cp_error *err);
+
+/* The manifest's exact bytes, malloced, NUL behind them; caller frees. CP_ERR_VERSION_NOT_SEALED
+ * for a draft, CP_ERR_VERSION_NOT_FOUND. */
+CP_MUST_CHECK enum cp_err db_version_manifest(struct db_conn *conn, const char *version_id,
+                                              char **ret_manifest, size_t *ret_size,
+                                              struct cp_error *err);
+
+#endif
