@@ -61,8 +61,8 @@ struct norm_payload_id {
     uint16_t esi;
 };
 
-/* Object transmission information, EXT_FTI. num_parity is NRL's reading of the last field
- * (norm.md section 4.2). */
+/* Object transmission information, EXT_FTI. num_parity is the reference implementation's reading
+ * of the last field, which RFC 5510 calls max_n. */
 struct norm_fti {
     uint64_t object_size; /* 48 bits */
     uint16_t instance;    /* fec_instance_id, 129 only */
@@ -136,7 +136,7 @@ CP_MUST_CHECK enum cp_err norm_decode(const uint8_t *pkt, size_t size, struct no
 /* Writes header, extensions (CC first, then RATE, FTI, AUTH last, the EXT_AUTH zeroed but for het
  * and hel) and, if msg->payload is not NULL, the payload. Sets msg->ext.auth_offset. Returns the
  * bytes written, 0 when they do not fit in cap or a field is out of range. With payload NULL the
- * caller appends payload_size bytes itself after the returned header. */
+ * caller appends payload_size bytes itself after the returned header (cap need not hold them). */
 size_t norm_encode(struct norm_msg *msg, uint8_t *pkt, size_t cap);
 
 /* Size of the header that norm_encode would write for this message. */
@@ -213,13 +213,14 @@ size_t norm_watermark_encode(const struct norm_watermark *wm, uint8_t *buf, size
 
 /* ---- quantisers (quant.c) ---- */
 
-/* RFC5740 4.2.1, RFC5401: the 8-bit RTT; nanoseconds in and out. Rounds up. */
+/* RFC5740 4.2.1, RFC5401 3.7.4: the 8-bit RTT; nanoseconds in and out. Rounds up by steps of 8 %
+ * (below 33 µs: down to whole µs). */
 uint8_t norm_rtt_quantize(uint64_t rtt_ns);
 uint64_t norm_rtt_unquantize(uint8_t q);
 /* 4-bit group size, rounded up. */
 uint8_t norm_gsize_quantize(uint64_t gsize);
 uint64_t norm_gsize_unquantize(uint8_t q);
-/* 16-bit rate, bytes per second; never the overflow of norm.md 1.7. */
+/* 16-bit rate, bytes per second; a mantissa that would overflow its 12 bits is clamped. */
 uint16_t norm_rate_quantize(double bytes_per_second);
 double norm_rate_unquantize(uint16_t q);
 uint16_t norm_loss_quantize(double fraction);

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Sender: what receivers asked for, aggregated per cycle, and in which order it is repaired
+ * (RFC 5740 sections 5.4.1 and 5.4.2; two queues, the live window and the second pass). Pure. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "multicast/norm/sender_state.h"
+
+enum cp_err norm_repairs_init(struct norm_repairs *r, uint32_t block_count,
+                              unsigned symbols_per_block)
+{
+    r->words = (symbols_per_block + 63) / 64;
+    r->aggregate_end = CP_TIME_NEVER;
+    CP_TRY(norm_bitset_init(&r->asked, block_count));
+    CP_TRY(norm_bitset_init(&r->pending, block_count));
+    CP_TRY(norm_bitset_init(&r->whole, block_count));
+    r->want = calloc(block_count, sizeof(*r->want));
+    r->parity_sent = calloc(block_count, sizeof(*r->parity_sent));
+    r->repaired_at = calloc(block_count, sizeof(*r->repaired_at));
+    r->explicit_map = calloc((size_t)block_count * r->words, sizeof(*r->explicit_map));
+    if (r->want == NULL || r->parity_sent == NULL || r->repaired_at == NULL ||
+        r->explicit_map == NULL) {
+        return CP_ERR_NO_MEMORY;
+    }
+    return CP_OK;
+}
+
+void norm_repairs_done(struct norm_repairs *r)
+{
+    norm_bitset_done(&r->asked);
+    norm_bitset_done(&r->pending);
+    norm_bitset_done(&r->whole);
+    free(r->want);
+    free(r->parity_sent);
+    free(r->repaired_at);
+    free(r->explicit_map);
+}
+
+static uint32_t tick_of(cp_time now)
+{
+    uint32_t tick = (uint32_t)(now >> NORM_TICK_SHIFT);
+
+    return tick == 0 ? 1 : tick;
+}
+
+/* A request that crossed the block's latest repair on its way speaks of the past. RFC5740 5.4.1
+ * holds off every request for "(1 * GRTT_sender)" after repairs begin; we do so per block, which
+ * keeps requests for other blocks. */
+static bool held_off(const struct norm_sender *s, cp_time now, uint32_t sbn)
+{
+    uint32_t at = s->repairs.repaired_at[sbn];
+    uint32_t grtt = (uint32_t)(s->grtt.advertised >> NORM_TICK_SHIFT) + 1;
+
+    return at != 0 && tick_of(now) - at < grtt;
+}
+
+static void reopen(struct norm_sender *s)
+{
+    s->state = NORM_SENDER_SENDING;
+    s->flush_count = 0;
+    s->flush_at = CP_TIME_NEVER;
+    norm_acklist_restart(&s->ackers);
+}
+
+/* RFC5740 5.4.1: "T_sndrAggregate = (K_sender + 1) * GRTT_sender"; a new period begins only after
+ * the hold-off of the last. */
+static void begin_cycle(struct norm_sender *s, cp_time now)
+{
+    struct norm_repairs *r = &s->repairs;
+    cp_time start = now > r->holdoff_end ? now : r->holdoff_end;
+
+    if (r->aggregate_end == CP_TIME_NEVER) {
+        cp_time length = (cp_time)(s->config.backoff + 1u) * s->grtt.advertised;
+
+        r->aggregate_end = s->config.backoff == 0 ? start : start + length;
+    }
+    if (s->state != NORM_SENDER_SENDING) {
+        reopen(s);
+    }
+}
+
+/* RFC5740 5.4.1: during the hold-off "the sender will immediately incorporate these late-arriving
+ * messages into its pending transmission state if, and only if, the NACK content is ordinally
+ * greater than the sender's current transmission position" */
+static void note_block(struct norm_sender *s, cp_time now, uint32_t sbn)
+{
+    struct norm_repairs *r = &s->repairs;
+
+    if (norm_bitset_has(&r->pending, sbn)) {
+        return;
+    }
+    if (now < r->holdoff_end && r->pending.count > 0 && sbn > r->at) {
+        norm_bitset_add(&r->pending, sbn);
+    } else {
+        norm_bitset_add(&r->asked, sbn);
+        begin_cycle(s, now);
+    }
+}
+
+/* The latest `excess` of the named symbols that were sent before: the fresh ones go out anyway. */
+static void want_explicit(struct norm_sender *s, uint32_t sbn, const uint64_t *symbols,
+                          unsigned excess)
+{
+    struct norm_repairs *r = &s->repairs;
+    unsigned sent = norm_partition_block_len(&s->part, sbn) + (unsigned)r->parity_sent[sbn];
+    uint64_t *map = &r->explicit_map[(size_t)sbn * r->words];
+
+    for (unsigned esi = sent; esi > 0 && excess > 0; esi--) {
+        unsigned i = esi - 1;
+
+        if (((symbols[i / 64] >> (i % 64)) & 1u) != 0) {
+            map[i / 64] |= (uint64_t)1 << (i % 64);
+            excess--;
+        }
+    }
+}
+
+void norm_sender_want_symbols(struct norm_sender *s, cp_time now, uint32_t sbn,
+                              const uint64_t *symbols, unsigned count)
+{
+    struct norm_repairs *r = &s->repairs;
+    unsigned fresh = (unsigned)s->part.num_parity - r->parity_sent[sbn];
+    unsigned want = count < fresh ? count : fresh;
+
+    if (sbn >= s->next_block || held_off(s, now, sbn)) {
+        return;
+    }
+    /* RFC5740 5.4.2: "The sender can determine the maximum erasure-filling needs for individual
+     * FEC coding blocks from the NORM_NACK messages received during the repair aggregation
+     * period." and "SHOULD NOT resort to explicit transmission of the receiver set's repair needs
+     * until after exhausting its supply of "fresh" (unsent) parity segments" */
+    if (want > r->want[sbn]) {
+        r->want[sbn] = (uint8_t)want;
+    }
+    if (count > fresh) {
+        want_explicit(s, sbn, symbols, count - fresh);
+    }
+    note_block(s, now, sbn);
+}
+
+void norm_sender_want_blocks(struct norm_sender *s, cp_time now, uint32_t first, uint32_t last)
+{
+    struct norm_repairs *r = &s->repairs;
+
+    for (uint32_t sbn = first; sbn <= last && sbn < s->next_block; sbn++) {
+        unsigned fresh = (unsigned)s->part.num_parity - r->parity_sent[sbn];
+        unsigned extra = s->config.auto_parity < fresh ? s->config.auto_parity : fresh;
+
+        if (held_off(s, now, sbn)) {
+            continue;
+        }
+        /* Nothing of the block is there: its source symbols serve best, they need no decoding,
+         * with the same protection behind them as in the first pass. */
+        norm_bitset_add(&r->whole, sbn);
+        if (extra > r->want[sbn]) {
+            r->want[sbn] = (uint8_t)extra;
+        }
+        note_block(s, now, sbn);
+    }
+}
+
+void norm_sender_want_info(struct norm_sender *s, cp_time now)
+{
+    if (!s->info_due && !s->repairs.info_pending) {
+        s->repairs.info_asked = true;
+        begin_cycle(s, now);
+    }
+}
+
+void norm_sender_activate(struct norm_sender *s, cp_time now)
+{
+    struct norm_repairs *r = &s->repairs;
+
+    norm_bitset_move(&r->pending, &r->asked);
+    r->info_pending = r->info_pending || r->info_asked;
+    r->info_asked = false;
+    r->aggregate_end = CP_TIME_NEVER;
+    r->holdoff_end = now + s->grtt.advertised;
+}
+
+/* The newest slot is the head some time ago, the oldest the live window's lower edge. */
+void norm_sender_head_tick(struct norm_sender *s, cp_time now)
+{
+    cp_time step = s->config.live_window / (NORM_HEAD_SLOTS - 1) + 1;
+
+    if (now < s->head_next) {
+        return;
+    }
+    for (unsigned n = 0; now >= s->head_next && n < NORM_HEAD_SLOTS; n++) {
+        memmove(&s->head_block[1], &s->head_block[0], (NORM_HEAD_SLOTS - 1) * sizeof(uint32_t));
+        s->head_block[0] = s->next_block;
+        s->head_next += step;
+    }
+    if (now >= s->head_next) {
+        s->head_next = now + step;
+    }
+}
+
+uint32_t norm_sender_live_floor(const struct norm_sender *s)
+{
+    return s->next_block == s->part.block_count ? 0 : s->head_block[NORM_HEAD_SLOTS - 1];
+}
+
+bool norm_sender_has_repair(const struct norm_sender *s)
+{
+    const struct norm_repairs *r = &s->repairs;
+
+    return r->pending.count > 0 &&
+           norm_bitset_next(&r->pending, norm_sender_live_floor(s)) < s->part.block_count;
+}
+
+/* Takes the lowest symbol wanted by name. */
+static bool take_explicit(struct norm_sender *s, uint32_t sbn, uint16_t *ret_esi)
+{
+    struct norm_repairs *r = &s->repairs;
+    uint64_t *map = &r->explicit_map[(size_t)sbn * r->words];
+
+    if (norm_bitset_has(&r->whole, sbn)) {
+        unsigned k = norm_partition_block_len(&s->part, sbn);
+
+        norm_bitset_remove(&r->whole, sbn);
+        for (unsigned i = 0; i < k; i++) {
+            map[i / 64] |= (uint64_t)1 << (i % 64);
+        }
+    }
+    for (unsigned w = 0; w < r->words; w++) {
+        if (map[w] != 0) {
+            *ret_esi = (uint16_t)(w * 64 + (unsigned)__builtin_ctzll(map[w]));
+            map[w] &= map[w] - 1;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool take_fresh(struct norm_sender *s, uint32_t sbn, uint16_t *ret_esi)
+{
+    struct norm_repairs *r = &s->repairs;
+
+    if (r->want[sbn] == 0 || r->parity_sent[sbn] >= s->part.num_parity) {
+        r->want[sbn] = 0;
+        return false;
+    }
+    *ret_esi = (uint16_t)(norm_partition_block_len(&s->part, sbn) + r->parity_sent[sbn]);
+    r->parity_sent[sbn]++;
+    r->want[sbn]--;
+    return true;
+}
+
+bool norm_sender_next_repair(struct norm_sender *s, cp_time now, uint32_t *ret_sbn,
+                             uint16_t *ret_esi, bool *ret_explicit)
+{
+    struct norm_repairs *r = &s->repairs;
+
+    if (r->pending.count == 0) {
+        return false;
+    }
+    /* RFC5740 5: "The sender sends repairs for the earliest ordinal transmit position first and
+     * maintains this ordinal repair transmission sequence." */
+    uint32_t sbn = norm_bitset_next(&r->pending, norm_sender_live_floor(s));
+
+    while (sbn < s->part.block_count) {
+        bool named = take_explicit(s, sbn, ret_esi);
+
+        if (named || take_fresh(s, sbn, ret_esi)) {
+            r->at = sbn;
+            r->repaired_at[sbn] = tick_of(now);
+            *ret_sbn = sbn;
+            *ret_explicit = named;
+            return true;
+        }
+        norm_bitset_remove(&r->pending, sbn);
+        sbn = norm_bitset_next(&r->pending, sbn + 1);
+    }
+    return false;
+}
+
+bool norm_sender_data_over(const struct norm_sender *s)
+{
+    const struct norm_repairs *r = &s->repairs;
+
+    return !s->info_due && s->next_block == s->part.block_count && r->pending.count == 0 &&
+           r->asked.count == 0 && !r->info_asked && !r->info_pending;
+}
