@@ -87,7 +87,7 @@ case $action in
   up) up "$@" ;;
   down) down ;;
   permitted)
-    ip netns add "$prefix-sw" 2>/dev/null && ip netns del "$prefix-sw" ;;
+    ip netns add "$prefix-try" 2>/dev/null && ip netns del "$prefix-try" ;;
   exec)
     ns=$(namespace "$1"); shift
     exec ip netns exec "$ns" "$@" ;;

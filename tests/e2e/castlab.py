@@ -1,0 +1,227 @@
+"""What the end-to-end tests share: a laboratory of namespaces, a running castpointd, its API, castget.
+
+Real programs, real packets, a real PostgreSQL (tests/support/with-postgres gives it by CASTPOINT_TEST_DB).
+Paths of the programs come from CASTPOINTD and CASTGET."""
+import base64, hashlib, json, os, random, shutil, signal, ssl, subprocess, tempfile, time, unittest
+import urllib.error, urllib.request
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+NETLAB = os.path.join(ROOT, 'tools', 'netlab.sh')
+NET = 78
+SERVER = f'198.18.{NET}.1'
+CHUNK = 1 << 20
+
+
+def wait_until(condition, seconds, what):
+    """Polls a condition of another process; fails loudly when it does not come true in time."""
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > end:
+            raise AssertionError(f'not within {seconds} s: {what}')
+        time.sleep(0.05)
+    return value
+
+
+class Lab:
+    def __init__(self, receivers):
+        self.prefix = 'cpe'
+        self.call('up', str(receivers), '--net', str(NET), '--host')
+        self.call('offload', 'off')
+
+    def call(self, *words):
+        return subprocess.run([NETLAB, self.prefix, *words], check=True, capture_output=True, text=True).stdout
+
+    def popen(self, host, words, **kw):
+        return subprocess.Popen([NETLAB, self.prefix, 'exec', host, *words], stdin=subprocess.DEVNULL, **kw)
+
+    def tx_bytes(self):
+        return int(self.call('tx-bytes'))
+
+    def close(self):
+        self.call('down')
+
+
+class Problem(Exception):
+    def __init__(self, status, body, headers):
+        self.status, self.headers = status, headers
+        self.body = json.loads(body) if body else {}
+        super().__init__(f'{status} {self.body}')
+
+    @property
+    def code(self):
+        return self.body.get('code')
+
+
+class Service:
+    """castpointd in the server's namespace, with its own database and folder."""
+
+    def __init__(self, lab, folder):
+        self.lab, self.folder, self.process = lab, folder, None
+        self.state = os.path.join(folder, 'state')
+        self.log = os.path.join(folder, 'castpointd.log')
+        self.url = f'https://{SERVER}:8443'
+        self.database = os.environ['CASTPOINT_TEST_DB'] + f' dbname=e2e_{os.getpid()}_{random.randrange(1 << 30)}'
+        self.name = self.database.rsplit('=', 1)[1]
+        self.admin_sql(f'CREATE DATABASE {self.name}')
+        self.start()
+
+    def admin_sql(self, sql):
+        subprocess.run(['psql', '-qAtX', '-v', 'ON_ERROR_STOP=1', os.environ['CASTPOINT_TEST_DB'], '-c', sql], check=True, capture_output=True)
+
+    def sql(self, sql):
+        p = subprocess.run(['psql', '-qAtX', '-v', 'ON_ERROR_STOP=1', self.database, '-c', sql], capture_output=True, text=True)
+        if p.returncode:
+            raise AssertionError(p.stderr)
+        return p.stdout.strip()
+
+    @property
+    def cert(self):
+        return os.path.join(self.state, 'tls', 'cert.pem')
+
+    def start(self):
+        with open(self.log, 'ab') as log:
+            self.process = self.lab.popen('srv', [os.environ['CASTPOINTD'], '--listen', '0.0.0.0:8443', '--state-dir', self.state,
+                '--database', self.database, '--public-url', self.url, '--openapi', os.path.join(ROOT, 'openapi.yaml')], stdout=log, stderr=log)
+        wait_until(self.ready, 40, 'castpointd is ready')
+        self.password = open(os.path.join(self.state, 'admin-password')).read().strip()
+
+    def ready(self):
+        if self.process.poll() is not None:
+            raise AssertionError(f'castpointd ended with {self.process.returncode}: {self.tail()}')
+        try:
+            return self.api('GET', '/readyz', who=None)[0] == 200
+        except (OSError, Problem):
+            return False
+
+    def tail(self):
+        return open(self.log, errors='replace').read()[-3000:]
+
+    def stop(self, sig=signal.SIGTERM):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(sig)
+            self.process.wait(30)
+        return self.process.returncode
+
+    def close(self):
+        self.stop()
+        self.admin_sql(f'DROP DATABASE {self.name} WITH (FORCE)')
+
+    def api(self, method, path, body=None, who=('admin', ''), token=None, headers=None, raw=False):
+        """-> status, headers, JSON (or bytes); Problem for 4xx and 5xx. who: (account, password) or None."""
+        rq = urllib.request.Request(self.url + path, method=method)
+        for k, v in (headers or {}).items():
+            rq.add_header(k, v)
+        if token:
+            rq.add_header('Authorization', 'Bearer ' + token)
+        elif who:
+            pair = f'{who[0]}:{who[1] or self.password}'
+            rq.add_header('Authorization', 'Basic ' + base64.b64encode(pair.encode()).decode())
+        if body is not None and not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+            rq.add_header('Content-Type', 'application/json')
+        elif body is not None and not rq.has_header('Content-type'):
+            rq.add_header('Content-Type', 'application/octet-stream')
+        context = ssl.create_default_context(cafile=self.cert)
+        try:
+            with urllib.request.urlopen(rq, data=body, timeout=60, context=context) as rs:
+                data = rs.read()
+                return rs.status, rs.headers, data if raw else (json.loads(data) if data else None)
+        except urllib.error.HTTPError as e:
+            raise Problem(e.code, e.read(), e.headers) from None
+
+    def get(self, path, **kw):
+        return self.api('GET', path, **kw)[2]
+
+    def settings(self, **change):
+        path = '/api/v1/distribution-points/local/settings'
+        etag = self.api('GET', path)[1]['ETag']
+        return self.api('PATCH', path, change, headers={'If-Match': etag})[2]
+
+    def publish(self, name, files, **fields):
+        """A sealed version of a new package: files is {path: bytes}."""
+        self.api('POST', '/api/v1/packages', {'name': name, **fields})
+        version = self.new_version(name, files)
+        self.api('POST', f'/api/v1/packages/{name}/versions/{version}/seal')
+        return version
+
+    def new_version(self, name, files):
+        version = self.api('POST', f'/api/v1/packages/{name}/versions', {})[2]['version']
+        for path, data in files.items():
+            self.api('PUT', f'/api/v1/packages/{name}/versions/{version}/files/{path}', data)
+        return version
+
+    def account(self, name, password, role='content'):
+        self.api('POST', '/api/v1/accounts', {'name': name, 'password': password, 'role': role})
+
+
+class Fetch:
+    """One castget in a receiver's namespace."""
+
+    def __init__(self, service, host, package, out, *options, trust=True):
+        self.out, self.summary_file, self.log = out, out + '.json', out + '.log'
+        words = [os.environ['CASTGET'], service.url, package, '-o', out, '--interface', 'eth0', '--summary', self.summary_file, *options]
+        if trust:
+            words += ['--cacert', service.cert]
+        with open(self.log, 'wb') as log:
+            self.process = service.lab.popen(host, words, stdout=log, stderr=log)
+
+    def wait(self, seconds=90):
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise AssertionError(f'castget did not end within {seconds} s: {self.text()}') from None
+
+    def text(self):
+        return open(self.log, errors='replace').read()
+
+    def summary(self):
+        return json.load(open(self.summary_file))
+
+    def data(self, path):
+        return open(os.path.join(self.out, path), 'rb').read()
+
+
+def random_bytes(size, seed=1):
+    return random.Random(seed).randbytes(size)
+
+
+def sha256(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+class Case(unittest.TestCase):
+    """A laboratory and a service for each test class."""
+    receivers = 6
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp(prefix='castpoint-e2e-')
+        cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
+        cls.lab = Lab(cls.receivers)
+        cls.addClassCleanup(cls.lab.close)
+        cls.service = Service(cls.lab, cls.folder)
+        cls.addClassCleanup(cls.service.close)
+        cls.service.settings(interface='eth0', gathering_delay_ms=500)
+
+    def fetch(self, host, package, *options, name=None, trust=True):
+        out = os.path.join(self.folder, f'{self._testMethodName}-{name or host}')
+        fetch = Fetch(self.service, host, package, out, *options, trust=trust)
+        self.addCleanup(lambda: fetch.process.poll() is None and fetch.process.kill())
+        return fetch
+
+    def secret_file(self, text):
+        fd, path = tempfile.mkstemp(dir=self.folder)
+        with os.fdopen(fd, 'w') as f:
+            f.write(text + '\n')
+        return path
+
+    def assert_fetched(self, fetch, files):
+        self.assertEqual(fetch.wait(), 0, fetch.text())
+        for path, data in files.items():
+            self.assertEqual(sha256(fetch.data(path)), sha256(data), path)
+
+    def assert_nothing_visible(self, fetch):
+        """No file of the version and no leftover of it is there."""
+        found = [os.path.join(d, f) for d, _, names in os.walk(fetch.out) for f in names]
+        self.assertEqual(found, [])
