@@ -2,8 +2,8 @@
  * Systematic Reed-Solomon code over GF(2^8), polynomial 0x11d, with the generator of the NORM
  * reference implementation (Rizzo's points 0, 1, α, α² …; norm.md section 3), not that of RFC 5510.
  * Shortened blocks use the matrix for max_block_len. Pure; ISA-L does the arithmetic. */
-#ifndef FEC_H
-#define FEC_H
+#ifndef MULTICAST_FEC_FEC_H
+#define MULTICAST_FEC_FEC_H
 
 #include <stddef.h>
 #include <stdint.h>
