@@ -3,8 +3,8 @@
  * (AES-256-CTR), the group MAC in EXT_AUTH (RFC 6584 section 5: ASID 1, AR=1, HMAC-SHA-256-128)
  * with replay window, SHA-256. No socket, clock or file; libcrypto is behind it. Key schedule:
  * docs/protocol.md. */
-#ifndef SEAL_H
-#define SEAL_H
+#ifndef MULTICAST_SEAL_SEAL_H
+#define MULTICAST_SEAL_SEAL_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -52,6 +52,8 @@ CP_MUST_CHECK enum cp_err seal_signer_new(const uint8_t secret[SEAL_SECRET_SIZE]
                                           enum seal_direction direction,
                                           struct seal_signer **ret_signer);
 void seal_signer_free(struct seal_signer *s);
+/* The next packet gets SN sn + 1, when that is ahead: to go on behind numbers already used. */
+void seal_signer_skip(struct seal_signer *s, uint64_t sn);
 /* Fills the EXT_AUTH at auth_offset of the whole packet: next SN (first is 1), then the MAC over
  * the packet with the MAC field zeroed. CP_ERR_INVALID when auth_offset + 24 > size; the SN's 40
  * bits never wrap (CP_ERR_INTERNAL). */
@@ -68,9 +70,9 @@ void seal_verifier_free(struct seal_verifier *v);
 
 enum seal_verdict { SEAL_GOOD, SEAL_FORGED, SEAL_REPLAYED, SEAL_BAD_FORM };
 /* Checks form (het 1, hel 6, ASID 1, AR 1), MAC, then replay; the window moves only for a good MAC.
- * The packet is restored byte for byte (its MAC field is zeroed meanwhile). */
+ * A source that was forgotten (node_max) starts with an empty window. */
 enum seal_verdict seal_verify(struct seal_verifier *v, uint32_t source_id, uint16_t instance_id,
-                              enum seal_direction direction, uint8_t *pkt, size_t size,
+                              enum seal_direction direction, const uint8_t *pkt, size_t size,
                               size_t auth_offset);
 
 /* Anti-replay window of RFC 6584 3.3.2 by itself (embedded; zeroed is empty). */

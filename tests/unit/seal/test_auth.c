@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * EXT_AUTH: signer, verifier, replay window. */
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/hex.h"
+#include "common/prng.h"
+#include "multicast/seal/seal.h"
+#include "tests/unit/seal/seal_tests.h"
+
+#define SENDER      1u
+#define INSTANCE    0x1234u
+#define AUTH_OFFSET 8u
+#define PACKET_SIZE 100u
+#define SN_MAX      ((UINT64_C(1) << 40) - 1)
+
+static void assert_hex(const uint8_t *data, size_t size, const char *text)
+{
+    char got[256];
+
+    assert_true(2 * size < sizeof got);
+    cp_hex_encode(data, size, got);
+    assert_string_equal(got, text);
+}
+
+static struct seal_signer *make_signer(uint32_t source_id, enum seal_direction direction)
+{
+    struct seal_signer *s = NULL;
+
+    assert_int_equal(seal_signer_new(test_secret, source_id, INSTANCE, direction, &s), CP_OK);
+    return s;
+}
+
+static struct seal_verifier *make_verifier(size_t node_max)
+{
+    struct seal_verifier *v = NULL;
+
+    assert_int_equal(seal_verifier_new(test_secret, node_max, &v), CP_OK);
+    return v;
+}
+
+static void make_packet(struct seal_signer *s, uint8_t pkt[PACKET_SIZE])
+{
+    for (unsigned i = 0; i < PACKET_SIZE; i++) {
+        pkt[i] = (uint8_t)(i * 7);
+    }
+    assert_int_equal(seal_sign(s, pkt, PACKET_SIZE, AUTH_OFFSET), CP_OK);
+}
+
+static enum seal_verdict verify(struct seal_verifier *v, const uint8_t pkt[PACKET_SIZE])
+{
+    return seal_verify(v, SENDER, INSTANCE, SEAL_FROM_SENDER, pkt, PACKET_SIZE, AUTH_OFFSET);
+}
+
+/* docs/protocol.md section 6, made with Python's hmac and hashlib. */
+void packet_keys_are_fixed(void **state)
+{
+    uint8_t key[32];
+
+    (void)state;
+    assert_int_equal(seal_derive_packet_key(test_secret, 1, 0x1234, SEAL_FROM_SENDER, key), CP_OK);
+    assert_hex(key, 32, "bfe12111076ce761c45b984e3e022ddb1580aa19483907547d29e0701ced3945");
+    assert_int_equal(seal_derive_packet_key(test_secret, 2, 0x1234, SEAL_FROM_RECEIVER, key),
+                     CP_OK);
+    assert_hex(key, 32, "22432ee2a4df8f351720eb43e611b0da8ed6a49c1a12047eb6ab9f7bc324e912");
+}
+
+void signed_packet_is_fixed(void **state)
+{
+    uint8_t pkt[36];
+    struct seal_signer *s = make_signer(SENDER, SEAL_FROM_SENDER);
+    struct seal_verifier *v = make_verifier(1);
+
+    (void)state;
+    /* Whatever lies in the EXT_AUTH before does not matter. */
+    memset(pkt, 0x5a, sizeof pkt);
+    assert_true(cp_hex_decode("1208000100000001", pkt, 8));
+    assert_true(cp_hex_decode("deadbeef", pkt + 32, 4));
+    assert_int_equal(seal_sign(s, pkt, sizeof pkt, 8), CP_OK);
+    assert_hex(pkt, sizeof pkt,
+               "12080001000000010106110000000001055918921b0431b81ef234f8f362c69edeadbeef");
+    assert_int_equal(seal_verify(v, SENDER, INSTANCE, SEAL_FROM_SENDER, pkt, sizeof pkt, 8),
+                     SEAL_GOOD);
+    assert_int_equal(seal_sign(s, pkt, sizeof pkt, 8), CP_OK);
+    assert_int_equal(pkt[15], 2); /* the next sequence number */
+    assert_int_equal(seal_verify(v, SENDER, INSTANCE, SEAL_FROM_SENDER, pkt, sizeof pkt, 8),
+                     SEAL_GOOD);
+    seal_signer_free(s);
+    seal_verifier_free(v);
+    seal_signer_free(NULL);
+    seal_verifier_free(NULL);
+}
+
+/* Header, extension header, SN, MAC, payload: a flip of any bit is told, and changes nothing. */
+void every_bit_counts(void **state)
+{
+    uint8_t pkt[PACKET_SIZE];
+    struct seal_signer *s = make_signer(SENDER, SEAL_FROM_SENDER);
+    struct seal_verifier *v = make_verifier(4);
+
+    (void)state;
+    make_packet(s, pkt);
+    for (unsigned bit = 0; bit < PACKET_SIZE * 8; bit++) {
+        const bool form = bit / 8 >= AUTH_OFFSET && bit / 8 < AUTH_OFFSET + 3;
+
+        pkt[bit / 8] = (uint8_t)(pkt[bit / 8] ^ (1u << bit % 8));
+        assert_int_equal(verify(v, pkt), form ? SEAL_BAD_FORM : SEAL_FORGED);
+        pkt[bit / 8] = (uint8_t)(pkt[bit / 8] ^ (1u << bit % 8));
+    }
+    /* One byte less, one more. */
+    assert_int_equal(
+        seal_verify(v, SENDER, INSTANCE, SEAL_FROM_SENDER, pkt, PACKET_SIZE - 1, AUTH_OFFSET),
+        SEAL_FORGED);
+    assert_int_equal(verify(v, pkt), SEAL_GOOD);
+    seal_signer_free(s);
+    seal_verifier_free(v);
+}
+
+void wrong_identity_is_forged(void **state)
+{
+    uint8_t pkt[PACKET_SIZE];
+    uint8_t other_secret[32];
+    struct seal_signer *s = make_signer(SENDER, SEAL_FROM_SENDER);
+    struct seal_verifier *v = make_verifier(4);
+    struct seal_verifier *stranger = NULL;
+
+    (void)state;
+    memcpy(other_secret, test_secret, sizeof other_secret);
+    other_secret[31] ^= 1;
+    assert_int_equal(seal_verifier_new(other_secret, 4, &stranger), CP_OK);
+    make_packet(s, pkt);
+    assert_int_equal(verify(stranger, pkt), SEAL_FORGED);
+    assert_int_equal(
+        seal_verify(v, SENDER + 1, INSTANCE, SEAL_FROM_SENDER, pkt, PACKET_SIZE, AUTH_OFFSET),
+        SEAL_FORGED);
+    assert_int_equal(
+        seal_verify(v, SENDER, INSTANCE + 1, SEAL_FROM_SENDER, pkt, PACKET_SIZE, AUTH_OFFSET),
+        SEAL_FORGED);
+    assert_int_equal(
+        seal_verify(v, SENDER, INSTANCE, SEAL_FROM_RECEIVER, pkt, PACKET_SIZE, AUTH_OFFSET),
+        SEAL_FORGED);
+    assert_int_equal(verify(v, pkt), SEAL_GOOD);
+    seal_signer_free(s);
+    seal_verifier_free(v);
+    seal_verifier_free(stranger);
+}
+
+void replayed_packets_are_told(void **state)
+{
+    uint8_t first[PACKET_SIZE];
+    uint8_t second[PACKET_SIZE];
+    uint8_t far[PACKET_SIZE];
+    struct seal_signer *s = make_signer(SENDER, SEAL_FROM_SENDER);
+    struct seal_verifier *v = make_verifier(4);
+
+    (void)state;
+    make_packet(s, first);
+    make_packet(s, second);
+    seal_signer_skip(s, SEAL_REPLAY_WINDOW);
+    seal_signer_skip(s, 1); /* never back */
+    make_packet(s, far);    /* SN 4097: 1 falls out of the window, 2 is its last */
+    assert_int_equal(verify(v, far), SEAL_GOOD);
+    assert_int_equal(verify(v, first), SEAL_REPLAYED);
+    assert_int_equal(verify(v, second), SEAL_GOOD);
+    assert_int_equal(verify(v, second), SEAL_REPLAYED);
+    assert_int_equal(verify(v, far), SEAL_REPLAYED);
+    seal_signer_free(s);
+    seal_verifier_free(v);
+}
+
+void forged_packets_do_not_move_the_window(void **state)
+{
+    uint8_t pkt[PACKET_SIZE];
+    uint8_t forged[PACKET_SIZE];
+    struct seal_signer *s = make_signer(SENDER, SEAL_FROM_SENDER);
+    struct seal_verifier *v = make_verifier(1);
+
+    (void)state;
+    make_packet(s, pkt);
+    memcpy(forged, pkt, sizeof forged);
+    memset(forged + AUTH_OFFSET + 3, 0xff, 5); /* the largest SN */
+    assert_int_equal(verify(v, forged), SEAL_FORGED);
+    assert_int_equal(verify(v, pkt), SEAL_GOOD);
+    assert_int_equal(verify(v, forged), SEAL_FORGED);
+    make_packet(s, pkt);
+    assert_int_equal(verify(v, pkt), SEAL_GOOD);
+    seal_signer_free(s);
+    seal_verifier_free(v);
+}
+
+void bad_form_is_told(void **state)
+{
+    uint8_t pkt[PACKET_SIZE];
+    struct seal_signer *s = make_signer(SENDER, SEAL_FROM_SENDER);
+    struct seal_verifier *v = make_verifier(4);
+    static const struct {
+        size_t size, offset;
+    } places[] = {{PACKET_SIZE, PACKET_SIZE - 23},
+                  {PACKET_SIZE, PACKET_SIZE},
+                  {PACKET_SIZE, SIZE_MAX},
+                  {PACKET_SIZE, SIZE_MAX - 20},
+                  {23, 0},
+                  {0, 0}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        assert_int_equal(seal_sign(s, pkt, places[i].size, places[i].offset), CP_ERR_INVALID);
+        assert_int_equal(seal_verify(v, SENDER, INSTANCE, SEAL_FROM_SENDER, pkt, places[i].size,
+                                     places[i].offset),
+                         SEAL_BAD_FORM);
+    }
+    make_packet(s, pkt);
+    assert_int_equal(pkt[AUTH_OFFSET + 7], 1); /* refused ones took no sequence number */
+    pkt[AUTH_OFFSET + 2] = 0x10;               /* AR 0 */
+    assert_int_equal(verify(v, pkt), SEAL_BAD_FORM);
+    pkt[AUTH_OFFSET + 2] = 0x21; /* another ASID */
+    assert_int_equal(verify(v, pkt), SEAL_BAD_FORM);
+    pkt[AUTH_OFFSET + 2] = 0x13; /* reserved bit */
+    assert_int_equal(verify(v, pkt), SEAL_BAD_FORM);
+    pkt[AUTH_OFFSET + 2] = 0x11;
+    assert_int_equal(verify(v, pkt), SEAL_GOOD);
+    /* Exactly the extension and nothing else. */
+    assert_int_equal(seal_sign(s, pkt, SEAL_AUTH_SIZE, 0), CP_OK);
+    assert_int_equal(seal_verify(v, SENDER, INSTANCE, SEAL_FROM_SENDER, pkt, SEAL_AUTH_SIZE, 0),
+                     SEAL_GOOD);
+    seal_signer_free(s);
+    seal_verifier_free(v);
+    v = NULL;
+    assert_int_equal(seal_verifier_new(test_secret, 0, &v), CP_ERR_INVALID);
+    assert_int_equal(seal_verifier_new(test_secret, SIZE_MAX, &v), CP_ERR_INVALID);
+    assert_null(v);
+}
+
+void sequence_number_never_wraps(void **state)
+{
+    uint8_t pkt[PACKET_SIZE];
+    uint8_t before[PACKET_SIZE];
+    struct seal_signer *s = make_signer(SENDER, SEAL_FROM_SENDER);
+    struct seal_verifier *v = make_verifier(1);
+
+    (void)state;
+    seal_signer_skip(s, SN_MAX - 2);
+    make_packet(s, pkt);
+    assert_int_equal(verify(v, pkt), SEAL_GOOD);
+    make_packet(s, pkt);
+    assert_hex(pkt + AUTH_OFFSET + 3, 5, "ffffffffff");
+    assert_int_equal(verify(v, pkt), SEAL_GOOD);
+    memcpy(before, pkt, sizeof before);
+    assert_int_equal(seal_sign(s, pkt, PACKET_SIZE, AUTH_OFFSET), CP_ERR_INTERNAL);
+    assert_memory_equal(pkt, before, sizeof before);
+    seal_signer_free(s);
+    seal_verifier_free(v);
+}
+
+void least_recently_used_source_goes_first(void **state)
+{
+    struct seal_verifier *v = make_verifier(3);
+    struct seal_signer *s[4];
+    uint8_t old[4][PACKET_SIZE];
+    uint8_t pkt[PACKET_SIZE];
+
+    (void)state;
+    for (uint32_t i = 0; i < 4; i++) {
+        s[i] = make_signer(10 + i, SEAL_FROM_RECEIVER);
+        make_packet(s[i], old[i]);
+    }
+#define VERIFY(i, p)                                                                               \
+    seal_verify(v, 10 + (i), INSTANCE, SEAL_FROM_RECEIVER, (p), PACKET_SIZE, AUTH_OFFSET)
+    assert_int_equal(VERIFY(0, old[0]), SEAL_GOOD);
+    assert_int_equal(VERIFY(1, old[1]), SEAL_GOOD);
+    assert_int_equal(VERIFY(2, old[2]), SEAL_GOOD);
+    make_packet(s[0], pkt);
+    assert_int_equal(VERIFY(0, pkt), SEAL_GOOD); /* 1 is the least recently used now */
+    memcpy(pkt, old[3], sizeof pkt);
+    pkt[PACKET_SIZE - 1] ^= 1;
+    assert_int_equal(VERIFY(3, pkt), SEAL_FORGED);      /* takes no place … */
+    assert_int_equal(VERIFY(1, old[1]), SEAL_REPLAYED); /* … so all three are known */
+    assert_int_equal(VERIFY(3, old[3]), SEAL_GOOD);     /* 1 goes: a replay is no use */
+    assert_int_equal(VERIFY(3, old[3]), SEAL_REPLAYED);
+    assert_int_equal(VERIFY(0, old[0]), SEAL_REPLAYED);
+    assert_int_equal(VERIFY(2, old[2]), SEAL_REPLAYED);
+    assert_int_equal(VERIFY(1, old[1]),
+                     SEAL_GOOD); /* forgotten; 2 goes, being the oldest good one */
+    assert_int_equal(VERIFY(0, old[0]), SEAL_REPLAYED);
+    assert_int_equal(VERIFY(3, old[3]), SEAL_REPLAYED);
+    assert_int_equal(VERIFY(2, old[2]), SEAL_GOOD);
+#undef VERIFY
+    for (unsigned i = 0; i < 4; i++) {
+        seal_signer_free(s[i]);
+    }
+    seal_verifier_free(v);
+}
+
+/* More sources than places, in random order, against a list. */
+void verifier_keeps_many_sources(void **state)
+{
+    enum { SOURCES = 60, PLACES = 40 };
+    struct seal_verifier *v = make_verifier(PLACES);
+    struct seal_signer *s[SOURCES];
+    uint8_t last[SOURCES][PACKET_SIZE];
+    unsigned used_at[SOURCES] = {0};
+    struct cp_prng p;
+
+    (void)state;
+    cp_prng_seed(&p, 42);
+    for (uint32_t i = 0; i < SOURCES; i++) {
+        s[i] = make_signer(i * 65536 + 7, SEAL_FROM_RECEIVER);
+        make_packet(s[i], last[i]);
+    }
+    for (unsigned round = 1; round <= 3000; round++) {
+        const uint32_t i = (uint32_t)cp_prng_below(&p, SOURCES);
+        unsigned newer = 0;
+        bool known;
+        enum seal_verdict verdict;
+
+        for (unsigned j = 0; j < SOURCES; j++) {
+            newer += used_at[j] > used_at[i];
+        }
+        known = used_at[i] != 0 && newer < PLACES;
+        if (cp_prng_below(&p, 2) == 0) { /* replay, or fresh to a verifier that forgot it */
+            verdict = known ? SEAL_REPLAYED : SEAL_GOOD;
+        } else {
+            make_packet(s[i], last[i]);
+            verdict = SEAL_GOOD;
+        }
+        assert_int_equal(seal_verify(v, i * 65536 + 7, INSTANCE, SEAL_FROM_RECEIVER, last[i],
+                                     PACKET_SIZE, AUTH_OFFSET),
+                         verdict);
+        if (verdict == SEAL_GOOD) {
+            used_at[i] = round;
+        }
+    }
+    for (unsigned i = 0; i < SOURCES; i++) {
+        seal_signer_free(s[i]);
+    }
+    seal_verifier_free(v);
+}
+
+void replay_window_edges(void **state)
+{
+    struct seal_replay r = {0};
+
+    (void)state;
+    assert_true(seal_replay_seen(&r, 0));
+    seal_replay_mark(&r, 0);
+    assert_int_equal(r.highest, 0);
+    assert_false(seal_replay_seen(&r, 1));
+    assert_false(seal_replay_seen(&r, SN_MAX));
+    seal_replay_mark(&r, 1);
+    assert_true(seal_replay_seen(&r, 1));
+    seal_replay_mark(&r, SEAL_REPLAY_WINDOW);
+    assert_true(seal_replay_seen(&r, 1)); /* the oldest bit of the window */
+    assert_false(seal_replay_seen(&r, 2));
+    seal_replay_mark(&r, SEAL_REPLAY_WINDOW + 1); /* takes the bit of 1 */
+    assert_true(seal_replay_seen(&r, 1));         /* too old */
+    seal_replay_mark(&r, 1);                      /* must not touch its successor's bit */
+    assert_true(seal_replay_seen(&r, SEAL_REPLAY_WINDOW + 1));
+    assert_false(seal_replay_seen(&r, 2));
+    /* A jump by a window less one, by a window, by more: nothing old stays marked. */
+    seal_replay_mark(&r, 2 * SEAL_REPLAY_WINDOW);
+    assert_true(seal_replay_seen(&r, SEAL_REPLAY_WINDOW + 1));
+    assert_false(seal_replay_seen(&r, SEAL_REPLAY_WINDOW + 2));
+    seal_replay_mark(&r, 3 * SEAL_REPLAY_WINDOW);
+    assert_true(seal_replay_seen(&r, 2 * SEAL_REPLAY_WINDOW));
+    assert_false(seal_replay_seen(&r, 2 * SEAL_REPLAY_WINDOW + 1));
+    seal_replay_mark(&r, SN_MAX);
+    assert_true(seal_replay_seen(&r, SN_MAX));
+    assert_false(seal_replay_seen(&r, SN_MAX - 1));
+    assert_false(seal_replay_seen(&r, SN_MAX - SEAL_REPLAY_WINDOW + 1));
+    assert_true(seal_replay_seen(&r, SN_MAX - SEAL_REPLAY_WINDOW));
+}
+
+void replay_window_against_a_model(void **state)
+{
+    enum { NUMBERS = 60000 };
+    uint8_t *seen = calloc(1, NUMBERS);
+    struct seal_replay r = {0};
+    struct cp_prng p;
+    uint64_t highest = 0;
+
+    (void)state;
+    assert_non_null(seen);
+    cp_prng_seed(&p, 3);
+    for (int i = 0; i < 40000; i++) {
+        const uint64_t spread = cp_prng_below(&p, 500) == 0 ? 5000 : 3;
+        const uint64_t up = highest + 1 + cp_prng_below(&p, spread);
+        const uint64_t back = cp_prng_below(&p, 4500);
+        const uint64_t sn =
+            cp_prng_below(&p, 2) == 0 && up < NUMBERS ? up : (highest > back ? highest - back : 0);
+        const bool want =
+            sn == 0 || (sn <= highest && (highest - sn >= SEAL_REPLAY_WINDOW || seen[sn] != 0));
+
+        assert_int_equal(seal_replay_seen(&r, sn), want);
+        if (!want) {
+            seal_replay_mark(&r, sn);
+            seen[sn] = 1;
+            highest = sn > highest ? sn : highest;
+        }
+    }
+    assert_true(highest > 30000);
+    free(seen);
+}
