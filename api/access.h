@@ -5,21 +5,13 @@
 #define API_ACCESS_H
 
 #include "api/api.h"
-
-enum api_access {
-    API_ACCESS_INHERIT, /* a package without override */
-    API_ACCESS_ANONYMOUS,
-    API_ACCESS_AUTHENTICATED
-};
-
-/* "anonymous", "authenticated"; anything else (also NULL, "") is inherit. */
-enum api_access api_access_from_text(const char *text);
+#include "db/settings.h"
 
 /* package: its override; node: the distribution point's setting (inherit counts as authenticated:
  * denied unless a rule allows it). version_id: the version asked for, compared with that of a
  * receiver token's join. CP_OK, CP_ERR_AUTH_REQUIRED for nobody, CP_ERR_ACCESS_DENIED for a
  * receiver token of another version. */
-CP_MUST_CHECK enum cp_err api_access_decide(enum api_access package, enum api_access node,
+CP_MUST_CHECK enum cp_err api_access_decide(enum db_access package, enum db_access node,
                                             const struct api_principal *who, const char *version_id,
                                             struct cp_error *err);
 

@@ -7,9 +7,6 @@
 #include "api/api.h"
 #include "api/router.h"
 
-#define API_TOKEN_PREFIX    "cpt_" /* of an account */
-#define API_RECEIVER_PREFIX "cpr_" /* of a join */
-
 /* Successful Basic verifications of the last minute, since scrypt costs 84 ms: keyed by a salted
  * hash of account, password and the stored verifier, bounded; a changed password misses. */
 struct api_auth_cache;

@@ -24,15 +24,16 @@
 enum api_presence { API_OPTIONAL, API_REQUIRED };
 
 struct api_fields {
-    json_t *body;                      /* object, or NULL for a query */
-    const struct api_request *rq;      /* for queries */
+    json_t *body;                 /* object, or NULL for a query */
+    const struct api_request *rq; /* for queries */
+    bool from_query;
     const char *known[API_FIELDS_MAX]; /* names the getters asked for; others are refused */
     size_t known_count;
     json_t *errors;       /* array of {"field","value","message"} */
     struct cp_error fail; /* failure of the body as a whole: type, size, syntax */
 };
 
-/* Parses call's body, which must be one JSON object (Content-Type application/json, or none).
+/* Parses call's body, which must be one JSON object (Content-Type application/json).
  * Failures are kept for api_fields_refuse. An absent body counts as {}. */
 void api_fields_body(struct api_fields *f, const struct api_call *call);
 

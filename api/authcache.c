@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Bounded table of keyed hashes with a time to live. Passwords are not kept, only SHA-256 over a
+ * random key of this process, the verifier and the password. Thread-safe by one mutex. */
+#include "api/authcache.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/credentials.h"
+#include "common/clock.h"
+#include "content/sha256.h"
+
+#define CACHE_ENTRIES 64
+#define CACHE_TTL     (60 * CP_SEC)
+#define CHECKS_MAX    2
+
+struct entry {
+    uint8_t key[CONTENT_DIGEST_SIZE];
+    cp_time until; /* 0: free */
+};
+
+struct api_auth_cache {
+    pthread_mutex_t mutex;
+    pthread_cond_t left;
+    int checks;
+    uint8_t salt[32];
+    struct entry entries[CACHE_ENTRIES];
+};
+
+enum cp_err api_auth_cache_new(struct api_auth_cache **ret_cache)
+{
+    struct api_auth_cache *cache = calloc(1, sizeof *cache);
+
+    if (cache == NULL) {
+        return CP_ERR_NO_MEMORY;
+    }
+    if (api_random(cache->salt, sizeof cache->salt) != CP_OK) {
+        free(cache);
+        return CP_ERR_INTERNAL;
+    }
+    if (pthread_mutex_init(&cache->mutex, NULL) != 0) {
+        free(cache);
+        return CP_ERR_NO_MEMORY;
+    }
+    if (pthread_cond_init(&cache->left, NULL) != 0) {
+        (void)pthread_mutex_destroy(&cache->mutex);
+        free(cache);
+        return CP_ERR_NO_MEMORY;
+    }
+    *ret_cache = cache;
+    return CP_OK;
+}
+
+void api_auth_cache_free(struct api_auth_cache *cache)
+{
+    if (cache == NULL) {
+        return;
+    }
+    (void)pthread_cond_destroy(&cache->left);
+    (void)pthread_mutex_destroy(&cache->mutex);
+    api_wipe(cache, sizeof *cache);
+    free(cache);
+}
+
+static bool make_key(const struct api_auth_cache *cache, const char *verifier, const char *password,
+                     uint8_t ret_key[CONTENT_DIGEST_SIZE])
+{
+    struct content_sha256 *hash;
+
+    if (content_sha256_new(&hash) != CP_OK) {
+        return false;
+    }
+    content_sha256_add(hash, cache->salt, sizeof cache->salt);
+    content_sha256_add(hash, verifier, strlen(verifier) + 1);
+    content_sha256_add(hash, password, strlen(password));
+    content_sha256_finish(hash, ret_key);
+    content_sha256_free(hash);
+    return true;
+}
+
+bool api_auth_cache_has(struct api_auth_cache *cache, const char *verifier, const char *password)
+{
+    uint8_t key[CONTENT_DIGEST_SIZE];
+    cp_time now = cp_clock_now();
+    bool found = false;
+
+    if (!make_key(cache, verifier, password, key)) {
+        return false;
+    }
+    (void)pthread_mutex_lock(&cache->mutex);
+    for (size_t i = 0; i < CACHE_ENTRIES; i++) {
+        found |= cache->entries[i].until > now &&
+                 api_equal_secret(cache->entries[i].key, key, sizeof key);
+    }
+    (void)pthread_mutex_unlock(&cache->mutex);
+    return found;
+}
+
+void api_auth_cache_put(struct api_auth_cache *cache, const char *verifier, const char *password)
+{
+    struct entry entry = {.until = cp_clock_now() + CACHE_TTL};
+    size_t oldest = 0;
+
+    if (!make_key(cache, verifier, password, entry.key)) {
+        return;
+    }
+    (void)pthread_mutex_lock(&cache->mutex);
+    for (size_t i = 1; i < CACHE_ENTRIES; i++) {
+        if (cache->entries[i].until < cache->entries[oldest].until) {
+            oldest = i;
+        }
+    }
+    cache->entries[oldest] = entry;
+    (void)pthread_mutex_unlock(&cache->mutex);
+}
+
+void api_auth_cache_enter(struct api_auth_cache *cache)
+{
+    (void)pthread_mutex_lock(&cache->mutex);
+    while (cache->checks >= CHECKS_MAX) {
+        (void)pthread_cond_wait(&cache->left, &cache->mutex);
+    }
+    cache->checks++;
+    (void)pthread_mutex_unlock(&cache->mutex);
+}
+
+void api_auth_cache_leave(struct api_auth_cache *cache)
+{
+    (void)pthread_mutex_lock(&cache->mutex);
+    cache->checks--;
+    (void)pthread_cond_signal(&cache->left);
+    (void)pthread_mutex_unlock(&cache->mutex);
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The way of every request: route, authentication, role, handler, problem. Denies by default.
+ * Touches nothing itself; thread-safe. */
+#include <string.h>
+#include <strings.h>
+
+#include "api/auth.h"
+#include "api/respond.h"
+#include "api/router.h"
+
+/* A browser that stored a Basic password would send it along with another site's form. */
+static enum cp_err check_origin(const struct api_request *rq, struct cp_error *err)
+{
+    const char *site = api_request_header(rq, "Sec-Fetch-Site");
+
+    if (rq->method == API_GET || rq->method == API_HEAD || site == NULL ||
+        strcasecmp(site, "same-origin") == 0 || strcasecmp(site, "none") == 0) {
+        return CP_OK;
+    }
+    return cp_error_set(err, CP_ERR_ACCESS_DENIED,
+                        "Header 'Sec-Fetch-Site' is '%.40s': a page of another site may not make "
+                        "changes; send the request from this service's own pages or a program.",
+                        site);
+}
+
+static enum cp_err admit(const struct api_context *ctx, const struct api_request *rq,
+                         const struct api_route *route, struct api_principal *ret_who,
+                         struct cp_error *err)
+{
+    memset(ret_who, 0, sizeof *ret_who);
+    if (route->need == API_NEED_PUBLIC) {
+        return CP_OK;
+    }
+    CP_TRY(check_origin(rq, err));
+    CP_TRY(api_authenticate(ctx, rq, ret_who, err));
+    return api_authorize(route->need, ret_who, err);
+}
+
+static struct api_response refuse_route(const struct api_request *rq, const struct api_match *match,
+                                        const struct cp_error *err)
+{
+    struct api_response rs = api_problem(rq, err);
+
+    if (err->code == CP_ERR_METHOD_NOT_ALLOWED) {
+        char allow[64];
+
+        api_allow_text(match->allowed, allow, sizeof allow);
+        api_header_add(&rs, "Allow", "%s", allow);
+    }
+    return rs;
+}
+
+/* Route, principal and call of a request; false: *ret_response refuses it. api_match_done(m) later. */
+static bool prepare(const struct api_context *ctx, const struct api_request *rq,
+                    struct api_match *m, struct api_principal *who, struct api_call *ret_call,
+                    struct api_response *ret_response)
+{
+    struct cp_error err = {.code = CP_OK};
+    const struct api_route *routes;
+    size_t count;
+
+    routes = api_routes(&count);
+    err.code = api_route_find(routes, count, rq->method, rq->path, m, &err);
+    if (err.code != CP_OK) {
+        *ret_response = refuse_route(rq, m, &err);
+        return false;
+    }
+    err.code = admit(ctx, rq, m->route, who, &err);
+    if (err.code != CP_OK) {
+        *ret_response = api_problem(rq, &err);
+        return false;
+    }
+    *ret_call = (struct api_call){.rq = rq, .who = who, .param_count = m->param_count};
+    memcpy(ret_call->params, m->params, sizeof m->params);
+    return true;
+}
+
+struct api_response api_handle(const struct api_context *ctx, const struct api_request *rq)
+{
+    struct api_match match = {.route = NULL};
+    struct api_principal who;
+    struct api_response rs;
+    struct api_call call;
+
+    if (prepare(ctx, rq, &match, &who, &call, &rs)) {
+        if (match.route->handler != NULL) {
+            rs = match.route->handler(ctx, &call);
+        } else {
+            rs = api_refuse_text(&call, CP_ERR_INTERNAL,
+                                 "An upload reached the wrong entry of the API.");
+        }
+    }
+    api_match_done(&match);
+    api_response_seal(rq, &rs);
+    return rs;
+}
+
+bool api_upload_start(const struct api_context *ctx, const struct api_request *rq,
+                      struct api_upload **ret_upload, struct api_response *ret_response)
+{
+    struct api_match match = {.route = NULL};
+    struct api_principal who;
+    struct api_call call;
+    const struct api_route *routes;
+    size_t count;
+    bool is_upload;
+
+    routes = api_routes(&count);
+    is_upload = api_route_find(routes, count, rq->method, rq->path, &match, NULL) == CP_OK &&
+                match.route->upload != NULL;
+    api_match_done(&match);
+    if (!is_upload) {
+        return false;
+    }
+    *ret_upload = NULL;
+    if (prepare(ctx, rq, &match, &who, &call, ret_response)) {
+        *ret_upload = match.route->upload(ctx, &call, ret_response);
+    }
+    api_match_done(&match);
+    if (*ret_upload == NULL) {
+        api_response_seal(rq, ret_response);
+    }
+    return true;
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The static route table: every address of docs/protocol.md section 1 and who may use it. What is
+ * not here does not exist; what has no need here cannot be written. Pure data. */
+#include "api/router.h"
+
+#include "api/handlers.h"
+
+#define PACKAGE "/api/v1/packages/{package}"
+#define VERSION PACKAGE "/versions/{version}"
+#define DP      "/api/v1/distribution-points/{dp}"
+
+/* clang-format off */
+static const struct api_route routes[] = {
+    {API_GET, "/healthz", API_NEED_PUBLIC, "getHealth", api_healthz, NULL},
+    {API_GET, "/readyz", API_NEED_PUBLIC, "getReadiness", api_readyz, NULL},
+    {API_GET, "/api/v1", API_NEED_PUBLIC, "getService", api_service_get, NULL},
+    {API_GET, "/api/v1/openapi.yaml", API_NEED_PUBLIC, "getOpenapi", api_openapi_get, NULL},
+
+    {API_GET, "/api/v1/packages", API_NEED_VIEWER, "listPackages", api_packages_list, NULL},
+    {API_POST, "/api/v1/packages", API_NEED_OPERATOR, "createPackage", api_packages_create, NULL},
+    {API_GET, PACKAGE, API_NEED_VIEWER, "getPackage", api_packages_get, NULL},
+    {API_PATCH, PACKAGE, API_NEED_OPERATOR, "updatePackage", api_packages_update, NULL},
+    {API_DELETE, PACKAGE, API_NEED_OPERATOR, "deletePackage", api_packages_delete, NULL},
+
+    {API_GET, PACKAGE "/versions", API_NEED_VIEWER, "listVersions", api_versions_list, NULL},
+    {API_POST, PACKAGE "/versions", API_NEED_OPERATOR, "createVersion", api_versions_create, NULL},
+    {API_GET, VERSION, API_NEED_VIEWER, "getVersion", api_versions_get, NULL},
+    {API_DELETE, VERSION, API_NEED_OPERATOR, "deleteVersion", api_versions_delete, NULL},
+    {API_POST, VERSION "/seal", API_NEED_OPERATOR, "sealVersion", api_versions_seal, NULL},
+    {API_POST, VERSION "/retire", API_NEED_OPERATOR, "retireVersion", api_versions_retire, NULL},
+    {API_GET, VERSION "/manifest", API_NEED_CONTENT, "getManifest", api_manifest_get, NULL},
+
+    {API_GET, VERSION "/files", API_NEED_VIEWER, "listFiles", api_files_list, NULL},
+    {API_GET, VERSION "/files/{path...}", API_NEED_CONTENT, "getFile", api_files_get, NULL},
+    {API_PUT, VERSION "/files/{path...}", API_NEED_OPERATOR, "putFile", NULL, api_files_put},
+    {API_DELETE, VERSION "/files/{path...}", API_NEED_OPERATOR, "deleteFile", api_files_delete, NULL},
+    {API_GET, "/api/v1/content/{sha256}", API_NEED_CONTENT, "getContent", api_content_get, NULL},
+
+    {API_GET, "/api/v1/distribution-points", API_NEED_VIEWER, "listDistributionPoints", api_nodes_list, NULL},
+    {API_GET, DP, API_NEED_VIEWER, "getDistributionPoint", api_nodes_get, NULL},
+    {API_GET, DP "/settings", API_NEED_VIEWER, "getSettings", api_settings_get, NULL},
+    {API_PATCH, DP "/settings", API_NEED_ADMIN, "updateSettings", api_settings_update, NULL},
+    {API_GET, DP "/keys", API_NEED_VIEWER, "listKeys", api_keys_list, NULL},
+    {API_POST, DP "/keys/{kind}/rotate", API_NEED_ADMIN, "rotateKey", api_keys_rotate, NULL},
+
+    {API_GET, "/api/v1/accounts", API_NEED_ADMIN, "listAccounts", api_accounts_list, NULL},
+    {API_POST, "/api/v1/accounts", API_NEED_ADMIN, "createAccount", api_accounts_create, NULL},
+    {API_GET, "/api/v1/accounts/{account}", API_NEED_ADMIN, "getAccount", api_accounts_get, NULL},
+    {API_PATCH, "/api/v1/accounts/{account}", API_NEED_ADMIN, "updateAccount", api_accounts_update, NULL},
+    {API_DELETE, "/api/v1/accounts/{account}", API_NEED_ADMIN, "deleteAccount", api_accounts_delete, NULL},
+    {API_GET, "/api/v1/accounts/{account}/tokens", API_NEED_ACCOUNT, "listTokens", api_tokens_list, NULL},
+    {API_POST, "/api/v1/accounts/{account}/tokens", API_NEED_ACCOUNT, "createToken", api_tokens_create, NULL},
+    {API_DELETE, "/api/v1/tokens/{token}", API_NEED_ACCOUNT, "deleteToken", api_tokens_delete, NULL},
+
+    {API_GET, "/api/v1/sessions", API_NEED_VIEWER, "listSessions", api_sessions_list, NULL},
+    {API_GET, "/api/v1/sessions/{session}", API_NEED_VIEWER, "getSession", api_sessions_get, NULL},
+    {API_POST, "/api/v1/sessions/{session}/cancel", API_NEED_OPERATOR, "cancelSession", api_sessions_cancel, NULL},
+    {API_GET, "/api/v1/sessions/{session}/receivers", API_NEED_VIEWER, "listReceivers", api_session_receivers_list, NULL},
+
+    {API_POST, "/api/v1/joins", API_NEED_CONTENT, "createJoin", api_joins_create, NULL},
+    {API_GET, "/api/v1/joins/{join}", API_NEED_RECEIVER, "getJoin", api_joins_get, NULL},
+    {API_PUT, "/api/v1/joins/{join}/progress", API_NEED_RECEIVER, "putProgress", api_joins_progress, NULL},
+    {API_PUT, "/api/v1/joins/{join}/result", API_NEED_RECEIVER, "putResult", api_joins_result, NULL},
+
+    {API_GET, "/api/v1/events", API_NEED_VIEWER, "listEvents", api_events_list, NULL},
+};
+/* clang-format on */
+
+const struct api_route *api_routes(size_t *ret_count)
+{
+    *ret_count = sizeof routes / sizeof routes[0];
+    return routes;
+}
+
+const char *api_need_name(enum api_need need)
+{
+    switch (need) {
+    case API_NEED_PUBLIC:
+        return "public";
+    case API_NEED_CONTENT:
+        return "content";
+    case API_NEED_RECEIVER:
+        return "receiver";
+    case API_NEED_ACCOUNT:
+        return "account";
+    case API_NEED_VIEWER:
+        return "viewer";
+    case API_NEED_OPERATOR:
+        return "operator";
+    case API_NEED_ADMIN:
+        return "admin";
+    }
+    return "none";
+}
+
+const char *api_method_name(enum api_method method)
+{
+    static const char *const names[API_METHOD_COUNT] = {"GET", "HEAD",  "POST",
+                                                        "PUT", "PATCH", "DELETE"};
+
+    CP_ASSERT(method < API_METHOD_COUNT);
+    return names[method];
+}
