@@ -31,9 +31,10 @@ CP_MUST_CHECK enum cp_err blob_writer_open(struct blob_store *s, uint64_t expect
 /* Appends. CP_ERR_STORAGE_FULL, CP_ERR_STORAGE; after a failure only abort is allowed. */
 CP_MUST_CHECK enum cp_err blob_writer_add(struct blob_writer *w, const void *data, size_t size,
                                           struct cp_error *err);
-/* Makes the blob durable (fsync of file and folders) and visible by one rename; a blob that is
- * there already with the right size is kept, one of a wrong size is replaced. The writer is freed
- * in every case; after a failure nothing is visible. Errors as add. */
+/* Makes the blob durable (fsync of file and folder) and visible by one rename. A blob of that digest
+ * that is there already is replaced by these same bytes: one copy stays, and a damaged one is
+ * healed; whoever has it open keeps reading the old one. The writer is freed in every case; after
+ * a failure nothing is visible. Errors as add. */
 CP_MUST_CHECK enum cp_err blob_writer_commit(struct blob_writer *w,
                                              uint8_t ret_digest[CONTENT_DIGEST_SIZE],
                                              uint64_t *ret_size, struct cp_error *err);

@@ -19,7 +19,7 @@
 struct manifest_file {
     const char *path;
     uint64_t size;
-    uint32_t mode; /* permission bits, 0 … 07777 */
+    uint32_t mode; /* permission bits, at most 0777 */
     uint8_t sha256[CONTENT_DIGEST_SIZE];
     uint64_t stream_offset; /* where the file begins in the stream; made here, not given */
 };
