@@ -7,6 +7,36 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char *api_need_name(enum api_need need)
+{
+    switch (need) {
+    case API_NEED_PUBLIC:
+        return "public";
+    case API_NEED_CONTENT:
+        return "content";
+    case API_NEED_RECEIVER:
+        return "receiver";
+    case API_NEED_ACCOUNT:
+        return "account";
+    case API_NEED_VIEWER:
+        return "viewer";
+    case API_NEED_OPERATOR:
+        return "operator";
+    case API_NEED_ADMIN:
+        return "admin";
+    }
+    return "none";
+}
+
+const char *api_method_name(enum api_method method)
+{
+    static const char *const names[API_METHOD_COUNT] = {"GET", "HEAD",  "POST",
+                                                        "PUT", "PATCH", "DELETE"};
+
+    CP_ASSERT(method < API_METHOD_COUNT);
+    return names[method];
+}
+
 /* One path against one pattern, as spans of the path. */
 struct spans {
     const char *at[API_PARAMS_MAX];

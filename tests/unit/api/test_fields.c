@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Tests of strict bodies and queries: every error is collected and names its field. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/fields.h"
+#include "api/respond.h"
+
+static const struct api_pair content_type = {"Content-Type", "application/json; charset=utf-8"};
+static const char *const words[] = {"off", "prefer", NULL};
+
+static struct api_request request(const char *body)
+{
+    return (struct api_request){.method = API_POST,
+                                .path = "/x",
+                                .headers = &content_type,
+                                .header_count = 1,
+                                .body = body,
+                                .body_size = body != NULL ? strlen(body) : 0,
+                                .request_id = "rid-1"};
+}
+
+/* Reads the standard set of fields; returns the refusal as JSON, or NULL when all is well. */
+static json_t *read_all(const struct api_request *rq)
+{
+    struct api_call call = {.rq = rq};
+    struct api_response rs;
+    struct api_fields f;
+    int64_t number = -1;
+    bool flag = false;
+    json_t *problem;
+
+    api_fields_body(&f, &call);
+    (void)api_field_string(&f, "name", API_REQUIRED, 1, 8);
+    (void)api_field_int(&f, "port", API_OPTIONAL, 1024, 65535, &number);
+    (void)api_field_bool(&f, "encrypt", API_OPTIONAL, &flag);
+    (void)api_field_word(&f, "policy", API_OPTIONAL, words);
+    (void)api_field_string(&f, "password", API_OPTIONAL, 8, 64);
+    if (api_fields_ok(&f)) {
+        api_fields_done(&f);
+        return NULL;
+    }
+    rs = api_fields_refuse(&f, &call);
+    assert_string_equal(rs.content_type, "application/problem+json");
+    problem = json_loadb(rs.body, rs.body_size, 0, NULL);
+    assert_non_null(problem);
+    assert_int_equal(json_integer_value(json_object_get(problem, "status")), rs.status);
+    api_response_done(&rs);
+    return problem;
+}
+
+static void expect_field(const char *body, size_t index, const char *field, const char *message)
+{
+    struct api_request rq = request(body);
+    json_t *problem = read_all(&rq);
+    json_t *error;
+
+    assert_non_null(problem);
+    error = json_array_get(json_object_get(problem, "errors"), index);
+    assert_string_equal(json_string_value(json_object_get(error, "field")), field);
+    assert_non_null(strstr(json_string_value(json_object_get(error, "message")), message));
+    assert_non_null(json_object_get(error, "value"));
+    json_decref(problem);
+}
+
+static void expect_code(const struct api_request *rq, const char *code, const char *detail)
+{
+    json_t *problem = read_all(rq);
+
+    assert_non_null(problem);
+    assert_string_equal(json_string_value(json_object_get(problem, "code")), code);
+    assert_non_null(strstr(json_string_value(json_object_get(problem, "detail")), detail));
+    assert_string_equal(json_string_value(json_object_get(problem, "request_id")), "rid-1");
+    json_decref(problem);
+}
+
+static void good_body(void **state)
+{
+    struct api_request rq =
+        request("{\"name\": \"win11\", \"port\": 1024, \"encrypt\": true, \"policy\": \"off\"}");
+
+    (void)state;
+    assert_null(read_all(&rq));
+    rq = request("{\"name\": \"12345678\", \"port\": 65535}");
+    assert_null(read_all(&rq));
+}
+
+static void every_wrong_field_is_named(void **state)
+{
+    (void)state;
+    expect_field("{}", 0, "name", "required");
+    expect_field("{\"name\": \"\"}", 0, "name", "1 to 8");
+    expect_field("{\"name\": \"123456789\"}", 0, "name", "1 to 8");
+    expect_field("{\"name\": \"a\\nb\"}", 0, "name", "control");
+    expect_field("{\"name\": 5}", 0, "name", "text");
+    expect_field("{\"name\": null}", 0, "name", "text");
+    expect_field("{\"name\": \"x\", \"port\": 1023}", 0, "port", "1024 to 65535");
+    expect_field("{\"name\": \"x\", \"port\": 65536}", 0, "port", "1024 to 65535");
+    expect_field("{\"name\": \"x\", \"port\": 2000.5}", 0, "port", "whole number");
+    expect_field("{\"name\": \"x\", \"port\": \"2000\"}", 0, "port", "whole number");
+    expect_field("{\"name\": \"x\", \"encrypt\": 1}", 0, "encrypt", "true or false");
+    expect_field("{\"name\": \"x\", \"policy\": \"on\"}", 0, "policy", "'off', 'prefer'");
+    expect_field("{\"name\": \"x\", \"colour\": \"red\"}", 0, "colour", "remove it");
+    expect_field("{\"port\": 1, \"policy\": [], \"z\": {}}", 1, "port", "whole number");
+    expect_field("{\"port\": 1, \"policy\": [], \"z\": {}}", 2, "policy", "one of");
+    expect_field("{\"port\": 1, \"policy\": [], \"z\": {}}", 3, "z", "remove it");
+}
+
+static void a_password_is_never_repeated(void **state)
+{
+    struct api_request rq = request("{\"name\": \"x\", \"password\": \"secret\"}");
+    json_t *problem = read_all(&rq);
+    char *text;
+
+    (void)state;
+    assert_non_null(problem);
+    text = json_dumps(problem, 0);
+    assert_null(strstr(text, "secret\""));
+    free(text);
+    json_decref(problem);
+}
+
+static void hostile_bodies(void **state)
+{
+    struct api_request rq = request("{\"name\": \"x\", \"name\": \"y\"}");
+    char deep[400];
+
+    (void)state;
+    expect_code(&rq, "invalid-request", "duplicate");
+    rq = request("{\"name\": ");
+    expect_code(&rq, "invalid-request", "line 1");
+    rq = request("[1]");
+    expect_code(&rq, "invalid-request", "one JSON object");
+    rq = request("{\"name\": \"a\\u0000b\"}");
+    expect_code(&rq, "invalid-request", "JSON");
+    rq = request("{\"name\": \"\xff\"}");
+    expect_code(&rq, "invalid-request", "JSON");
+    memset(deep, '[', sizeof deep - 1);
+    deep[sizeof deep - 1] = '\0';
+    rq = request(deep);
+    expect_code(&rq, "invalid-request", "nested");
+    rq = request("{\"name\": \"[[[[[[[[[[[[[[[[[[[[[[[[[[[[\\\"[[[[[\"}");
+    expect_code(&rq, "invalid-request", "name");
+    rq = request("{\"name\": \"x\"}");
+    rq.body_size = api_body_max() + 1;
+    expect_code(&rq, "too-large", "at most");
+    rq = request("name=x");
+    rq.header_count = 0;
+    expect_code(&rq, "unsupported-media-type", "application/json");
+}
+
+static void query_parameters(void **state)
+{
+    struct api_pair query[] = {{"limit", "7"}, {"after", "abc"}, {"after", "x"}};
+    struct api_request rq = {.method = API_GET, .query = query, .query_count = 2};
+    struct api_call call = {.rq = &rq};
+    struct api_fields f;
+    const char *after;
+    int limit;
+
+    (void)state;
+    api_fields_query(&f, &call);
+    api_fields_page(&f, &limit, &after);
+    assert_true(api_fields_ok(&f));
+    assert_int_equal(limit, 7);
+    assert_string_equal(after, "abc");
+    api_fields_done(&f);
+
+    rq.query_count = 3; /* the same twice */
+    api_fields_query(&f, &call);
+    api_fields_page(&f, &limit, &after);
+    assert_false(api_fields_ok(&f));
+    api_fields_done(&f);
+
+    rq.query_count = 1;
+    for (int i = 0; i < 6; i++) {
+        static const char *const wrong[] = {"0", "1001", "", "7x", "99999999999999999999", "-1"};
+        struct api_response rs;
+
+        query[0].value = wrong[i];
+        api_fields_query(&f, &call);
+        api_fields_page(&f, &limit, &after);
+        assert_int_equal(limit, API_LIMIT_DEFAULT);
+        assert_false(api_fields_ok(&f));
+        rs = api_fields_refuse(&f, &call);
+        assert_int_equal(rs.status, 400);
+        assert_non_null(strstr(rs.body, "Parameter 'limit'"));
+        api_response_done(&rs);
+    }
+    query[0] = (struct api_pair){"lmit", "7"};
+    api_fields_query(&f, &call);
+    api_fields_page(&f, &limit, &after);
+    assert_false(api_fields_ok(&f));
+    api_fields_done(&f);
+}
+
+static void null_is_told_from_absent(void **state)
+{
+    struct api_request rq = request("{\"name\": null}");
+    struct api_call call = {.rq = &rq};
+    struct api_fields f;
+
+    (void)state;
+    api_fields_body(&f, &call);
+    assert_true(api_field_null(&f, "name"));
+    assert_false(api_field_null(&f, "other"));
+    assert_true(api_fields_ok(&f));
+    api_fields_done(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(good_body),
+        cmocka_unit_test(every_wrong_field_is_named),
+        cmocka_unit_test(a_password_is_never_repeated),
+        cmocka_unit_test(hostile_bodies),
+        cmocka_unit_test(query_parameters),
+        cmocka_unit_test(null_is_told_from_absent),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
