@@ -1,0 +1,115 @@
+#!/usr/bin/env python3
+"""The style tests can fail: each rule meets a sample that breaks it and one that does not."""
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import includes
+import sizes
+import unfinished
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+class Includes(unittest.TestCase):
+    def complaints(self, path, text, files=()):
+        found = []
+        includes.check_file(path, text, set(files).__contains__, found)
+        return found
+
+    def test_project_headers(self):
+        self.assertEqual(self.complaints('multicast/io/a.c', '#include "multicast/norm/wire.h"\n'), [])
+        self.assertEqual(self.complaints('server/a.c', '#include "multicast/session.h"\n#include "db/conn.h"\n'), [])
+        for path, header in [('multicast/norm/a.c', 'multicast/fec/fec.h'), ('common/a.c', 'db/conn.h'),
+                             ('server/a.c', 'multicast/io/udp.h'), ('client/a.c', 'api/router.h'),
+                             ('db/a.c', 'api/router.h'), ('multicast/norm/a.c', 'wire.h')]:
+            self.assertEqual(len(self.complaints(path, f'#include "{header}"\n')), 1, (path, header))
+
+    def test_own_header_first(self):
+        text = '#include <stdint.h>\n#include "db/conn.h"\n'
+        self.assertEqual(len(self.complaints('db/conn.c', text, ['db/conn.h'])), 1)
+        self.assertEqual(self.complaints('db/conn.c', '#include "db/conn.h"\n#include <stdint.h>\n', ['db/conn.h']), [])
+
+    def test_foreign_headers(self):
+        for path, header in [('api/a.c', 'libpq-fe.h'), ('server/main.c', 'microhttpd.h'), ('db/a.c', 'openssl/evp.h'),
+                             ('multicast/norm/a.c', 'stdio.h'), ('multicast/seal/a.c', 'sys/socket.h'),
+                             ('multicast/norm/a.c', 'time.h'), ('server/a.c', 'jansson.h')]:
+            self.assertEqual(len(self.complaints(path, f'#include <{header}>\n')), 1, (path, header))
+        for path, header in [('db/a.c', 'libpq-fe.h'), ('server/http.c', 'microhttpd.h'),
+                             ('content/digest.c', 'openssl/evp.h'), ('multicast/io/udp.c', 'sys/socket.h')]:
+            self.assertEqual(self.complaints(path, f'#include <{header}>\n'), [], (path, header))
+
+    def test_one_file(self):
+        found = []
+        includes.check_one_file({'client/a.c': ['curl/curl.h'], 'client/b.c': ['curl/curl.h']}, found)
+        self.assertEqual(len(found), 1)
+
+    def test_clock(self):
+        self.assertEqual(len(self.complaints('server/a.c', 'x = time(NULL);\n')), 1)
+        self.assertEqual(len(self.complaints('multicast/io/a.c', 'clock_gettime(CLOCK_MONOTONIC, &ts);\n')), 1)
+        self.assertEqual(self.complaints('server/a.c', '/* time (UTC) */ next_time(s);\n'), [])
+
+
+class Sizes(unittest.TestCase):
+    def complaints(self, text, path='db/a.c'):
+        found = []
+        sizes.check_file(path, f'{sizes.LICENCE} */\n{text}', found)
+        return [what for _, _, what in found]
+
+    def function(self, lines, params='void'):
+        return f'static int f({params})\n{{\n' + '    g();\n' * (lines - 3) + '}\n'
+
+    def test_functions(self):
+        self.assertEqual(self.complaints(self.function(100)), [])
+        self.assertEqual(len(self.complaints(self.function(101))), 1)
+        self.assertEqual(self.complaints(self.function(9, 'int a, int b, int c, int d, int e, int (*f)(int, int)')), [])
+        self.assertEqual(len(self.complaints(self.function(9, 'int a, int b, int c, int d, int e, int f, int g'))), 1)
+
+    def nested(self, depth):
+        opening = ''.join('    ' * (i + 1) + 'if (a) {\n' for i in range(depth))
+        closing = ''.join('    ' * (depth - i) + '}\n' for i in range(depth))
+        return f'static int f(int a)\n{{\n    struct s x = {{1}};\n{opening}    g();\n{closing}}}\n'
+
+    def test_nesting(self):
+        self.assertEqual(self.complaints(self.nested(4)), [])
+        self.assertEqual(len(self.complaints(self.nested(5))), 1)
+
+    def test_files(self):
+        self.assertEqual(self.complaints('int a;\n' * 999), [])
+        self.assertEqual(len(self.complaints('int a;\n' * 1000)), 1)
+        self.assertEqual(len(self.complaints('int a;\n' * 300, 'db/a.h')), 1)
+        self.assertEqual(len(self.complaints('int a; // why\n')), 1)
+        self.assertEqual(self.complaints('static const char *u = "https://a";\n'), [])
+        found = []
+        sizes.check_file('db/a.c', 'int a;\n', found)
+        self.assertEqual(len(found), 1)
+
+
+class Unfinished(unittest.TestCase):
+    def test_marks(self):
+        for bad in ['/* TODO: x */', 'x = 1; /* FIXME */', '# XXX', 'not implemented', 'a stub']:
+            self.assertEqual(len(unfinished.marks('a.c', bad)), 1, bad)
+        for good in ['mktemp a.XXXXXX', 'int todo_count;', 'stubborn']:
+            self.assertEqual(unfinished.marks('a.c', good), [], good)
+
+
+class Purity(unittest.TestCase):
+    def run_on(self, code):
+        with tempfile.TemporaryDirectory() as folder:
+            for command in (['cc', '-O2', '-x', 'c', '-c', '-o', f'{folder}/a.o', '-'],
+                            ['ar', 'rc', f'{folder}/libcp_norm.a', f'{folder}/a.o']):
+                subprocess.run(command, input=code.encode(), check=True)
+            return subprocess.run([f'{HERE}/purity', 'nm', f'{HERE}/purity.allow', f'{folder}/libcp_norm.a'],
+                                  capture_output=True, text=True, check=False)
+
+    def test_symbols(self):
+        self.assertEqual(self.run_on('void free(void *); void a(void *p) { free(p); }').returncode, 0)
+        done = self.run_on('long time(long *); long a(void) { return time(0); }')
+        self.assertEqual(done.returncode, 1)
+        self.assertIn('uses time', done.stdout)
+
+
+if __name__ == '__main__':
+    unittest.main(argv=[sys.argv[0]])
