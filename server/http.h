@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * HTTPS by libmicrohttpd: turns HTTP into api_request and api_response into HTTP. This and its
+ * siblings http_*.c are the only places with <microhttpd.h>. Threads of its own serve requests. */
+#ifndef SERVER_HTTP_H
+#define SERVER_HTTP_H
+
+#include <stdint.h>
+
+#include "common/err.h"
+
+struct api_context; /* api/api.h */
+struct srv_http;
+
+struct srv_http_config {
+    const char *listen_host;       /* numeric */
+    uint16_t listen_port;          /* 0: one the kernel picks */
+    const char *cert_pem;          /* borrowed until stop; NULL: plain HTTP (tests only) */
+    const char *key_pem;           /* borrowed until stop */
+    unsigned threads;              /* that serve connections */
+    unsigned connections;          /* limit; 0: 4096 */
+    unsigned timeout_s;            /* a silent connection is closed; 0: 60 */
+    const struct api_context *api; /* borrowed until stop */
+};
+
+/* Begins to serve. CP_ERR_NETWORK naming the address when it cannot be bound. */
+CP_MUST_CHECK enum cp_err srv_http_start(const struct srv_http_config *config,
+                                         struct srv_http **ret_http, struct cp_error *err);
+
+/* The port it listens on. */
+uint16_t srv_http_port(const struct srv_http *http);
+
+/* Takes no new connections, ends the present ones, waits for handlers. NULL allowed. */
+void srv_http_stop(struct srv_http *http);
+
+#endif

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Checks and conversion of one HTTP request. */
+#include "server/http_request.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/random.h>
+
+#include "common/hex.h"
+
+struct srv_request *srv_request_new(const char *target)
+{
+    struct srv_request *r = calloc(1, sizeof *r);
+    const char *mark = strchr(target, '?');
+
+    if (r == NULL) {
+        return NULL;
+    }
+    r->target = mark == NULL ? strdup(target) : strndup(target, (size_t)(mark - target));
+    r->query = strdup(mark == NULL ? "" : mark + 1);
+    if (r->target == NULL || r->query == NULL) {
+        srv_request_free(r);
+        return NULL;
+    }
+    r->rq.path = r->target;
+    r->rq.headers = r->headers;
+    r->rq.query = r->query_pairs;
+    r->rq.remote = r->remote;
+    r->rq.request_id = r->id;
+    r->rq.content_length = UINT64_MAX;
+    return r;
+}
+
+void srv_request_free(struct srv_request *r)
+{
+    if (r == NULL) {
+        return;
+    }
+    if (r->body != NULL) {
+        /* A body may hold a password. */
+        explicit_bzero(r->body, r->body_room);
+    }
+    free(r->body);
+    free(r->target);
+    free(r->query);
+    free(r);
+}
+
+void srv_request_add_header(struct srv_request *r, const char *name, const char *value)
+{
+    if (r->rq.header_count == SRV_HEADERS_MAX) {
+        r->too_many_headers = true;
+        return;
+    }
+    r->headers[r->rq.header_count].name = name;
+    r->headers[r->rq.header_count].value = value == NULL ? "" : value;
+    r->rq.header_count++;
+}
+
+static size_t count_header(const struct srv_request *r, const char *name, const char **ret_value)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < r->rq.header_count; i++) {
+        if (strcasecmp(r->headers[i].name, name) == 0) {
+            *ret_value = r->headers[i].value;
+            count++;
+        }
+    }
+    return count;
+}
+
+/* RFC9110 5.6.2: a token, which a field's name must be. */
+static bool is_token(const char *text)
+{
+    size_t size = strspn(text, "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
+                               "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
+
+    return size > 0 && text[size] == '\0';
+}
+
+static bool is_field_value(const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if (((unsigned char)*text < 0x20 && *text != '\t') || *text == 0x7f) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* What a target may consist of, white space in it being a way to smuggle (RFC9112 3.2). */
+static bool is_visible(const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if (*text <= ' ' || *text >= 0x7f || *text == '#' || *text == '\\') {
+            return false;
+        }
+    }
+    return true;
+}
+
+static enum cp_err check_headers(const struct srv_request *r, struct cp_error *err)
+{
+    if (r->too_many_headers) {
+        return cp_error_set(err, CP_ERR_INVALID, "more than %d header fields", SRV_HEADERS_MAX);
+    }
+    for (size_t i = 0; i < r->rq.header_count; i++) {
+        if (!is_token(r->headers[i].name) || !is_field_value(r->headers[i].value)) {
+            return cp_error_set(err, CP_ERR_INVALID, "a header field is not well-formed");
+        }
+    }
+    return CP_OK;
+}
+
+/* RFC9112 3.2: "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1
+ * request message that lacks a Host header field and to any request message that contains more
+ * than one Host header field line or a Host header field with an invalid field value." */
+static enum cp_err check_host(const struct srv_request *r, struct cp_error *err)
+{
+    const char *host = "";
+    size_t count = count_header(r, "Host", &host);
+
+    if (count != 1) {
+        return cp_error_set(err, CP_ERR_INVALID, "the request has %s Host header",
+                            count == 0 ? "no" : "more than one");
+    }
+    if (*host == '\0' ||
+        host[strspn(host, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                          "-._~:[]%")] != '\0') {
+        return cp_error_set(err, CP_ERR_INVALID, "the Host header is not HOST or HOST:PORT");
+    }
+    return CP_OK;
+}
+
+static bool parse_length(const char *text, uint64_t *ret)
+{
+    uint64_t v = 0;
+
+    if (*text == '\0' || strlen(text) > 18) {
+        return false;
+    }
+    for (; *text != '\0'; text++) {
+        if (!isdigit((unsigned char)*text)) {
+            return false;
+        }
+        v = v * 10 + (uint64_t)(*text - '0');
+    }
+    *ret = v;
+    return true;
+}
+
+/* RFC9112 6.3: where the body ends must have one reading only (request smuggling). */
+static enum cp_err check_length(struct srv_request *r, struct cp_error *err)
+{
+    const char *length = "";
+    const char *coding = "";
+    size_t lengths = count_header(r, "Content-Length", &length);
+    size_t codings = count_header(r, "Transfer-Encoding", &coding);
+
+    if (lengths > 1) {
+        return cp_error_set(err, CP_ERR_INVALID,
+                            "the request has more than one Content-Length header");
+    }
+    if (lengths > 0 && codings > 0) {
+        return cp_error_set(err, CP_ERR_INVALID,
+                            "the request has both Content-Length and Transfer-Encoding");
+    }
+    if (codings > 1 || (codings == 1 && strcasecmp(coding, "chunked") != 0)) {
+        return cp_error_set(err, CP_ERR_INVALID,
+                            "the only Transfer-Encoding understood is 'chunked'");
+    }
+    if (lengths == 1 && !parse_length(length, &r->rq.content_length)) {
+        return cp_error_set(err, CP_ERR_INVALID, "Content-Length is not a number");
+    }
+    r->chunked = codings == 1;
+    if (lengths == 0 && codings == 0) {
+        r->rq.content_length = 0;
+    }
+    return CP_OK;
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Form decoding in place; false for a broken escape or one that hides a NUL. */
+static bool decode(char *text)
+{
+    char *out = text;
+
+    for (; *text != '\0'; text++) {
+        if (*text == '%') {
+            int high = hex_digit(text[1]);
+            int low = high < 0 ? -1 : hex_digit(text[2]);
+
+            if (low < 0 || high * 16 + low == 0) {
+                return false;
+            }
+            *out++ = (char)(high * 16 + low);
+            text += 2;
+        } else {
+            *out++ = (char)(*text == '+' ? ' ' : *text);
+        }
+    }
+    *out = '\0';
+    return true;
+}
+
+static enum cp_err split_query(struct srv_request *r, struct cp_error *err)
+{
+    char *at = r->query;
+
+    while (at != NULL) {
+        char *pair = strsep(&at, "&");
+        char *value;
+
+        if (*pair == '\0') {
+            continue;
+        }
+        value = strchr(pair, '=');
+        if (value != NULL) {
+            *value++ = '\0';
+        } else {
+            value = pair + strlen(pair);
+        }
+        if (r->rq.query_count == SRV_QUERY_MAX) {
+            return cp_error_set(err, CP_ERR_INVALID, "more than %d query parameters",
+                                SRV_QUERY_MAX);
+        }
+        if (!decode(pair) || !decode(value)) {
+            return cp_error_set(err, CP_ERR_INVALID, "the query has a broken %%-escape");
+        }
+        r->query_pairs[r->rq.query_count].name = pair;
+        r->query_pairs[r->rq.query_count].value = value;
+        r->rq.query_count++;
+    }
+    return CP_OK;
+}
+
+/* The client's id when it is harmless in logs and in the database; else one of our own. */
+static void choose_id(struct srv_request *r)
+{
+    const char *id = "";
+    uint8_t random[16];
+
+    if (count_header(r, "X-Request-Id", &id) == 1 && strlen(id) >= 1 && strlen(id) < sizeof r->id &&
+        id[strspn(id, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-._")] ==
+            '\0') {
+        memcpy(r->id, id, strlen(id) + 1);
+        return;
+    }
+    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random) {
+        memset(random, 0, sizeof random);
+    }
+    cp_hex_encode(random, sizeof random, r->id);
+}
+
+static bool find_method(const char *text, enum api_method *ret_method)
+{
+    static const char *const names[API_METHOD_COUNT] = {"GET", "HEAD",  "POST",
+                                                        "PUT", "PATCH", "DELETE"};
+
+    for (size_t i = 0; i < API_METHOD_COUNT; i++) {
+        if (strcmp(text, names[i]) == 0) {
+            *ret_method = (enum api_method)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+enum cp_err srv_request_finish(struct srv_request *r, const char *method, struct cp_error *err)
+{
+    choose_id(r);
+    r->bad_method = !find_method(method, &r->rq.method);
+    CP_TRY(check_headers(r, err));
+    CP_TRY(check_host(r, err));
+    CP_TRY(check_length(r, err));
+    if (r->target[0] != '/' || !is_visible(r->target)) {
+        return cp_error_set(err, CP_ERR_INVALID, "the request's target is not a path");
+    }
+    if (r->bad_method) {
+        return cp_error_set(err, CP_ERR_METHOD_NOT_ALLOWED, "this service has no method '%.20s'",
+                            method);
+    }
+    return split_query(r, err);
+}
+
+enum cp_err srv_request_add_body(struct srv_request *r, const char *data, size_t size, size_t max)
+{
+    size_t need = r->rq.body_size + size + 1;
+
+    if (size > max || r->rq.body_size > max - size) {
+        return CP_ERR_TOO_LARGE;
+    }
+    if (need > r->body_room) {
+        size_t room = need > 2 * r->body_room ? need : 2 * r->body_room;
+        char *body = malloc(room);
+
+        if (body == NULL) {
+            return CP_ERR_NO_MEMORY;
+        }
+        if (r->body != NULL) {
+            memcpy(body, r->body, r->rq.body_size);
+            explicit_bzero(r->body, r->body_room);
+            free(r->body);
+        }
+        r->body = body;
+        r->body_room = room;
+        r->rq.body = body;
+    }
+    memcpy(r->body + r->rq.body_size, data, size);
+    r->rq.body_size += size;
+    r->body[r->rq.body_size] = '\0';
+    return CP_OK;
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The stand-in's functions have the names of api/api.h; the linker chooses them. */
+#include "tests/unit/server/fake_api.h"
+
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "api/api.h"
+
+static atomic_int cut;
+static atomic_int calls;
+
+int fake_uploads_cut(void)
+{
+    return atomic_load(&cut);
+}
+
+int fake_calls(void)
+{
+    return atomic_load(&calls);
+}
+
+const char *fake_file_text(void)
+{
+    return "0123456789abcdefghijklmnopqrstuvwxyz0123456789";
+}
+
+void api_response_done(struct api_response *rs)
+{
+    free(rs->body);
+    if (rs->fd >= 0) {
+        (void)close(rs->fd);
+    }
+    memset(rs, 0, sizeof *rs);
+    rs->fd = -1;
+}
+
+size_t api_body_max(void)
+{
+    return FAKE_BODY_MAX;
+}
+
+static struct api_response text(int status, const char *type, const char *body)
+{
+    struct api_response rs = {.status = status, .fd = -1, .content_type = type};
+
+    rs.body = strdup(body);
+    rs.body_size = strlen(body);
+    return rs;
+}
+
+struct api_response api_problem(const struct api_request *rq, const struct cp_error *err)
+{
+    char body[800];
+
+    (void)snprintf(body, sizeof body, "%s: %s [%s]", cp_err_info(err->code)->code, err->text,
+                   rq->request_id);
+    return text(cp_err_info(err->code)->http_status, "application/problem+json", body);
+}
+
+static struct api_response file_answer(void)
+{
+    struct api_response rs = {.status = 206, .content_type = "application/octet-stream"};
+    const char *content = fake_file_text();
+
+    rs.fd = memfd_create("fake", MFD_CLOEXEC);
+    if (rs.fd < 0 || write(rs.fd, content, strlen(content)) != (ssize_t)strlen(content)) {
+        abort();
+    }
+    rs.fd_offset = 10;
+    rs.fd_size = 20;
+    (void)snprintf(rs.headers[0].name, sizeof rs.headers[0].name, "Content-Range");
+    (void)snprintf(rs.headers[0].value, sizeof rs.headers[0].value, "bytes 10-29/46");
+    rs.header_count = 1;
+    return rs;
+}
+
+struct api_response api_handle(const struct api_context *ctx, const struct api_request *rq)
+{
+    static const char *const methods[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"};
+    char body[4096];
+    int at;
+
+    (void)ctx;
+    atomic_fetch_add(&calls, 1);
+    if (strcmp(rq->path, "/file") == 0) {
+        return file_answer();
+    }
+    if (strcmp(rq->path, "/empty") == 0) {
+        return (struct api_response){.status = 204, .fd = -1};
+    }
+    at = snprintf(body, sizeof body, "%s %s", methods[rq->method], rq->path);
+    for (size_t i = 0; i < rq->query_count; i++) {
+        at += snprintf(body + at, sizeof body - (size_t)at, "|%s=%s", rq->query[i].name,
+                       rq->query[i].value);
+    }
+    at += snprintf(body + at, sizeof body - (size_t)at, "|%" PRId64 "|%zu:%s|%s",
+                   (int64_t)rq->content_length, rq->body_size, rq->body == NULL ? "-" : rq->body,
+                   rq->remote);
+    for (size_t i = 0; i < rq->header_count; i++) {
+        if (strcasecmp(rq->headers[i].name, "x-echo") == 0) {
+            at += snprintf(body + at, sizeof body - (size_t)at, "|%s", rq->headers[i].value);
+        }
+    }
+    return text(200, "text/plain", body);
+}
+
+struct api_upload {
+    uint64_t announced;
+    uint64_t got;
+    uint32_t sum;
+};
+
+bool api_upload_start(const struct api_context *ctx, const struct api_request *rq,
+                      struct api_upload **ret_upload, struct api_response *ret_response)
+{
+    (void)ctx;
+    if (rq->method != API_PUT || strncmp(rq->path, "/up", 3) != 0) {
+        return false;
+    }
+    if (strcmp(rq->path, "/up") != 0) {
+        struct cp_error err;
+
+        (void)cp_error_set(&err, CP_ERR_AUTH_REQUIRED, "no upload for you");
+        *ret_upload = NULL;
+        *ret_response = api_problem(rq, &err);
+        return true;
+    }
+    *ret_upload = calloc(1, sizeof **ret_upload);
+    (*ret_upload)->announced = rq->content_length;
+    return true;
+}
+
+void api_upload_data(struct api_upload *u, const void *data, size_t size)
+{
+    const uint8_t *bytes = data;
+
+    for (size_t i = 0; i < size; i++) {
+        u->sum += bytes[i];
+    }
+    u->got += size;
+}
+
+struct api_response api_upload_finish(struct api_upload *u, bool complete)
+{
+    char body[128];
+
+    (void)snprintf(body, sizeof body, "%" PRId64 " announced, %" PRIu64 " got, sum %" PRIu32,
+                   (int64_t)u->announced, u->got, u->sum);
+    if (!complete) {
+        atomic_fetch_add(&cut, 1);
+    }
+    free(u);
+    return text(complete ? 201 : 400, "text/plain", body);
+}

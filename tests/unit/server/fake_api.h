@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A stand-in for api/ behind the HTTP glue: echoes what it got, so that a test sees what the glue
+ * made of a request. Counters are atomic: MHD calls from its threads. */
+#ifndef TESTS_UNIT_SERVER_FAKE_API_H
+#define TESTS_UNIT_SERVER_FAKE_API_H
+
+/* Paths: "/file" answers bytes 10…29 of a file; "/empty" 204; PUT "/up" is an upload, "/up/no" a
+ * refused one; everything else echoes "METHOD path|query…|content_length|body|header X-Echo". */
+#define FAKE_BODY_MAX 1000u
+
+int fake_uploads_cut(void);       /* uploads that ended incomplete */
+int fake_calls(void);             /* of api_handle */
+const char *fake_file_text(void); /* the whole text of the file */
+
+#endif
