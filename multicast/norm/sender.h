@@ -51,8 +51,10 @@ struct norm_sender_config {
     uint8_t auto_parity; /* proactive parity symbols per block */
     bool
         repair_flag; /* set REPAIR on repairs (off towards NRL CURRENT-sync joiners: norm.md 4.14) */
-    bool cc_probe_rate; /* EXT_RATE on CMD(CC), which asks receivers for ACK(CC) */
-    cp_time grtt;       /* start value */
+    bool multicast_nack; /* receivers send feedback to the group: they hear each other and need no
+                            REPAIR_ADV; else it comes to the sender's address */
+    bool cc_probe_rate;  /* EXT_RATE on CMD(CC), which asks receivers for ACK(CC) */
+    cp_time grtt;        /* start value */
     cp_time grtt_min, grtt_max;
     uint8_t backoff;       /* K */
     uint64_t gsize;        /* group size estimate */
@@ -108,6 +110,10 @@ cp_time norm_sender_next_time(const struct norm_sender *s);
 
 void norm_sender_set_rate(struct norm_sender *s, cp_time now, uint64_t rate_bps);
 void norm_sender_set_gsize(struct norm_sender *s, uint64_t gsize);
+
+/* Keeps flushing and serving until that time at least (CP_TIME_NEVER: until told otherwise), so
+ * that nodes that join after the end are served; opens an idle sender again. */
+void norm_sender_set_hold(struct norm_sender *s, cp_time now, cp_time until);
 
 /* Nodes asked for ACK(FLUSH) (watermark, RFC 5740 5.5.3). CP_ERR_NO_MEMORY past
  * NORM_ACKING_MAX. */

@@ -247,6 +247,19 @@ static bool take_fresh(struct norm_sender *s, uint32_t sbn, uint16_t *ret_esi)
     return true;
 }
 
+static void drop_if_done(struct norm_repairs *r, uint32_t sbn)
+{
+    const uint64_t *map = &r->explicit_map[(size_t)sbn * r->words];
+    uint64_t left = 0;
+
+    for (unsigned w = 0; w < r->words; w++) {
+        left |= map[w];
+    }
+    if (left == 0 && r->want[sbn] == 0) {
+        norm_bitset_remove(&r->pending, sbn);
+    }
+}
+
 bool norm_sender_next_repair(struct norm_sender *s, cp_time now, uint32_t *ret_sbn,
                              uint16_t *ret_esi, bool *ret_explicit)
 {
@@ -265,6 +278,7 @@ bool norm_sender_next_repair(struct norm_sender *s, cp_time now, uint32_t *ret_s
         if (named || take_fresh(s, sbn, ret_esi)) {
             r->at = sbn;
             r->repaired_at[sbn] = tick_of(now);
+            drop_if_done(r, sbn);
             *ret_sbn = sbn;
             *ret_explicit = named;
             return true;

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Receiver: the NACK cycle, which is back-off, decision, hold-off (RFC 5740 section 5.3). Pure. */
+#include "multicast/norm/backoff.h"
+#include "multicast/norm/receiver_state.h"
+
+uint32_t norm_receiver_need_floor(const struct norm_receiver *r)
+{
+    /* RFC5740 5.2: "a useful implementation policy is for new receivers joining the group to limit
+     * or avoid repair requests for transport objects already in progress" */
+    uint32_t floor = r->config.defer_missed && !r->pass_over ? r->join : 0;
+
+    if (floor < r->window_low) {
+        floor = r->window_low;
+    }
+    return floor > r->store.low ? floor : r->store.low;
+}
+
+bool norm_receiver_needs_info(const struct norm_receiver *r)
+{
+    return r->object_named && r->info_offered && !r->info_here;
+}
+
+uint32_t norm_receiver_next_need(const struct norm_receiver *r, uint32_t from, uint32_t end)
+{
+    uint32_t sbn;
+
+    if (!r->known || from >= end) {
+        return end;
+    }
+    sbn = norm_bitset_next_gap(&r->store.complete, from);
+    while (sbn < end && norm_receiver_heard_covers(r, sbn)) {
+        sbn = norm_bitset_next_gap(&r->store.complete, sbn + 1);
+    }
+    return sbn < end ? sbn : end;
+}
+
+/* Lowest block needed before the position, whoever asked for it; false: nothing. */
+static bool lowest_need(const struct norm_receiver *r, uint32_t end, uint32_t *ret_low)
+{
+    uint32_t low;
+
+    if (norm_receiver_needs_info(r)) {
+        *ret_low = 0;
+        return true;
+    }
+    if (!r->known) {
+        return false;
+    }
+    low = norm_bitset_next_gap(&r->store.complete, norm_receiver_need_floor(r));
+    *ret_low = low;
+    return low < end;
+}
+
+static cp_time backoff_max(const struct norm_receiver *r)
+{
+    return r->backoff * r->grtt;
+}
+
+/* RFC5740 5.3: "T_rcvrHoldoff =(K_sender+2)*GRTT_sender" */
+static void hold_off(struct norm_receiver *r, cp_time now)
+{
+    r->nack_state = NORM_NACK_HOLDOFF;
+    r->nack_at = now + (r->backoff + 2u) * r->grtt;
+}
+
+void norm_receiver_consider(struct norm_receiver *r, cp_time now)
+{
+    cp_time wait;
+
+    if (r->nack_state != NORM_NACK_IDLE || r->config.silent || r->squelched || r->ended ||
+        !lowest_need(r, r->at, &r->nack_low)) {
+        return;
+    }
+    norm_receiver_heard_clear(r);
+    r->nack_limit = r->at;
+    wait = norm_backoff_random(&r->prng, backoff_max(r), r->gsize);
+    /* RFC5740 5.3: "the receiver SHALL automatically suppress its NACK and immediately enter the
+     * "holdoff" period described below when T_backoff is greater than
+     * (K_sender-1)*GRTT_sender" (where NACKs go to the sender alone) */
+    if (r->config.unicast_nack && r->backoff > 1 && wait > (r->backoff - 1u) * r->grtt) {
+        r->stats.nacks_suppressed++;
+        hold_off(r, now);
+        return;
+    }
+    r->nack_state = NORM_NACK_BACKOFF;
+    r->nack_at = now + wait;
+}
+
+/* RFC5740 5.3: at the end of the back-off a NACK is sent "only if": the sender's position "exceeds
+ * the earliest repair position of the receiver", and what was overheard "does not equal or
+ * supersede the receiver's repair needs up to the sender transmission position at the time the
+ * NACK procedure (backoff timeout) was initiated". */
+static void decide(struct norm_receiver *r, cp_time now)
+{
+    uint32_t end = r->at < r->nack_limit ? r->at : r->nack_limit;
+    uint32_t low;
+    bool info = norm_receiver_needs_info(r) && !r->heard.info;
+
+    if (!lowest_need(r, UINT32_MAX, &low)) {
+        r->nack_state = NORM_NACK_IDLE;
+        return;
+    }
+    if (info || norm_receiver_next_need(r, norm_receiver_need_floor(r), end) < end) {
+        r->nack_due = true;
+        r->nack_low = low;
+    } else {
+        r->stats.nacks_suppressed++;
+    }
+    hold_off(r, now);
+}
+
+void norm_receiver_nack_timer(struct norm_receiver *r, cp_time now)
+{
+    if (r->nack_state == NORM_NACK_IDLE || now < r->nack_at) {
+        return;
+    }
+    if (r->nack_state == NORM_NACK_BACKOFF) {
+        decide(r, now);
+    } else {
+        r->nack_state = NORM_NACK_IDLE;
+    }
+}
+
+void norm_receiver_position(struct norm_receiver *r, cp_time now, uint32_t sbn)
+{
+    uint32_t before = r->at;
+
+    if (sbn == before) {
+        return;
+    }
+    r->at = sbn;
+    if (sbn + 1 >= r->part.block_count) {
+        r->pass_over = true;
+    }
+    norm_receiver_nack_timer(r, now);
+    /* RFC5401 3.2.2: the sender's position that "rewinds" to "a point ordinally less than that of
+     * the lowest sequence position of the local receiver's repair needs" shows that repair is
+     * under way; what is still missing behind it is asked for when the position has passed. */
+    if (sbn < before && sbn <= r->nack_low && r->nack_state == NORM_NACK_HOLDOFF && !r->nack_due) {
+        r->nack_state = NORM_NACK_IDLE;
+    }
+    norm_receiver_consider(r, now);
+}

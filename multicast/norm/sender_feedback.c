@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Sender: NACKs and ACKs (RFC 5740 sections 5.4 and 5.5). Every id is checked against the object
+ * before it touches any state. Pure. */
+#include <string.h>
+
+#include "multicast/norm/sender_state.h"
+
+#define SYMBOL_WORDS 4u /* 256 symbols */
+
+/* The requests of one NACK for one block, gathered until the block changes. */
+struct wish {
+    bool open;
+    uint32_t sbn;
+    unsigned count;
+    uint64_t symbols[SYMBOL_WORDS];
+};
+
+static void wish_close(struct norm_sender *s, cp_time now, struct wish *w)
+{
+    if (w->open && w->count > 0) {
+        norm_sender_want_symbols(s, now, w->sbn, w->symbols, w->count);
+    }
+    *w = (struct wish){0};
+}
+
+/* Adds symbols first … last of a block; false when they do not exist. */
+static bool wish_add(struct norm_sender *s, cp_time now, struct wish *w,
+                     const struct norm_repair *e)
+{
+    uint32_t sbn = e->first.id.sbn;
+    unsigned limit;
+
+    if (sbn != e->last.id.sbn || sbn >= s->part.block_count) {
+        return false;
+    }
+    limit = (unsigned)norm_partition_block_len(&s->part, sbn) + s->part.num_parity;
+    if (e->first.id.esi > e->last.id.esi || e->last.id.esi >= limit) {
+        return false;
+    }
+    if (!w->open || w->sbn != sbn) {
+        wish_close(s, now, w);
+        w->open = true;
+        w->sbn = sbn;
+    }
+    for (unsigned esi = e->first.id.esi; esi <= e->last.id.esi; esi++) {
+        uint64_t bit = (uint64_t)1 << (esi % 64);
+
+        w->count += (w->symbols[esi / 64] & bit) == 0;
+        w->symbols[esi / 64] |= bit;
+    }
+    return true;
+}
+
+static void squelch(struct norm_sender *s, uint16_t object_id)
+{
+    /* RFC5740 5.4.3: "SHALL begin with the lowest "object_transport_id" from the invalid NORM_NACK
+     * messages received since the last" SQUELCH */
+    if (!s->squelch_listed || (int16_t)(object_id - s->squelch_object) < 0) {
+        s->squelch_object = object_id;
+    }
+    s->squelch_listed = true;
+    s->squelch_due = true;
+}
+
+static bool object_in_range(const struct norm_repair *e, uint16_t object_id)
+{
+    return (uint16_t)(object_id - e->first.object_id) <=
+           (uint16_t)(e->last.object_id - e->first.object_id);
+}
+
+static bool apply_request(struct norm_sender *s, cp_time now, struct wish *w,
+                          const struct norm_repair *e)
+{
+    if (!object_in_range(e, s->config.object_id) || s->withdrawn) {
+        squelch(s, e->first.object_id);
+        return true;
+    }
+    if (e->first.object_id != e->last.object_id) {
+        squelch(s,
+                e->first.object_id == s->config.object_id ? e->last.object_id : e->first.object_id);
+    }
+    if ((e->flags & (NORM_REPAIR_INFO | NORM_REPAIR_OBJECT)) != 0) {
+        norm_sender_want_info(s, now);
+    }
+    if ((e->flags & NORM_REPAIR_OBJECT) != 0) {
+        wish_close(s, now, w);
+        norm_sender_want_blocks(s, now, 0, s->part.block_count - 1);
+        return true;
+    }
+    if ((e->flags & NORM_REPAIR_BLOCK) != 0) {
+        if (e->first.id.sbn > e->last.id.sbn || e->last.id.sbn >= s->part.block_count) {
+            return false;
+        }
+        wish_close(s, now, w);
+        norm_sender_want_blocks(s, now, e->first.id.sbn, e->last.id.sbn);
+        return true;
+    }
+    return (e->flags & NORM_REPAIR_SEGMENT) == 0 || wish_add(s, now, w, e);
+}
+
+/* All requests up to the first malformed one count; the rest of such a NACK is dropped. */
+static enum cp_err on_nack(struct norm_sender *s, cp_time now, const struct norm_msg *msg)
+{
+    struct norm_repair_reader reader;
+    struct norm_repair entry;
+    struct wish w = {0};
+    bool valid = true;
+
+    s->stats.nacks++;
+    norm_repair_reader_init(&reader, msg->payload, msg->payload_size, s->config.fec_id);
+    while (valid && norm_repair_next(&reader, &entry)) {
+        valid = apply_request(s, now, &w, &entry);
+    }
+    wish_close(s, now, &w);
+    if (!s->config.multicast_nack && s->repairs.aggregate_end != CP_TIME_NEVER) {
+        s->adv_due = true;
+    }
+    return valid && !reader.malformed ? CP_OK : CP_ERR_MALFORMED;
+}
+
+static enum cp_err on_ack(struct norm_sender *s, const struct norm_msg *msg)
+{
+    struct norm_watermark wm;
+    uint32_t last = s->part.block_count - 1;
+
+    s->stats.acks++;
+    if (msg->ack_type != NORM_ACK_FLUSH) {
+        return CP_OK;
+    }
+    CP_TRY(norm_watermark_decode(msg, &wm));
+    /* RFC5740 5.5.3: "valid responses (i.e., matching watermark point or "ack_id")" */
+    if (wm.fec_id == s->config.fec_id && wm.object_id == s->config.object_id && wm.id.sbn == last &&
+        wm.id.esi + 1u == norm_partition_block_len(&s->part, last)) {
+        (void)norm_acklist_ack(&s->ackers, msg->source_id);
+    }
+    return CP_OK;
+}
+
+/* RFC5740 4.3.1: a zero "grtt_response" MUST be ignored. Beyond that only echoes of stamps that we
+ * sent count: not before the first probe, not from the future, not older than any path can be. */
+static void on_grtt_response(struct norm_sender *s, cp_time now, const struct norm_msg *msg)
+{
+    cp_time sent = (cp_time)msg->time_sec * CP_SEC + (cp_time)msg->time_usec * CP_USEC;
+    cp_time clock = now + NORM_STAMP_OFFSET;
+
+    if ((msg->time_sec == 0 && msg->time_usec == 0) || s->probe_first == 0 || sent > clock ||
+        msg->time_usec >= 1000000 || sent + CP_USEC < s->probe_first + NORM_STAMP_OFFSET) {
+        return;
+    }
+    if (clock - sent <= NORM_RTT_SANE * s->config.grtt_max) {
+        norm_grtt_sample(&s->grtt, clock - sent, norm_sender_packet_time(s));
+    }
+}
+
+enum cp_err norm_sender_on_packet(struct norm_sender *s, cp_time now, const uint8_t *pkt,
+                                  size_t size)
+{
+    struct norm_msg msg;
+    enum cp_err err = norm_decode(pkt, size, &msg);
+
+    if (err != CP_OK) {
+        s->stats.malformed++;
+        return err;
+    }
+    /* RFC5740 4.3.1: "The sender SHOULD ignore feedback messages containing an invalid
+     * "instance_id" value." */
+    if ((msg.type != NORM_NACK && msg.type != NORM_ACK) || msg.server_id != s->config.node_id ||
+        msg.instance_id != s->config.instance_id) {
+        s->stats.foreign++;
+        return CP_OK;
+    }
+    on_grtt_response(s, now, &msg);
+    err = msg.type == NORM_NACK ? on_nack(s, now, &msg) : on_ack(s, &msg);
+    if (err != CP_OK) {
+        s->stats.malformed++;
+    }
+    return err;
+}

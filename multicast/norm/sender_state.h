@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The sender's inside, shared by the sender_*.c files only. */
+#ifndef NORM_SENDER_STATE_H
+#define NORM_SENDER_STATE_H
+
+#include "multicast/norm/acklist.h"
+#include "multicast/norm/bitset.h"
+#include "multicast/norm/grtt.h"
+#include "multicast/norm/rate.h"
+#include "multicast/norm/sender.h"
+
+/* Head positions of the past, one per 1/16 of the live window: they tell its lower edge. */
+#define NORM_HEAD_SLOTS 17u
+
+/* Unit of repaired_at: 65.5 µs; 32 bits last 78 hours. */
+#define NORM_TICK_SHIFT 16u
+
+/* Send times count from here, so that the first is not 0/0, which means "none". */
+#define NORM_STAMP_OFFSET CP_SEC
+
+/* Round trips beyond so many grtt_max are no round trips. */
+#define NORM_RTT_SANE 10u
+
+/* What is wanted of each block. Arrays of block_count (explicit: × words_per_block). */
+struct norm_repairs {
+    struct norm_bitset asked;   /* heard in this aggregation period */
+    struct norm_bitset pending; /* activated, to be sent */
+    struct norm_bitset whole;   /* all source symbols are wanted */
+    uint8_t *want;              /* fresh parity symbols wanted */
+    uint8_t *parity_sent;       /* parity symbols sent so far, in order: the next one is fresh */
+    uint32_t *repaired_at;      /* tick of the block's latest repair, 0: none */
+    uint64_t *explicit_map;     /* symbols wanted by name */
+    unsigned words;             /* of explicit_map per block */
+    uint32_t at;                /* block that the latest repair belonged to */
+    bool info_asked, info_pending;
+    cp_time aggregate_end; /* CP_TIME_NEVER: no aggregation period runs */
+    cp_time holdoff_end;
+};
+
+struct norm_sender {
+    struct norm_sender_config config;
+    struct norm_partition part;
+    uint8_t *info;
+    struct norm_msg data; /* header of DATA, but for sequence, flags and id */
+    uint16_t data_header;
+    enum norm_sender_state state;
+    struct norm_rate rate;
+    struct norm_grtt grtt;
+    uint8_t gsize;
+    uint16_t sequence;
+
+    /* first pass */
+    bool info_due;
+    uint32_t next_block;
+    uint16_t next_esi;
+    uint32_t head_block[NORM_HEAD_SLOTS];
+    cp_time head_next; /* when the next slot is taken */
+
+    struct norm_repairs repairs;
+
+    /* probes */
+    cp_time probe_at, probe_interval, probe_first; /* probe_first: 0 none sent */
+    bool probe_due;
+    uint16_t cc_sequence;
+
+    /* flush, end */
+    cp_time flush_at;
+    unsigned flush_count;
+    cp_time hold_until;
+    bool withdrawn;
+    unsigned closing; /* SQUELCH + EOT still to send; the two alternate */
+
+    /* REPAIR_ADV and SQUELCH */
+    bool adv_due, squelch_due, command_due, eot_due;
+    cp_time adv_at;      /* earliest next REPAIR_ADV */
+    cp_time deferred_at; /* next REPAIR_ADV of deferred repairs */
+    cp_time squelch_at;  /* earliest next SQUELCH */
+    bool squelch_listed;
+    uint16_t squelch_object; /* the invalid object asked for */
+    uint8_t *command;
+    size_t command_size;
+
+    struct norm_sender_stats stats;
+    struct norm_acklist ackers;
+};
+
+/* sender_repair.c */
+CP_MUST_CHECK enum cp_err norm_repairs_init(struct norm_repairs *r, uint32_t block_count,
+                                            unsigned symbols_per_block);
+void norm_repairs_done(struct norm_repairs *r);
+/* One NACK's wish for a block: the named symbols, `count` of them. */
+void norm_sender_want_symbols(struct norm_sender *s, cp_time now, uint32_t sbn,
+                              const uint64_t *symbols, unsigned count);
+void norm_sender_want_blocks(struct norm_sender *s, cp_time now, uint32_t first, uint32_t last);
+void norm_sender_want_info(struct norm_sender *s, cp_time now);
+/* The aggregation period is over: what was asked becomes pending. */
+void norm_sender_activate(struct norm_sender *s, cp_time now);
+/* The next repair that may go now; false when there is none. Takes it. */
+bool norm_sender_next_repair(struct norm_sender *s, cp_time now, uint32_t *ret_sbn,
+                             uint16_t *ret_esi, bool *ret_explicit);
+bool norm_sender_has_repair(const struct norm_sender *s);
+/* Repairs of blocks below it wait for the second pass. */
+uint32_t norm_sender_live_floor(const struct norm_sender *s);
+void norm_sender_head_tick(struct norm_sender *s, cp_time now);
+bool norm_sender_data_over(const struct norm_sender *s); /* nothing to send, nothing asked */
+
+/* sender_control.c */
+void norm_sender_fill_header(struct norm_sender *s, struct norm_msg *msg);
+bool norm_sender_fill_control(struct norm_sender *s, cp_time now, struct norm_txbuf *tx);
+bool norm_sender_control_due(const struct norm_sender *s);
+
+/* sender_adv.c: payload of REPAIR_ADV for blocks first … end - 1; size written, 0 none. */
+size_t norm_sender_adv_payload(const struct norm_sender *s, uint32_t first, uint32_t end,
+                               uint8_t *buf, bool *ret_limit);
+
+/* sender_feedback.c, sender.c */
+cp_time norm_sender_packet_time(const struct norm_sender *s);
+void norm_sender_run_timers(struct norm_sender *s, cp_time now);
+
+#endif
