@@ -40,15 +40,22 @@ static void on_squelch(struct norm_receiver *r, const struct norm_msg *msg, stru
  * initiate the NORM NACK Repair Process" */
 static enum cp_err on_flush(struct norm_receiver *r, cp_time now, const struct norm_msg *msg)
 {
-    if (!r->object_named || msg->object_id != r->object_id) {
+    if (!r->object_named) {
+        r->object_named = true; /* all of it was missed */
+        r->object_id = msg->object_id;
+        r->fec_id = msg->fec_id;
+    }
+    if (msg->object_id != r->object_id) {
         r->stats.foreign++;
         return CP_OK;
     }
-    if (msg->fec_id != r->fec_id || !r->known) {
-        return r->known ? CP_ERR_MALFORMED : CP_OK;
-    }
-    if (msg->id.sbn >= r->part.block_count) {
+    if (msg->fec_id != r->fec_id || (r->known && msg->id.sbn >= r->part.block_count)) {
         return CP_ERR_MALFORMED;
+    }
+    if (!r->known) {
+        r->object_missed = !r->info_offered;
+        norm_receiver_consider(r, now);
+        return CP_OK;
     }
     r->joined = true;
     r->pass_over = true;

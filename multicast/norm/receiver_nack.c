@@ -39,7 +39,7 @@ static bool lowest_need(const struct norm_receiver *r, uint32_t end, uint32_t *r
 {
     uint32_t low;
 
-    if (norm_receiver_needs_info(r)) {
+    if (norm_receiver_needs_info(r) || (!r->known && r->object_missed)) {
         *ret_low = 0;
         return true;
     }
@@ -95,12 +95,13 @@ static void decide(struct norm_receiver *r, cp_time now)
     uint32_t end = r->at < r->nack_limit ? r->at : r->nack_limit;
     uint32_t low;
     bool info = norm_receiver_needs_info(r) && !r->heard.info;
+    bool object = !r->known && r->object_missed && !r->heard.object;
 
     if (!lowest_need(r, UINT32_MAX, &low)) {
         r->nack_state = NORM_NACK_IDLE;
         return;
     }
-    if (info || norm_receiver_next_need(r, norm_receiver_need_floor(r), end) < end) {
+    if (info || object || norm_receiver_next_need(r, norm_receiver_need_floor(r), end) < end) {
         r->nack_due = true;
         r->nack_low = low;
     } else {

@@ -114,6 +114,13 @@ size_t norm_receiver_requests(const struct norm_receiver *r, uint8_t *buf, size_
         fits = add_run(&q, NORM_REPAIR_INFO, id, id, 1);
     }
     if (!r->known) {
+        /* RFC5740 5.3: "For FEC coding blocks or NormObjects missed in their entirety, the NORM
+         * receiver constructs repair requests with NORM_NACK_BLOCK or NORM_NACK_OBJECT flags" */
+        if (r->object_missed && !r->heard.object) {
+            struct norm_payload_id none = {0};
+
+            (void)add_run(&q, NORM_REPAIR_OBJECT, none, none, 1);
+        }
         return norm_repair_size(&q.w);
     }
     for (uint32_t sbn = norm_receiver_next_need(r, norm_receiver_need_floor(r), end);

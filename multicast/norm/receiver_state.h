@@ -49,6 +49,7 @@ struct norm_receiver {
     struct norm_partition part;
     struct norm_store store;
     bool info_offered, info_here;
+    bool object_missed; /* its transmission was over before anything told what it is */
     bool squelched, ended;
     uint32_t window_low; /* SQUELCH: nothing below it can be had */
 

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The simulator's event queue (binary heap) and packet pool. One thread. */
+#include "sim_events.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/err.h"
+
+struct sim_events {
+    struct sim_event *heap;
+    size_t count, cap;
+    uint64_t order;
+    size_t buf_size;
+    struct sim_buf *free_bufs;
+};
+
+struct sim_events *sim_events_new(size_t buf_size)
+{
+    struct sim_events *q = calloc(1, sizeof(*q));
+
+    CP_ASSERT(q != NULL);
+    q->buf_size = buf_size;
+    return q;
+}
+
+void sim_events_free(struct sim_events *q)
+{
+    struct sim_event event;
+
+    while (sim_events_pop(q, CP_TIME_NEVER, &event)) {
+        if (event.buf != NULL) {
+            sim_buf_put(q, event.buf);
+        }
+    }
+    while (q->free_bufs != NULL) {
+        struct sim_buf *buf = q->free_bufs;
+
+        q->free_bufs = buf->next_free;
+        free(buf);
+    }
+    free(q->heap);
+    free(q);
+}
+
+static bool before(const struct sim_event *a, const struct sim_event *b)
+{
+    return a->time != b->time ? a->time < b->time : a->order < b->order;
+}
+
+void sim_events_push(struct sim_events *q, struct sim_event event)
+{
+    size_t i = q->count;
+
+    if (q->count == q->cap) {
+        q->cap = q->cap == 0 ? 1024 : q->cap * 2;
+        q->heap = realloc(q->heap, q->cap * sizeof(*q->heap));
+        CP_ASSERT(q->heap != NULL);
+    }
+    event.order = q->order++;
+    q->count++;
+    while (i > 0 && before(&event, &q->heap[(i - 1) / 2])) {
+        q->heap[i] = q->heap[(i - 1) / 2];
+        i = (i - 1) / 2;
+    }
+    q->heap[i] = event;
+}
+
+bool sim_events_pop(struct sim_events *q, cp_time until, struct sim_event *ret_event)
+{
+    if (q->count == 0 || q->heap[0].time > until) {
+        return false;
+    }
+    *ret_event = q->heap[0];
+    q->count--;
+    struct sim_event last = q->heap[q->count];
+    size_t i = 0;
+
+    for (size_t child = 1; child < q->count; child = 2 * i + 1) {
+        if (child + 1 < q->count && before(&q->heap[child + 1], &q->heap[child])) {
+            child++;
+        }
+        if (!before(&q->heap[child], &last)) {
+            break;
+        }
+        q->heap[i] = q->heap[child];
+        i = child;
+    }
+    q->heap[i] = last;
+    return true;
+}
+
+bool sim_events_empty(const struct sim_events *q)
+{
+    return q->count == 0;
+}
+
+struct sim_buf *sim_buf_get(struct sim_events *q, const uint8_t *data, size_t size, unsigned from)
+{
+    struct sim_buf *buf = q->free_bufs;
+
+    CP_ASSERT(size <= q->buf_size);
+    if (buf != NULL) {
+        q->free_bufs = buf->next_free;
+    } else {
+        buf = malloc(sizeof(*buf) + q->buf_size);
+        CP_ASSERT(buf != NULL);
+    }
+    buf->references = 1;
+    buf->from = from;
+    buf->size = size;
+    memcpy(buf->data, data, size);
+    return buf;
+}
+
+void sim_buf_put(struct sim_events *q, struct sim_buf *buf)
+{
+    buf->references--;
+    if (buf->references == 0) {
+        buf->next_free = q->free_bufs;
+        q->free_bufs = buf;
+    }
+}

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Random scenarios, one per seed: every receiver must complete in bounded virtual time with the
+ * right content. `sim_seeds [FIRST [COUNT]]`; a single FIRST replays one seed and says more. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "sim.h"
+
+#define RECEIVERS_MAX 50u
+#define SEEDS_DEFAULT 1000u
+
+struct scenario {
+    struct sim_config config;
+    struct sim_receiver_spec specs[RECEIVERS_MAX];
+    unsigned count;
+};
+
+static uint64_t between(struct cp_prng *p, uint64_t low, uint64_t high)
+{
+    return low + cp_prng_below(p, high - low + 1);
+}
+
+static uint64_t pick_size(struct cp_prng *p, const struct norm_fti *fti)
+{
+    uint64_t block = (uint64_t)fti->segment_size * fti->max_block_len;
+
+    switch (cp_prng_below(p, 8)) {
+    case 0:
+        return between(p, 1, fti->segment_size); /* one symbol */
+    case 1:
+        return between(p, 1, block); /* one block */
+    case 2:
+        return block * between(p, 1, 12); /* whole blocks */
+    default:
+        return between(p, block, block * 24);
+    }
+}
+
+static void pick_sender(struct cp_prng *p, struct norm_sender_config *c)
+{
+    static const uint8_t info[] = "an object";
+    unsigned blocks = (unsigned)between(p, 1, 48);
+
+    *c = (struct norm_sender_config){
+        .node_id = SIM_SENDER_ID,
+        .instance_id = (uint16_t)cp_prng_u64(p),
+        .object_id = (uint16_t)cp_prng_u64(p),
+        .fec_id = cp_prng_below(p, 5) == 0 ? 5 : 129,
+        .fti = {.segment_size = (uint16_t)(8 * between(p, 4, 24)),
+                .max_block_len = (uint16_t)blocks,
+                .num_parity = (uint16_t)between(p, 0, 24)},
+        .info = info,
+        .info_size = cp_prng_below(p, 2) == 0 ? 0 : (uint16_t)sizeof(info),
+        .auth_size = cp_prng_below(p, 2) == 0 ? 0 : 24,
+        .repair_flag = cp_prng_below(p, 4) != 0,
+        .cc_probe_rate = cp_prng_below(p, 2) == 0,
+        .grtt = between(p, 1, 50) * CP_MSEC,
+        .grtt_min = CP_MSEC,
+        .grtt_max = 200 * CP_MSEC,
+        .backoff = (uint8_t)between(p, 0, 6),
+        .gsize = 10,
+        .robust_factor = 20,
+        .rate_bps = between(p, 2, 100) * 1000 * 1000,
+        .live_window = between(p, 1, 40) * 50 * CP_MSEC,
+        .hold = 2 * CP_SEC,
+    };
+    c->auto_parity = (uint8_t)between(p, 0, 3);
+    c->fti.object_size = pick_size(p, &c->fti);
+}
+
+static struct sim_link pick_link(struct cp_prng *p, double worst)
+{
+    return (struct sim_link){
+        .loss = cp_prng_below(p, 4) == 0 ? 0.0 : cp_prng_unit(p) * worst,
+        .duplicate = cp_prng_below(p, 3) == 0 ? cp_prng_unit(p) * 0.05 : 0.0,
+        .delay = between(p, 50, 20000) * CP_USEC,
+        .jitter = cp_prng_below(p, 2) == 0 ? between(p, 1, 3000) * CP_USEC : 0,
+        .rate_bps = cp_prng_below(p, 4) == 0 ? UINT64_C(200000000) : 0,
+        .queue_bytes = 65536,
+    };
+}
+
+static void make(struct scenario *s, uint64_t seed)
+{
+    struct cp_prng p;
+    cp_time pass;
+
+    cp_prng_seed(&p, seed);
+    pick_sender(&p, &s->config.sender);
+    s->config.seed = cp_prng_u64(&p);
+    s->config.unicast_nack = cp_prng_below(&p, 2) == 0;
+    s->config.time_limit = 120 * CP_SEC;
+    s->count =
+        (unsigned)(cp_prng_below(&p, 4) == 0 ? between(&p, 1, RECEIVERS_MAX) : between(&p, 1, 8));
+    pass = s->config.sender.fti.object_size * 8 * CP_SEC / s->config.sender.rate_bps;
+    bool known = cp_prng_below(&p, 2) == 0;
+    double worst = cp_prng_below(&p, 2) == 0 ? 0.2 : 0.05;
+
+    for (unsigned i = 0; i < s->count; i++) {
+        bool late = cp_prng_below(&p, 4) == 0;
+
+        s->specs[i] = (struct sim_receiver_spec){
+            .down = pick_link(&p, worst),
+            .up = pick_link(&p, worst),
+            .join_at = late ? cp_prng_below(&p, pass + CP_MSEC) : 0,
+            .object_known = known,
+            .defer_missed = cp_prng_below(&p, 2) == 0,
+        };
+        s->specs[i].acker = cp_prng_below(&p, 4) != 0;
+    }
+}
+
+static void describe(const struct scenario *s)
+{
+    const struct norm_sender_config *c = &s->config.sender;
+
+    printf("  object %" PRIu64 " B, E %u B %u P %u, auto %u, fec %u, auth %u\n", c->fti.object_size,
+           c->fti.segment_size, c->fti.max_block_len, c->fti.num_parity, c->auto_parity, c->fec_id,
+           c->auth_size);
+    printf("  %" PRIu64 " bit/s, grtt %.1f ms, K %u, live %.2f s, %s NACK, %u receivers\n",
+           c->rate_bps, (double)c->grtt / 1e6, c->backoff, (double)c->live_window / 1e9,
+           s->config.unicast_nack ? "unicast" : "multicast", s->count);
+}
+
+static void report(const struct sim *sim)
+{
+    const struct sim_totals *t = &sim->totals;
+    struct norm_sender_stats stats;
+
+    norm_sender_get_stats(sim->sender, &stats);
+    printf("  ended at %.3f s; sent %" PRIu64 " source %" PRIu64 " parity %" PRIu64
+           " repair symbols; nacks %" PRIu64 " adverts %" PRIu64 " flushes %" PRIu64 "\n",
+           (double)sim->now / 1e9, stats.source_symbols, stats.parity_symbols, stats.repair_symbols,
+           t->nacks, t->adverts, t->flushes);
+    for (unsigned i = 0; i < sim->receiver_count; i++) {
+        const struct sim_receiver *r = &sim->receivers[i];
+        struct norm_receiver_stats rs;
+
+        norm_receiver_get_stats(r->core, &rs);
+        printf("  receiver %u: loss %.3f/%.3f joined %.3f s, %u of %u blocks%s at %.3f s, "
+               "nacks %" PRIu64 " suppressed %" PRIu64 "\n",
+               i, r->spec.down.loss, r->spec.up.loss, (double)r->spec.join_at / 1e9,
+               rs.blocks_complete, sim->part.block_count, r->complete ? " complete" : "",
+               (double)r->complete_at / 1e9, rs.nacks_sent, rs.nacks_suppressed);
+    }
+}
+
+static bool run(uint64_t seed, bool verbose)
+{
+    struct scenario s = {0};
+    struct sim sim;
+    bool right;
+
+    make(&s, seed);
+    sim_init(&sim, &s.config, s.specs, s.count);
+    right = sim_run(&sim);
+    if (!right) {
+        printf("seed %" PRIu64 " FAILED: %s\n", seed, sim.failure);
+    }
+    if (!right || verbose) {
+        describe(&s);
+        report(&sim);
+    }
+    sim_done(&sim);
+    return right;
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
+    uint64_t count = argc > 2 ? strtoull(argv[2], NULL, 10) : argc > 1 ? 1 : SEEDS_DEFAULT;
+    unsigned failures = 0;
+
+    for (uint64_t seed = first; seed < first + count; seed++) {
+        failures += !run(seed, count == 1);
+    }
+    printf("%" PRIu64 " seeds, %u failed\n", count, failures);
+    return failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
