@@ -70,9 +70,9 @@ struct io_udp_stats {
     uint64_t send_lost;  /* packets given up (see io_udp_send) */
     uint64_t received_packets, received_bytes, receive_calls;
     uint64_t receive_truncated; /* datagrams over 64 KiB less headers: cannot happen, dropped */
-    uint64_t socket_drops;   /* dropped by the kernel because the buffer was full (SO_RXQ_OVFL) */
-    uint32_t sndbuf, rcvbuf; /* granted, bytes as the kernel counts them (with overhead) */
-    bool gso, gro;           /* UDP_SEGMENT, UDP_GRO in use now */
+    uint64_t socket_drops;      /* dropped by the kernel because the buffer was full (SO_MEMINFO) */
+    uint32_t sndbuf, rcvbuf;    /* granted, bytes as the kernel counts them (with overhead) */
+    bool gso, gro;              /* UDP_SEGMENT, UDP_GRO in use now */
 };
 
 struct io_udp;
