@@ -32,6 +32,8 @@ struct blob_writer {
     int fd;
     uint64_t size, written_back;
     char name[NAME_SIZE]; /* in incoming/ */
+    bool is_expected;     /* `expected` was given */
+    uint8_t expected[CONTENT_DIGEST_SIZE];
 };
 
 static enum cp_err storage_error(struct cp_error *err, int error, const char *what)
@@ -169,7 +171,7 @@ enum cp_err blob_writer_open(struct blob_store *s, uint64_t expected_size,
                              struct blob_writer **ret_writer, struct cp_error *err)
 {
     struct blob_writer *w;
-    uint64_t room;
+    uint64_t room = 0;
 
     CP_TRY(blob_store_free_space(s, &room, err));
     if (expected_size != BLOB_SIZE_UNKNOWN && expected_size > room) {
@@ -253,6 +255,26 @@ static enum cp_err publish(struct blob_writer *w, const char *hex, struct cp_err
     return code;
 }
 
+void blob_writer_expect(struct blob_writer *w, const uint8_t digest[CONTENT_DIGEST_SIZE])
+{
+    memcpy(w->expected, digest, sizeof w->expected);
+    w->is_expected = true;
+}
+
+static enum cp_err check_expected(const struct blob_writer *w,
+                                  const uint8_t digest[CONTENT_DIGEST_SIZE], const char *hex,
+                                  struct cp_error *err)
+{
+    char wanted[CONTENT_DIGEST_TEXT_SIZE];
+
+    if (!w->is_expected || memcmp(digest, w->expected, CONTENT_DIGEST_SIZE) == 0) {
+        return CP_OK;
+    }
+    cp_hex_encode(w->expected, CONTENT_DIGEST_SIZE, wanted);
+    return cp_error_set(err, CP_ERR_DIGEST_MISMATCH,
+                        "the content has the SHA-256 %s, announced was %s", hex, wanted);
+}
+
 enum cp_err blob_writer_commit(struct blob_writer *w, uint8_t ret_digest[CONTENT_DIGEST_SIZE],
                                uint64_t *ret_size, struct cp_error *err)
 {
@@ -262,8 +284,11 @@ enum cp_err blob_writer_commit(struct blob_writer *w, uint8_t ret_digest[CONTENT
 
     content_sha256_finish(w->hash, digest);
     cp_hex_encode(digest, sizeof digest, hex);
-    code = fsync(w->fd) == 0 ? publish(w, hex, err)
-                             : storage_error(err, errno, "syncing the incoming file");
+    code = check_expected(w, digest, hex, err);
+    if (code == CP_OK) {
+        code = fsync(w->fd) == 0 ? publish(w, hex, err)
+                                 : storage_error(err, errno, "syncing the incoming file");
+    }
     if (code != CP_OK) {
         blob_writer_abort(w);
         return code;

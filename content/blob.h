@@ -31,6 +31,8 @@ CP_MUST_CHECK enum cp_err blob_writer_open(struct blob_store *s, uint64_t expect
 /* Appends. CP_ERR_STORAGE_FULL, CP_ERR_STORAGE; after a failure only abort is allowed. */
 CP_MUST_CHECK enum cp_err blob_writer_add(struct blob_writer *w, const void *data, size_t size,
                                           struct cp_error *err);
+/* The digest that the content must have: commit answers CP_ERR_DIGEST_MISMATCH for another. */
+void blob_writer_expect(struct blob_writer *w, const uint8_t digest[CONTENT_DIGEST_SIZE]);
 /* Makes the blob durable (fsync of file and folder) and visible by one rename. A blob of that digest
  * that is there already is replaced by these same bytes: one copy stays, and a damaged one is
  * healed; whoever has it open keeps reading the old one. The writer is freed in every case; after
