@@ -5,6 +5,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+#include "common/clock.h"
 
 #define POOL_BLOCKS_MIN 4u
 #define POOL_BLOCKS_MAX 4096u
@@ -18,7 +21,9 @@ struct io_pool {
     struct io_block *last; /* found last: symbols come block after block */
 
     pthread_mutex_t lock;
-    struct io_block *free_list; /* under the lock */
+    pthread_cond_t returned;    /* a buffer came back */
+    struct io_block *free_list; /* under the lock, as the count */
+    size_t free_count;
 };
 
 static enum cp_err make_blocks(struct io_pool *p, size_t memory)
@@ -44,6 +49,7 @@ static enum cp_err make_blocks(struct io_pool *p, size_t memory)
         b->next = p->free_list;
         p->free_list = b;
     }
+    p->free_count = count;
     return CP_OK;
 }
 
@@ -56,6 +62,11 @@ enum cp_err io_pool_new(const struct norm_partition *partition, size_t memory,
     }
     p->partition = *partition;
     pthread_mutex_init(&p->lock, NULL);
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&p->returned, &attr);
+    pthread_condattr_destroy(&attr);
     enum cp_err code = make_blocks(p, memory);
     if (code != CP_OK) {
         io_pool_free(p);
@@ -70,6 +81,7 @@ void io_pool_free(struct io_pool *p)
     if (p == NULL) {
         return;
     }
+    pthread_cond_destroy(&p->returned);
     pthread_mutex_destroy(&p->lock);
     free(p->block);
     free(p->memory);
@@ -79,6 +91,27 @@ void io_pool_free(struct io_pool *p)
 size_t io_pool_count(const struct io_pool *p)
 {
     return p->count;
+}
+
+size_t io_pool_free_count(struct io_pool *p)
+{
+    pthread_mutex_lock(&p->lock);
+    size_t count = p->free_count;
+    pthread_mutex_unlock(&p->lock);
+    return count;
+}
+
+bool io_pool_wait(struct io_pool *p, cp_time timeout)
+{
+    cp_time end = cp_time_add(cp_clock_now(), timeout);
+    struct timespec until = {.tv_sec = (time_t)(end / CP_SEC), .tv_nsec = (long)(end % CP_SEC)};
+
+    pthread_mutex_lock(&p->lock);
+    while (p->free_list == NULL && pthread_cond_timedwait(&p->returned, &p->lock, &until) == 0) {
+    }
+    bool found = p->free_list != NULL;
+    pthread_mutex_unlock(&p->lock);
+    return found;
 }
 
 struct io_block *io_pool_find(struct io_pool *p, uint32_t sbn)
@@ -102,6 +135,7 @@ struct io_block *io_pool_take(struct io_pool *p, uint32_t sbn)
     struct io_block *b = p->free_list;
     if (b != NULL) {
         p->free_list = b->next;
+        p->free_count--;
     }
     pthread_mutex_unlock(&p->lock);
     if (b == NULL) {
@@ -168,6 +202,8 @@ void io_pool_put(struct io_pool *p, struct io_block *b)
     pthread_mutex_lock(&p->lock);
     b->next = p->free_list;
     p->free_list = b;
+    p->free_count++;
+    pthread_cond_signal(&p->returned);
     pthread_mutex_unlock(&p->lock);
 }
 

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "common/err.h"
+#include "common/time.h"
 #include "multicast/norm/block.h"
 
 /* One block's buffer. Symbol i (source first, then parity) lies at data + i × segment_size;
@@ -37,12 +38,16 @@ CP_MUST_CHECK enum cp_err io_pool_new(const struct norm_partition *partition, si
 void io_pool_free(struct io_pool *p); /* every block must be back or forgotten; NULL allowed */
 
 size_t io_pool_count(const struct io_pool *p);
+size_t io_pool_free_count(struct io_pool *p);
 
 /* Buffer that holds symbols of block sbn, NULL when there is none. */
 struct io_block *io_pool_find(struct io_pool *p, uint32_t sbn);
 
 /* A buffer for block sbn, which has none: empty, filling. NULL when none is free. */
 struct io_block *io_pool_take(struct io_pool *p, uint32_t sbn);
+
+/* Waits until a buffer is free or `timeout` (relative) is over; true when one is. */
+bool io_pool_wait(struct io_pool *p, cp_time timeout);
 
 /* The filling block that was left alone for the longest: it waits for a repair. NULL: none. */
 struct io_block *io_pool_victim(struct io_pool *p);

@@ -1,0 +1,508 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The engine as a whole: real senders and receivers over multicast in a network namespace, with
+ * files on disk. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <arpa/inet.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "multicast/norm/wire.h"
+#include "multicast/seal/seal.h"
+#include "session_rig.h"
+
+#define MIB (1024u * 1024u)
+
+static void run_all(struct rig *r, unsigned receivers)
+{
+    for (unsigned i = 0; i < receivers; i++) {
+        rig_open_receiver(&r->receiver[i]);
+        rig_start_receiver(&r->receiver[i]);
+    }
+    rig_open_sender(r);
+    for (unsigned i = 0; i < receivers; i++) {
+        mc_sender_add_receiver(r->sender, r->receiver[i].config.node_id);
+    }
+    rig_start_sender(r);
+}
+
+static void check_all(struct rig *r, unsigned receivers)
+{
+    for (unsigned i = 0; i < receivers; i++) {
+        struct rig_receiver *x = &r->receiver[i];
+        struct mc_receiver_stats st;
+        assert_int_equal(rig_join_receiver(x), CP_OK);
+        assert_true(rig_equal(r, x));
+        mc_receiver_get_stats(x->mc, &st);
+        assert_int_equal(st.phase, MC_DONE);
+        assert_int_equal(st.content_verified, r->content_size);
+        assert_int_equal(st.content_size, r->content_size);
+        assert_int_equal(st.forged, 0);
+        assert_int_equal(st.chunks_bad, 0);
+        assert_true(st.heard && st.rmem > 0 && st.started > 0 && st.ended >= st.started);
+    }
+    assert_int_equal(rig_join_sender(r), CP_OK);
+    struct mc_sender_stats st;
+    mc_sender_get_stats(r->sender, &st);
+    assert_int_equal(st.phase, MC_DONE);
+    assert_int_equal(st.content_sent, r->content_size);
+    assert_int_equal(st.forged, 0);
+    assert_true(st.source_bytes >= r->channel.object_size);
+    assert_true(st.bytes_sent > st.source_bytes);
+    assert_string_equal(st.source, "127.0.0.1");
+}
+
+static void transfer(size_t size, bool auth, bool encrypt, bool plain_io)
+{
+    struct rig r;
+
+    rig_make(&r, size);
+    r.channel.auth = auth;
+    r.channel.encrypt = encrypt;
+    r.sender_config.force_plain_io = plain_io;
+    for (unsigned i = 0; i < 3; i++) {
+        rig_prepare(&r, i)->config.force_plain_io = plain_io;
+    }
+    run_all(&r, 3);
+    check_all(&r, 3);
+    rig_drop(&r);
+}
+
+static void test_transfer_sealed(void **state)
+{
+    (void)state;
+    transfer(7 * MIB + 12345, true, true, false);
+}
+
+static void test_transfer_authenticated(void **state)
+{
+    (void)state;
+    transfer(2 * MIB, true, false, false);
+}
+
+static void test_transfer_bare(void **state)
+{
+    (void)state;
+    transfer(2 * MIB + 1, false, false, false);
+}
+
+static void test_transfer_plain_io(void **state)
+{
+    (void)state;
+    transfer(3 * MIB, true, true, true);
+}
+
+static void test_transfer_tiny(void **state)
+{
+    (void)state;
+    transfer(7, true, true, false);    /* three pieces, one symbol */
+    transfer(5000, true, true, false); /* one short block */
+}
+
+static bool half_sent(void *arg)
+{
+    struct rig *r = arg;
+    struct mc_sender_stats st;
+    mc_sender_get_stats(r->sender, &st);
+    return st.content_sent > r->content_size / 2;
+}
+
+static bool first_done(void *arg)
+{
+    struct rig *r = arg;
+    struct mc_receiver_stats st;
+    mc_receiver_get_stats(r->receiver[0].mc, &st);
+    return st.phase == MC_DONE;
+}
+
+static void test_late_joiner(void **state)
+{
+    (void)state;
+    struct rig r;
+
+    rig_make(&r, 6 * MIB);
+    r.sender_config.rate_bps = 100000000;
+    rig_prepare(&r, 0);
+    rig_prepare(&r, 1);
+    rig_prepare(&r, 2);
+    run_all(&r, 1);
+    mc_sender_hold(r.sender, true);
+    assert_true(rig_await(half_sent, &r));
+    rig_open_receiver(&r.receiver[1]);
+    mc_sender_add_receiver(r.sender, r.receiver[1].config.node_id);
+    rig_start_receiver(&r.receiver[1]);
+    assert_true(rig_await(first_done, &r));
+    assert_int_equal(rig_join_receiver(&r.receiver[1]), CP_OK);
+    assert_true(rig_equal(&r, &r.receiver[1]));
+    /* One more after everything was sent and acknowledged: the held sender begins again. */
+    rig_open_receiver(&r.receiver[2]);
+    mc_sender_add_receiver(r.sender, r.receiver[2].config.node_id);
+    rig_start_receiver(&r.receiver[2]);
+    assert_int_equal(rig_join_receiver(&r.receiver[2]), CP_OK);
+    assert_true(rig_equal(&r, &r.receiver[2]));
+    struct mc_sender_stats st;
+    mc_sender_get_stats(r.sender, &st);
+    assert_int_equal(st.ended, 0);
+    assert_true(st.repair_bytes > r.content_size);
+    mc_sender_hold(r.sender, false);
+    assert_int_equal(rig_join_sender(&r), CP_OK);
+    rig_drop(&r);
+}
+
+static void test_loss(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct mc_receiver_stats st;
+
+    /* Each receiver loses 5 % by itself, feedback included. */
+    if (system("printf 'table inet t {\\n chain c {\\n type filter hook input priority 0;\\n "
+               "meta l4proto udp numgen random mod 1000 < 50 drop\\n }\\n}\\n' | nft -f -") != 0) {
+        skip(); /* no nftables here */
+    }
+    rig_make(&r, 12 * MIB);
+    for (unsigned i = 0; i < 3; i++) {
+        rig_prepare(&r, i)->config.force_plain_io = true;
+    }
+    r.sender_config.force_plain_io = true; /* one packet, one throw of the dice */
+    run_all(&r, 3);
+    check_all(&r, 3);
+    mc_receiver_get_stats(r.receiver[0].mc, &st);
+    assert_true(st.symbols_lost > 0);
+    assert_true(st.repair_bytes > 0);
+    assert_int_equal(system("nft flush ruleset"), 0);
+    rig_drop(&r);
+}
+
+/* A DATA packet as an outsider would make it. */
+static size_t forge(struct rig *r, uint8_t *pkt, size_t cap, bool with_auth)
+{
+    struct norm_msg msg = {
+        .type = NORM_DATA,
+        .source_id = r->channel.sender_id,
+        .instance_id = r->sender_config.instance_id,
+        .flags = NORM_FLAG_FILE,
+        .fec_id = 129,
+        .object_id = r->channel.object_id,
+        .id = {.sbn = 3, .block_len = 128, .esi = 5},
+        .payload_size = r->channel.segment_size,
+    };
+    msg.ext.auth_size = with_auth ? SEAL_AUTH_SIZE : 0;
+    size_t size = norm_encode(&msg, pkt, cap);
+    assert_true(size > 0);
+    memset(pkt + size, 0x5a, msg.payload_size);
+    size += msg.payload_size;
+    if (with_auth) {
+        struct seal_signer *signer = NULL;
+        const uint8_t wrong[SEAL_SECRET_SIZE] = {9};
+        assert_int_equal(seal_signer_new(wrong, r->channel.sender_id, r->sender_config.instance_id,
+                                         SEAL_FROM_SENDER, &signer),
+                         CP_OK);
+        assert_int_equal(seal_sign(signer, pkt, size, msg.ext.auth_offset), CP_OK);
+        seal_signer_free(signer);
+    }
+    return size;
+}
+
+static void test_forged(void **state)
+{
+    (void)state;
+    struct rig r;
+    uint8_t pkt[2048];
+    struct mc_receiver_stats st;
+    struct mc_sender_stats sst;
+
+    rig_make(&r, 3 * MIB);
+    struct rig_receiver *x = rig_prepare(&r, 0);
+    rig_open_receiver(x);
+    rig_open_sender(&r);
+    mc_sender_add_receiver(r.sender, x->config.node_id);
+    mc_sender_get_stats(r.sender, &sst);
+
+    /* Before anybody else speaks, to the group and to the sender. */
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(r.channel.port)};
+    struct sockaddr_in sender = {.sin_family = AF_INET, .sin_port = htons(sst.source_port)};
+    assert_int_equal(inet_pton(AF_INET, r.channel.group, &to.sin_addr), 1);
+    assert_int_equal(inet_pton(AF_INET, sst.source, &sender.sin_addr), 1);
+    for (int auth = 0; auth < 2; auth++) {
+        size_t size = forge(&r, pkt, sizeof(pkt), auth != 0);
+        assert_int_equal(sendto(fd, pkt, size, 0, (struct sockaddr *)&to, sizeof(to)),
+                         (ssize_t)size);
+        assert_int_equal(sendto(fd, pkt, size, 0, (struct sockaddr *)&sender, sizeof(sender)),
+                         (ssize_t)size);
+    }
+    close(fd);
+    rig_start_receiver(x);
+    rig_start_sender(&r);
+    assert_int_equal(rig_join_receiver(x), CP_OK);
+    assert_int_equal(rig_join_sender(&r), CP_OK);
+    assert_true(rig_equal(&r, x));
+    mc_receiver_get_stats(x->mc, &st);
+    assert_int_equal(st.forged, 2);
+    mc_sender_get_stats(r.sender, &sst);
+    assert_int_equal(sst.forged, 2);
+    rig_drop(&r);
+}
+
+static void test_wrong_digest(void **state)
+{
+    (void)state;
+    struct rig r;
+    uint8_t chunks[4];
+    struct mc_receiver_stats st;
+
+    rig_make(&r, 4 * MIB);
+    r.digests[SEAL_DIGEST_SIZE + 3] ^= 1;
+    rig_prepare(&r, 0);
+    run_all(&r, 1);
+    assert_int_equal(rig_join_receiver(&r.receiver[0]), CP_ERR_CHUNK_DIGEST);
+    mc_receiver_get_chunks(r.receiver[0].mc, chunks, 4);
+    assert_int_equal(chunks[0], 1);
+    assert_int_equal(chunks[1], 0);
+    assert_int_equal(chunks[2], 1);
+    assert_int_equal(chunks[3], 1);
+    mc_receiver_get_stats(r.receiver[0].mc, &st);
+    assert_int_equal(st.phase, MC_FAILED);
+    assert_int_equal(st.chunks_bad, 3); /* asked for again twice */
+    assert_int_equal(st.content_verified, 3 * MIB);
+    assert_int_equal(rig_join_sender(&r), CP_OK);
+    rig_drop(&r);
+}
+
+static bool both_receive(void *arg)
+{
+    struct rig *r = arg;
+    struct mc_receiver_stats a;
+    struct mc_receiver_stats b;
+    mc_receiver_get_stats(r->receiver[0].mc, &a);
+    mc_receiver_get_stats(r->receiver[1].mc, &b);
+    return a.symbol_bytes > MIB && b.symbol_bytes > MIB;
+}
+
+static void test_stop(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct mc_receiver_stats st;
+
+    rig_make(&r, 8 * MIB);
+    r.sender_config.rate_bps = 50000000;
+    rig_prepare(&r, 0);
+    rig_prepare(&r, 1);
+    run_all(&r, 2);
+    assert_true(rig_await(both_receive, &r));
+    mc_receiver_stop(r.receiver[0].mc);
+    assert_int_equal(rig_join_receiver(&r.receiver[0]), CP_ERR_CANCELLED);
+    mc_receiver_get_stats(r.receiver[0].mc, &st);
+    assert_int_equal(st.phase, MC_FAILED);
+    /* Withdrawn: the receivers are told. */
+    mc_sender_stop(r.sender, true);
+    assert_int_equal(rig_join_receiver(&r.receiver[1]), CP_ERR_CANCELLED);
+    assert_int_equal(rig_join_sender(&r), CP_ERR_CANCELLED);
+    rig_drop(&r);
+}
+
+static void test_silence(void **state)
+{
+    (void)state;
+    struct rig r;
+
+    rig_make(&r, 8 * MIB);
+    r.sender_config.rate_bps = 50000000;
+    rig_prepare(&r, 0)->config.silence = 600 * CP_MSEC;
+    rig_prepare(&r, 1)->config.silence = 600 * CP_MSEC;
+    rig_prepare(&r, 2)->config.silence = 200 * CP_MSEC;
+    rig_open_receiver(&r.receiver[2]);
+    rig_start_receiver(&r.receiver[2]);
+    assert_int_equal(rig_join_receiver(&r.receiver[2]), CP_ERR_NO_MULTICAST_HEARD);
+    run_all(&r, 2);
+    assert_true(rig_await(both_receive, &r));
+    mc_sender_stop(r.sender, false);
+    assert_int_equal(rig_join_sender(&r), CP_ERR_CANCELLED);
+    assert_int_equal(rig_join_receiver(&r.receiver[0]), CP_ERR_SENDER_SILENT);
+    assert_int_equal(rig_join_receiver(&r.receiver[1]), CP_ERR_SENDER_SILENT);
+    rig_drop(&r);
+}
+
+static void test_sender_restarts(void **state)
+{
+    (void)state;
+    struct rig r;
+
+    rig_make(&r, 6 * MIB);
+    r.sender_config.rate_bps = 100000000;
+    rig_prepare(&r, 0);
+    rig_prepare(&r, 1);
+    run_all(&r, 2);
+    assert_true(rig_await(both_receive, &r));
+    mc_sender_stop(r.sender, false);
+    assert_int_equal(rig_join_sender(&r), CP_ERR_CANCELLED);
+    mc_sender_close(r.sender);
+    r.sender_config.instance_id++;
+    rig_open_sender(&r);
+    mc_sender_add_receiver(r.sender, r.receiver[0].config.node_id);
+    mc_sender_add_receiver(r.sender, r.receiver[1].config.node_id);
+    rig_start_sender(&r);
+    check_all(&r, 2);
+    rig_drop(&r);
+}
+
+static void test_resume(void **state)
+{
+    (void)state;
+    struct rig r;
+    const uint8_t some[6] = {1, 1, 0, 1, 0, 0};
+    const uint8_t all[6] = {1, 1, 1, 1, 1, 1};
+    struct mc_receiver_stats st;
+
+    rig_make(&r, 5 * MIB + 1000);
+    struct rig_receiver *x = rig_prepare(&r, 0);
+    x->config.chunks_have = some;
+    for (size_t i = 0; i < sizeof(some); i++) {
+        if (some[i] != 0) {
+            rig_write_chunk(&r, x, i);
+        }
+    }
+    run_all(&r, 1);
+    check_all(&r, 1);
+    mc_receiver_get_stats(x->mc, &st);
+    assert_true(st.symbol_bytes < 4 * MIB); /* the rest, with the blocks that straddle */
+    /* With everything there nobody needs to send. */
+    struct rig_receiver *y = rig_prepare(&r, 1);
+    y->config.chunks_have = all;
+    for (size_t i = 0; i < sizeof(all); i++) {
+        rig_write_chunk(&r, y, i);
+    }
+    rig_open_receiver(y);
+    rig_start_receiver(y);
+    assert_int_equal(rig_join_receiver(y), CP_OK);
+    assert_true(rig_equal(&r, y));
+    rig_drop(&r);
+}
+
+static void test_output_full(void **state)
+{
+    (void)state;
+    struct rig r;
+    char folder[] = "/tmp/session-full-XXXXXX";
+    char path[64];
+
+    rig_make(&r, 4 * MIB);
+    struct rig_receiver *x = rig_prepare(&r, 0);
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(mount("tmpfs", folder, "tmpfs", 0, "size=1m"), 0);
+    snprintf(path, sizeof(path), "%s/out", folder);
+    FILE *f = fopen(path, "w+e");
+    assert_non_null(f);
+    for (unsigned i = 0; i < RIG_FILES; i++) {
+        x->extent[i].fd = fileno(f);
+        x->extent[i].file_offset = x->extent[i].object_offset;
+    }
+    run_all(&r, 1);
+    assert_int_equal(rig_join_receiver(x), CP_ERR_OUTPUT_FULL);
+    fclose(f);
+    assert_int_equal(umount(folder), 0);
+    rmdir(folder);
+    rig_drop(&r);
+}
+
+static void test_learns_object(void **state)
+{
+    (void)state;
+    struct rig r;
+
+    rig_make(&r, 2 * MIB + 77);
+    r.channel.auth = false;
+    r.channel.encrypt = false;
+    r.channel.object_size = r.content_size; /* not padded, as a foreign sender's */
+    struct rig_receiver *x = rig_prepare(&r, 0);
+    x->config.channel.object_size = 0;
+    x->config.channel.content_size = 0;
+    x->config.channel.sender_id = 0;
+    x->config.chunk_digests = NULL;
+    x->config.chunk_count = 0;
+    x->config.multicast_nack = true;
+    x->extent[RIG_FILES - 1].size = INT64_MAX;
+    run_all(&r, 1);
+    assert_int_equal(rig_join_receiver(x), CP_OK);
+    assert_int_equal(rig_join_sender(&r), CP_OK);
+    x->extent[RIG_FILES - 1].size = r.extent[RIG_FILES - 1].size;
+    assert_true(rig_equal(&r, x));
+    struct mc_receiver_stats st;
+    mc_receiver_get_stats(x->mc, &st);
+    assert_int_equal(st.content_size, r.content_size);
+    rig_drop(&r);
+}
+
+static void test_refused(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct cp_error err = {0};
+    struct mc_sender *s = NULL;
+    struct mc_receiver *x = NULL;
+
+    rig_make(&r, 100000);
+    r.sender_config.channel = r.channel;
+    r.sender_config.channel.object_size++;
+    assert_int_equal(mc_sender_open(&r.sender_config, &s, &err), CP_ERR_INVALID);
+    assert_true(err.text[0] != '\0');
+    r.sender_config.channel = r.channel;
+    r.sender_config.channel.num_parity = 200;
+    assert_int_equal(mc_sender_open(&r.sender_config, &s, &err), CP_ERR_INVALID);
+    r.sender_config.channel = r.channel;
+    snprintf(r.sender_config.channel.interface, sizeof(r.channel.interface), "nope0");
+    assert_int_equal(mc_sender_open(&r.sender_config, &s, &err), CP_ERR_INTERFACE);
+    assert_true(err.text[0] != '\0');
+    struct mc_receiver_config config = rig_prepare(&r, 0)->config;
+    config.channel.object_size = 0; /* sealed and unknown do not go together */
+    assert_int_equal(mc_receiver_open(&config, &x, &err), CP_ERR_INVALID);
+    config.channel = r.channel;
+    config.chunk_count = 2;
+    assert_int_equal(mc_receiver_open(&config, &x, &err), CP_ERR_INVALID);
+    config.chunk_count = 1;
+    config.extent_count = 2;
+    assert_int_equal(mc_receiver_open(&config, &x, &err), CP_ERR_OUTPUT_FULL);
+    assert_null(s);
+    assert_null(x);
+    mc_sender_close(NULL);
+    mc_receiver_close(NULL);
+    rig_drop(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_transfer_bare),
+        cmocka_unit_test(test_transfer_authenticated),
+        cmocka_unit_test(test_transfer_sealed),
+        cmocka_unit_test(test_transfer_plain_io),
+        cmocka_unit_test(test_transfer_tiny),
+        cmocka_unit_test(test_late_joiner),
+        cmocka_unit_test(test_loss),
+        cmocka_unit_test(test_forged),
+        cmocka_unit_test(test_wrong_digest),
+        cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_silence),
+        cmocka_unit_test(test_sender_restarts),
+        cmocka_unit_test(test_resume),
+        cmocka_unit_test(test_output_full),
+        cmocka_unit_test(test_learns_object),
+    };
+    if (!rig_namespace()) {
+        fputs("test_session: needs a network namespace of its own (root or user namespaces)\n",
+              stderr);
+        return 77; /* skipped */
+    }
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
