@@ -47,8 +47,9 @@ struct io_udp_config {
     uint16_t port;         /* the session's port */
     const char *interface; /* name; "" or NULL: that of the route to the group */
     enum io_udp_mode mode;
-    uint32_t buffer_size; /* bytes of socket buffer to ask for; 0: as large as the kernel grants
-                             (receiver: up to 32 MiB) or 4 MiB (sender) */
+    /* Bytes of socket buffer to ask for. 0: a receiver gets what the kernel grants of 32 MiB, a
+     * sender 256 KiB, so that a slow interface pushes back instead of dropping. */
+    uint32_t buffer_size;
     /* Sender only. */
     uint8_t ttl;   /* TTL or hop limit, ≥ 1 */
     uint8_t dscp;  /* 0 … 63 */
@@ -99,7 +100,7 @@ unsigned io_udp_interface_mtu(const struct io_udp *u);
 /* Sends `size` bytes as packets of `stride` bytes each, the last one with what is left, to the
  * group (to NULL) or to a node. One system call where UDP_SEGMENT works; when the kernel or the
  * device refuses it the object falls back for good, and nothing is lost or sent twice. When the
- * socket's or the interface's queue is full it waits, in all at most 200 ms a call.
+ * socket's or the interface's queue is full it waits, at most 200 ms without any progress.
  * CP_ERR_UNAVAILABLE: for now the rest cannot go (queue stays full, link down, no route); it
  * counts as lost on the way (send_lost) and the caller may go on. CP_ERR_NETWORK: it will not get
  * better by itself (packet larger than the MTU, refused by the local firewall, interface gone). */

@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -18,6 +19,7 @@
 
 #include <cmocka.h>
 
+#include "common/clock.h"
 #include "multicast/io/udp.h"
 
 #define GROUP         "239.255.77.77"
@@ -702,6 +704,70 @@ static void without_loopback_the_host_does_not_hear(void **state)
     veth_remove();
 }
 
+/* A sender on a veth whose queue lets `rate` through. */
+static struct io_udp *open_shaped(enum io_udp_mode mode, const char *rate)
+{
+    struct io_udp_config config = make_config(mode);
+    struct io_udp *u = NULL;
+    char command[160];
+
+    if (!veth_add()) {
+        return NULL;
+    }
+    snprintf(command, sizeof command,
+             "tc qdisc add dev cpt0 root tbf rate %s burst 3200 limit 1000000 2>/dev/null", rate);
+    if (system(command) != 0) {
+        veth_remove();
+        return NULL;
+    }
+    config.interface = "cpt0";
+    config.buffer_size = 20000;
+    assert_int_equal(io_udp_open_sender(&config, &u, NULL), CP_OK);
+    return u;
+}
+
+static void a_slow_interface_pushes_back(void **state)
+{
+    (void)state;
+    for (int m = 0; m < 3; m++) {
+        struct io_udp *tx = open_shaped((enum io_udp_mode)m, "20mbit");
+        struct cp_error err = {0};
+        struct io_udp_stats stats;
+
+        if (tx == NULL) {
+            skip();
+        }
+        assert_int_equal(io_udp_send(tx, NULL, out, 150000, 1000, &err), CP_OK);
+        io_udp_get_stats(tx, &stats);
+        assert_int_equal(stats.sent_packets, 150);
+        assert_int_equal(stats.send_lost, 0);
+        assert_true(stats.send_waits > 0);
+        io_udp_close(tx);
+        veth_remove();
+    }
+}
+
+static void a_stuck_interface_is_not_waited_for(void **state)
+{
+    struct io_udp *tx = open_shaped(IO_UDP_AUTO, "1kbit");
+    struct cp_error err = {0};
+    struct io_udp_stats stats;
+    const cp_time start = cp_clock_now();
+
+    (void)state;
+    if (tx == NULL) {
+        skip();
+    }
+    assert_int_equal(io_udp_send(tx, NULL, out, 150000, 1000, &err), CP_ERR_UNAVAILABLE);
+    assert_non_null(strstr(err.text, "cpt0 stays full"));
+    assert_true(cp_clock_now() - start >= 200 * CP_MSEC);
+    io_udp_get_stats(tx, &stats);
+    assert_true(stats.send_lost > 0);
+    assert_int_equal(stats.sent_packets + stats.send_lost, 150);
+    io_udp_close(tx);
+    veth_remove();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -722,6 +788,8 @@ int main(void)
         cmocka_unit_test(drops_of_a_full_buffer_are_counted),
         cmocka_unit_test(ipv6_round_trips),
         cmocka_unit_test(without_loopback_the_host_does_not_hear),
+        cmocka_unit_test(a_slow_interface_pushes_back),
+        cmocka_unit_test(a_stuck_interface_is_not_waited_for),
     };
 
     return cmocka_run_group_tests(tests, enter_namespace, NULL);
