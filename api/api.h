@@ -89,6 +89,7 @@ struct api_context {
     const char *tls_fingerprint; /* "sha256//…" as curl's --pinnedpubkey wants it */
     const char *version;         /* castpoint's version */
     uint32_t link_speed_mbps;    /* of the multicast interface, 0 unknown: effective rate ceiling */
+    const char *multicast_interface;   /* the routing table's choice; NULL unknown */
     struct api_auth_cache *auth_cache; /* may be NULL: every password is verified anew */
 };
 

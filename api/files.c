@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Files of a version: list, get, delete. Uploads are in upload.c. Touches the database and the
+ * blob store; thread-safe. */
+#include "api/files.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/deliver.h"
+#include "api/fields.h"
+#include "api/handlers.h"
+#include "api/resource.h"
+#include "api/respond.h"
+
+json_t *api_file_json(const struct db_file *f)
+{
+    return json_pack("{s:s, s:I, s:I, s:s, s:o}", "path", f->path, "size", (json_int_t)f->size,
+                     "mode", (json_int_t)f->mode, "sha256", f->sha256, "updated_at",
+                     api_json_time(f->updated_at));
+}
+
+enum cp_err api_file_expected(const struct api_request *rq, char ret_expected[DB_DIGEST_SIZE],
+                              bool *ret_any, struct cp_error *err)
+{
+    const char *match = api_request_header(rq, "If-Match");
+    const char *none = api_request_header(rq, "If-None-Match");
+
+    *ret_any = true;
+    ret_expected[0] = '\0';
+    if (none != NULL && strcmp(none, "*") == 0) {
+        *ret_any = false;
+        return CP_OK;
+    }
+    if (match == NULL || strcmp(match, "*") == 0) {
+        return CP_OK;
+    }
+    if (strlen(match) != DB_DIGEST_SIZE + 1 || match[0] != '"' || match[DB_DIGEST_SIZE] != '"') {
+        return cp_error_set(err, CP_ERR_PRECONDITION_FAILED,
+                            "If-Match is '%.100s': the ETag of a file is its SHA-256 in quotes.",
+                            match);
+    }
+    memcpy(ret_expected, match + 1, DB_DIGEST_SIZE - 1);
+    ret_expected[DB_DIGEST_SIZE - 1] = '\0';
+    *ret_any = false;
+    return CP_OK;
+}
+
+/* ---- list ---- */
+
+struct file_list {
+    const struct api_call *call;
+    int limit;
+    const char *after;
+    struct db_file *rows;
+    size_t row_count;
+};
+
+static enum cp_err list_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    struct file_list *l = arg;
+    struct db_version version;
+
+    CP_TRY(api_version_find(conn, l->call->params[0], l->call->params[1], &version, err));
+    return db_file_list(conn, version.id, l->after != NULL ? l->after : "", (size_t)l->limit + 1,
+                        l->rows, &l->row_count, err);
+}
+
+struct api_response api_files_list(const struct api_context *ctx, const struct api_call *call)
+{
+    struct file_list l = {.call = call, .limit = API_LIMIT_DEFAULT};
+    struct cp_error err = {.code = CP_OK};
+    struct api_response rs;
+    struct api_fields f;
+    int64_t limit;
+    json_t *items;
+
+    api_fields_query(&f, call);
+    if (api_field_int(&f, "limit", API_OPTIONAL, 1, API_LIMIT_MAX, &limit)) {
+        l.limit = (int)limit;
+    }
+    l.after = api_field_string(&f, "after", API_OPTIONAL, 1, DB_PATH_SIZE - 1);
+    if (!api_fields_ok(&f)) {
+        return api_fields_refuse(&f, call);
+    }
+    api_fields_done(&f);
+    l.rows = api_rows_new(l.limit, sizeof *l.rows);
+    if (l.rows == NULL) {
+        return api_refuse_text(call, CP_ERR_NO_MEMORY, "No memory for the list.");
+    }
+    err.code = db_run_read(ctx->db, "list-files", list_body, &l, &err);
+    if (err.code != CP_OK) {
+        free(l.rows);
+        return api_refuse(call, &err);
+    }
+    items = json_array();
+    for (size_t i = 0; i < l.row_count && i < (size_t)l.limit; i++) {
+        (void)json_array_append_new(items, api_file_json(&l.rows[i]));
+    }
+    rs = api_response_list(items, l.row_count > (size_t)l.limit ? l.rows[l.limit - 1].path : NULL);
+    free(l.rows);
+    return rs;
+}
+
+/* ---- one file ---- */
+
+struct file_tx {
+    const struct api_context *ctx;
+    const struct api_call *call;
+    struct db_version version;
+    struct db_file file;
+    char expected[DB_DIGEST_SIZE];
+    bool any;
+};
+
+static enum cp_err find_file(struct db_conn *conn, struct file_tx *t, struct cp_error *err)
+{
+    enum cp_err code = db_file_get(conn, t->version.id, t->call->params[2], &t->file, err);
+
+    if (code == CP_ERR_NOT_FOUND) {
+        return cp_error_set(err, code,
+                            "Version %u of package '%s' has no file '%.300s': 'GET …/files' lists "
+                            "what it has.",
+                            (unsigned)t->version.number, t->version.package, t->call->params[2]);
+    }
+    return code;
+}
+
+static enum cp_err get_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    struct file_tx *t = arg;
+    struct api_deliver_facts facts;
+    enum db_access node;
+
+    CP_TRY(api_version_find(conn, t->call->params[0], t->call->params[1], &t->version, err));
+    CP_TRY(api_deliver_setting(conn, t->ctx, &node, err));
+    facts = api_deliver_facts_of(&t->version);
+    CP_TRY(api_deliver_decide(&facts, node, t->call->who, true, err));
+    return find_file(conn, t, err);
+}
+
+struct api_response api_files_get(const struct api_context *ctx, const struct api_call *call)
+{
+    struct file_tx t = {.ctx = ctx, .call = call};
+    struct cp_error err = {.code = CP_OK};
+
+    err.code = db_run_read(ctx->db, "get-file", get_body, &t, &err);
+    if (err.code != CP_OK) {
+        return api_refuse(call, &err);
+    }
+    return api_deliver_blob(ctx, call, t.file.sha256, false);
+}
+
+static enum cp_err delete_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    struct file_tx *t = arg;
+
+    CP_TRY(api_version_find(conn, t->call->params[0], t->call->params[1], &t->version, err));
+    return db_file_delete(conn, t->version.id, t->call->params[2], t->any ? NULL : t->expected,
+                          err);
+}
+
+struct api_response api_files_delete(const struct api_context *ctx, const struct api_call *call)
+{
+    struct file_tx t = {.ctx = ctx, .call = call};
+    struct cp_error err = {.code = CP_OK};
+
+    err.code = api_file_expected(call->rq, t.expected, &t.any, &err);
+    if (err.code == CP_OK && !t.any && t.expected[0] == '\0') {
+        t.any = true; /* If-None-Match means nothing here */
+    }
+    if (err.code == CP_OK) {
+        err.code = db_run_tx_locking(ctx->db, "delete-file", delete_body, &t, &err);
+    }
+    return err.code == CP_OK ? api_response_empty(204) : api_refuse(call, &err);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the resources share: look-ups by a path's words, JSON of times, events of changes. Touches
+ * the database through the connection it is given; thread-safe. */
+#ifndef API_RESOURCE_H
+#define API_RESOURCE_H
+
+#include <jansson.h>
+
+#include "api/api.h"
+#include "db/db.h"
+#include "db/node.h"
+#include "db/version.h"
+
+/* RFC 3339 text of wall-clock nanoseconds, null for 0. */
+json_t *api_json_time(uint64_t wall_ns);
+
+/* Text, null for "". */
+json_t *api_json_text(const char *text);
+
+/* A node by its id, its name or "local". CP_ERR_NOT_FOUND. */
+CP_MUST_CHECK enum cp_err api_node_find(struct db_conn *conn, const struct api_context *ctx,
+                                        const char *ref, struct db_node *ret_node,
+                                        struct cp_error *err);
+
+/* A version by its number or "current". Errors as db_version_get; a text that is neither is
+ * CP_ERR_VERSION_NOT_FOUND. */
+CP_MUST_CHECK enum cp_err api_version_find(struct db_conn *conn, const char *package,
+                                           const char *text, struct db_version *ret_version,
+                                           struct cp_error *err);
+
+/* Writes an event of a change made by this call, in the transaction of the change. subject:
+ * "package win11". detail is taken over; NULL for none. */
+CP_MUST_CHECK enum cp_err api_event_write(struct db_conn *conn, const struct api_context *ctx,
+                                          const struct api_call *call, const char *kind,
+                                          const char *subject, json_t *detail,
+                                          struct cp_error *err);
+
+/* A number of rows to ask for, one more than shown; NULL when there is no memory. */
+void *api_rows_new(int limit, size_t row_size);
+
+#endif

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The service itself: who it is, its health, its description. Touches the database and the file
+ * of the description; thread-safe. */
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "api/handlers.h"
+#include "api/keyring.h"
+#include "api/resource.h"
+#include "api/respond.h"
+
+struct api_response api_healthz(const struct api_context *ctx, const struct api_call *call)
+{
+    (void)ctx;
+    (void)call;
+    return api_response_json(200, json_pack("{s:s}", "status", "ok"));
+}
+
+struct api_response api_readyz(const struct api_context *ctx, const struct api_call *call)
+{
+    struct cp_error err = {.code = CP_OK};
+
+    err.code = db_ping(ctx->db, &err);
+    if (err.code != CP_OK) {
+        return api_refuse(call, &err);
+    }
+    return api_response_json(200, json_pack("{s:s}", "status", "ready"));
+}
+
+struct identity {
+    const struct api_context *ctx;
+    const char *request_id;
+    char fingerprint[DB_DIGEST_SIZE];
+};
+
+static enum cp_err read_identity(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    struct identity *id = arg;
+    struct db_key key;
+
+    CP_TRY(db_key_active(conn, id->ctx->node_id, DB_KEY_IDENTITY, &key, err));
+    memcpy(id->fingerprint, key.fingerprint, sizeof id->fingerprint);
+    return CP_OK;
+}
+
+static enum cp_err make_identity(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    struct identity *id = arg;
+    uint8_t public_key[32];
+
+    return api_keyring_identity(id->ctx->keyring, conn, id->request_id, public_key, id->fingerprint,
+                                err);
+}
+
+struct api_response api_service_get(const struct api_context *ctx, const struct api_call *call)
+{
+    struct identity id = {.ctx = ctx, .request_id = call->rq->request_id};
+    struct cp_error err = {.code = CP_OK};
+
+    /* everybody may ask, so only the very first question writes */
+    err.code = db_run_read(ctx->db, "read-identity", read_identity, &id, &err);
+    if (err.code == CP_ERR_NOT_FOUND) {
+        err.code = db_run_tx_locking(ctx->db, "make-identity", make_identity, &id, &err);
+    }
+    if (err.code != CP_OK) {
+        return api_refuse(call, &err);
+    }
+    return api_response_json(200, json_pack("{s:s, s:s, s:{s:s, s:s}, s:s, s:s}", "name",
+                                            "castpoint", "version", ctx->version, "node", "id",
+                                            ctx->node_id, "name", ctx->node_name, "identity_key",
+                                            id.fingerprint, "openapi", "/api/v1/openapi.yaml"));
+}
+
+struct api_response api_openapi_get(const struct api_context *ctx, const struct api_call *call)
+{
+    struct api_response rs = api_response_empty(200);
+    struct stat st;
+
+    rs.fd = open(ctx->openapi_path, O_RDONLY | O_CLOEXEC);
+    if (rs.fd < 0 || fstat(rs.fd, &st) != 0) {
+        api_response_done(&rs);
+        return api_refuse_text(call, CP_ERR_NOT_FOUND,
+                               "The description of the API is not installed at '%.200s'.",
+                               ctx->openapi_path);
+    }
+    rs.fd_size = (uint64_t)st.st_size;
+    rs.content_type = "application/yaml";
+    api_header_add(&rs, "Cache-Control", "no-cache");
+    return rs;
+}

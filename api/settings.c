@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Settings of a distribution point: what was configured and what takes effect. Touches the
+ * database and asks the system whether an interface exists; thread-safe. */
+#include <arpa/inet.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "api/etag.h"
+#include "api/fields.h"
+#include "api/handlers.h"
+#include "api/resource.h"
+#include "api/respond.h"
+#include "db/settings.h"
+
+/* 224.0.0.0/24 never leaves its link and is full of protocols of routers and hosts. */
+#define GROUP_FIRST 0xE0000100u /* 224.0.1.0 */
+#define GROUP_LAST  0xEFFFFFFFu /* 239.255.255.255 */
+
+/* Bits per second; 100 Gbit/s is more than one session can send. */
+#define RATE_MIN 64000
+#define RATE_MAX 100000000000
+
+#define DELAY_MAX_MS 600000
+
+static const char *const access_words[] = {"anonymous", "authenticated", NULL};
+
+struct settings_tx {
+    const struct api_context *ctx;
+    const struct api_call *call;
+    struct db_node node;
+    struct db_settings settings;
+    struct db_settings result;
+};
+
+/* ---- as JSON ---- */
+
+static json_t *values_json(const struct db_settings *s, json_t *interface, uint64_t rate_bps)
+{
+    return json_pack(
+        "{s:b, s:s, s:s, s:i, s:i, s:o, s:I, s:o, s:I, s:s}", "multicast_enabled",
+        s->multicast_enabled, "address_first", s->address_first, "address_last", s->address_last,
+        "port_first", (int)s->port_first, "port_last", (int)s->port_last, "interface", interface,
+        "ttl", (json_int_t)s->ttl, "rate_ceiling_bps",
+        rate_bps > 0 ? json_integer((json_int_t)rate_bps) : json_null(), "gathering_delay_ms",
+        (json_int_t)s->gathering_delay_ms, "content_access", db_access_name(s->content_access));
+}
+
+static json_t *settings_json(const struct settings_tx *t, const struct db_settings *s)
+{
+    bool local = strcmp(t->node.id, t->ctx->node_id) == 0;
+    uint64_t rate = s->rate_ceiling_bps;
+    const char *interface = s->interface;
+
+    if (rate == 0 && local) {
+        rate = (uint64_t)t->ctx->link_speed_mbps * 1000000;
+    }
+    if (interface[0] == '\0' && local && t->ctx->multicast_interface != NULL) {
+        interface = t->ctx->multicast_interface;
+    }
+    return json_pack("{s:s, s:o, s:o, s:o}", "distribution_point", t->node.name, "configured",
+                     values_json(s, api_json_text(s->interface), s->rate_ceiling_bps), "effective",
+                     values_json(s, api_json_text(interface), rate), "updated_at",
+                     api_json_time(s->updated_at));
+}
+
+/* ---- get ---- */
+
+static enum cp_err get_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    struct settings_tx *t = arg;
+
+    CP_TRY(api_node_find(conn, t->ctx, t->call->params[0], &t->node, err));
+    return db_settings_get(conn, t->node.id, &t->settings, err);
+}
+
+struct api_response api_settings_get(const struct api_context *ctx, const struct api_call *call)
+{
+    struct settings_tx t = {.ctx = ctx, .call = call};
+    struct cp_error err = {.code = CP_OK};
+
+    err.code = db_run_read(ctx->db, "get-settings", get_body, &t, &err);
+    if (err.code != CP_OK) {
+        return api_refuse(call, &err);
+    }
+    return api_response_resource(call->rq, t.settings.revision, settings_json(&t, &t.settings));
+}
+
+/* ---- change ---- */
+
+static bool parse_group(const char *text, uint32_t *ret_group)
+{
+    struct in_addr address;
+
+    if (inet_pton(AF_INET, text, &address) != 1) {
+        return false;
+    }
+    *ret_group = ntohl(address.s_addr);
+    return *ret_group >= GROUP_FIRST && *ret_group <= GROUP_LAST;
+}
+
+static void read_group(struct api_fields *f, const char *name, char *ret_text, size_t cap)
+{
+    const char *text = api_field_string(f, name, API_OPTIONAL, 1, cap - 1);
+    uint32_t group;
+
+    if (text == NULL) {
+        return;
+    }
+    if (!parse_group(text, &group)) {
+        api_field_error(f, name,
+                        "must be an IPv4 multicast address from 224.0.1.0 to 239.255.255.255, "
+                        "best of 239.0.0.0/8");
+        return;
+    }
+    (void)snprintf(ret_text, cap, "%s", text);
+}
+
+static void read_interface(struct api_fields *f, bool local, char *ret_name, size_t cap)
+{
+    const char *text;
+
+    if (api_field_null(f, "interface")) {
+        ret_name[0] = '\0';
+        return;
+    }
+    text = api_field_string(f, "interface", API_OPTIONAL, 0, cap - 1);
+    if (text == NULL) {
+        return;
+    }
+    /* another node's interfaces are not known here */
+    if (local && text[0] != '\0' && if_nametoindex(text) == 0) {
+        api_field_error(f, "interface",
+                        "is not a network interface of this machine: name one that 'ip link' "
+                        "lists, or null for the routing table's choice");
+        return;
+    }
+    (void)snprintf(ret_name, cap, "%s", text);
+}
+
+static void read_rate(struct api_fields *f, uint64_t *ret_bps)
+{
+    int64_t number;
+
+    if (api_field_null(f, "rate_ceiling_bps")) {
+        *ret_bps = 0;
+    } else if (api_field_int(f, "rate_ceiling_bps", API_OPTIONAL, RATE_MIN, RATE_MAX, &number)) {
+        *ret_bps = (uint64_t)number;
+    }
+}
+
+static void read_number(struct api_fields *f, const char *name, int64_t min, int64_t max,
+                        uint32_t *ret)
+{
+    int64_t number;
+
+    if (api_field_int(f, name, API_OPTIONAL, min, max, &number)) {
+        *ret = (uint32_t)number;
+    }
+}
+
+static void check_ranges(struct api_fields *f, const struct db_settings *s)
+{
+    uint32_t first = 0;
+    uint32_t last = 0;
+
+    if (parse_group(s->address_first, &first) && parse_group(s->address_last, &last) &&
+        first > last) {
+        api_field_error(f, "address_last", "must not lie below address_first, which is %s",
+                        s->address_first);
+    }
+    if (s->port_first > s->port_last) {
+        api_field_error(f, "port_last", "must not lie below port_first, which is %u",
+                        (unsigned)s->port_first);
+    }
+}
+
+static void read_changes(struct api_fields *f, bool local, struct db_settings *s)
+{
+    uint32_t port_first = s->port_first;
+    uint32_t port_last = s->port_last;
+    int access;
+
+    (void)api_field_bool(f, "multicast_enabled", API_OPTIONAL, &s->multicast_enabled);
+    read_group(f, "address_first", s->address_first, sizeof s->address_first);
+    read_group(f, "address_last", s->address_last, sizeof s->address_last);
+    read_number(f, "port_first", 1024, 65535, &port_first);
+    read_number(f, "port_last", 1024, 65535, &port_last);
+    read_interface(f, local, s->interface, sizeof s->interface);
+    read_number(f, "ttl", 1, 255, &s->ttl);
+    read_rate(f, &s->rate_ceiling_bps);
+    read_number(f, "gathering_delay_ms", 0, DELAY_MAX_MS, &s->gathering_delay_ms);
+    access = api_field_word(f, "content_access", API_OPTIONAL, access_words);
+    s->port_first = (uint16_t)port_first;
+    s->port_last = (uint16_t)port_last;
+    if (access >= 0) {
+        (void)db_access_parse(access_words[access], &s->content_access);
+    }
+    check_ranges(f, s);
+}
+
+static enum cp_err update_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    struct settings_tx *t = arg;
+    char subject[DB_TEXT_SIZE];
+
+    CP_TRY(db_settings_update(conn, &t->settings, &t->result, err));
+    (void)snprintf(subject, sizeof subject, "distribution-point %s", t->node.name);
+    return api_event_write(
+        conn, t->ctx, t->call, "settings-changed", subject,
+        values_json(&t->result, api_json_text(t->result.interface), t->result.rate_ceiling_bps),
+        err);
+}
+
+struct api_response api_settings_update(const struct api_context *ctx, const struct api_call *call)
+{
+    struct settings_tx t = {.ctx = ctx, .call = call};
+    struct cp_error err = {.code = CP_OK};
+    struct api_fields f;
+
+    err.code = db_run_read(ctx->db, "get-settings", get_body, &t, &err);
+    if (err.code == CP_OK) {
+        err.code = api_etag_require(call->rq, t.settings.revision, &err);
+    }
+    if (err.code != CP_OK) {
+        return api_refuse(call, &err);
+    }
+    api_fields_body(&f, call);
+    read_changes(&f, strcmp(t.node.id, ctx->node_id) == 0, &t.settings);
+    if (!api_fields_ok(&f)) {
+        return api_fields_refuse(&f, call);
+    }
+    api_fields_done(&f);
+    err.code = db_run_tx(ctx->db, "update-settings", update_body, &t, &err);
+    if (err.code != CP_OK) {
+        return api_refuse(call, &err);
+    }
+    return api_response_resource(call->rq, t.result.revision, settings_json(&t, &t.result));
+}

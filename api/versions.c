@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Versions: list, create a draft, get, retire, delete. Sealing is in seal.c. Touches the database;
+ * thread-safe. */
+#include "api/versions.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/etag.h"
+#include "api/fields.h"
+#include "api/handlers.h"
+#include "api/resource.h"
+#include "api/respond.h"
+
+static json_t *manifest_json(const struct db_version *v)
+{
+    if (v->state == DB_VERSION_DRAFT) {
+        return json_null();
+    }
+    return json_pack("{s:I, s:s, s:s, s:s}", "size", (json_int_t)v->manifest_size, "sha256",
+                     v->manifest_sha256, "signature", v->manifest_signature, "key",
+                     v->manifest_key);
+}
+
+json_t *api_version_json(const struct db_version *v)
+{
+    return json_pack(
+        "{s:s, s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "id", v->id, "package",
+        v->package, "version", (json_int_t)v->number, "state", db_version_state_name(v->state),
+        "file_count", (json_int_t)v->file_count, "file_bytes", (json_int_t)v->file_bytes,
+        "stream_size", (json_int_t)v->stream_size, "content_size", (json_int_t)v->content_size,
+        "manifest", manifest_json(v), "created_at", api_json_time(v->created_at), "sealed_at",
+        api_json_time(v->sealed_at), "retired_at", api_json_time(v->retired_at));
+}
+
+struct version_tx {
+    const struct api_context *ctx;
+    const struct api_call *call;
+    struct db_version version;
+    char subject[DB_TEXT_SIZE];
+    int limit;
+    uint32_t before;
+    struct db_version *rows;
+    size_t row_count;
+};
+
+static void set_subject(struct version_tx *t)
+{
+    (void)snprintf(t->subject, sizeof t->subject, "package %s version %u", t->version.package,
+                   (unsigned)t->version.number);
+}
+
+/* ---- list, get ---- */
+
+static enum cp_err list_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    struct version_tx *t = arg;
+
+    return db_version_list(conn, t->call->params[0], t->before, (size_t)t->limit + 1, t->rows,
+                           &t->row_count, err);
+}
+
+static struct api_response list_response(const struct version_tx *t)
+{
+    json_t *items = json_array();
+    char next[16] = "";
+
+    for (size_t i = 0; i < t->row_count && i < (size_t)t->limit; i++) {
+        (void)json_array_append_new(items, api_version_json(&t->rows[i]));
+    }
+    if (t->row_count > (size_t)t->limit) {
+        (void)snprintf(next, sizeof next, "%u", (unsigned)t->rows[t->limit - 1].number);
+    }
+    return api_response_list(items, next);
+}
+
+struct api_response api_versions_list(const struct api_context *ctx, const struct api_call *call)
+{
+    struct version_tx t = {.ctx = ctx, .call = call, .limit = API_LIMIT_DEFAULT};
+    struct cp_error err = {.code = CP_OK};
+    struct api_response rs;
+    struct api_fields f;
+    int64_t number = 0;
+
+    api_fields_query(&f, call);
+    if (api_field_int(&f, "limit", API_OPTIONAL, 1, API_LIMIT_MAX, &number)) {
+        t.limit = (int)number;
+    }
+    if (api_field_int(&f, "after", API_OPTIONAL, 1, INT32_MAX, &number)) {
+        t.before = (uint32_t)number;
+    }
+    if (!api_fields_ok(&f)) {
+        return api_fields_refuse(&f, call);
+    }
+    api_fields_done(&f);
+    t.rows = api_rows_new(t.limit, sizeof *t.rows);
+    if (t.rows == NULL) {
+        return api_refuse_text(call, CP_ERR_NO_MEMORY, "No memory for the list.");
+    }
+    err.code = db_run_read(ctx->db, "list-versions", list_body, &t, &err);
+    rs = err.code == CP_OK ? list_response(&t) : api_refuse(call, &err);
+    free(t.rows);
+    return rs;
+}
+
+static enum cp_err get_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    struct version_tx *t = arg;
+
+    return api_version_find(conn, t->call->params[0], t->call->params[1], &t->version, err);
+}
+
+struct api_response api_versions_get(const struct api_context *ctx, const struct api_call *call)
+{
+    struct version_tx t = {.ctx = ctx, .call = call};
+    struct cp_error err = {.code = CP_OK};
+
+    err.code = db_run_read(ctx->db, "get-version", get_body, &t, &err);
+    if (err.code != CP_OK) {
+        return api_refuse(call, &err);
+    }
+    return api_response_resource(call->rq, t.version.revision, api_version_json(&t.version));
+}
+
+/* ---- create ---- */
+
+static enum cp_err create_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    struct version_tx *t = arg;
+
+    CP_TRY(db_version_create(conn, t->call->params[0], &t->version, err));
+    set_subject(t);
+    return api_event_write(conn, t->ctx, t->call, "version-created", t->subject, NULL, err);
+}
+
+struct api_response api_versions_create(const struct api_context *ctx, const struct api_call *call)
+{
+    struct version_tx t = {.ctx = ctx, .call = call};
+    struct cp_error err = {.code = CP_OK};
+    struct api_response rs;
+    struct api_fields f;
+
+    api_fields_body(&f, call); /* no fields yet: {} or nothing */
+    if (!api_fields_ok(&f)) {
+        return api_fields_refuse(&f, call);
+    }
+    api_fields_done(&f);
+    err.code = db_run_tx_locking(ctx->db, "create-version", create_body, &t, &err);
+    if (err.code != CP_OK) {
+        return api_refuse(call, &err);
+    }
+    rs = api_response_json(201, api_version_json(&t.version));
+    api_etag_add(&rs, t.version.revision);
+    api_header_add(&rs, "Location", "/api/v1/packages/%s/versions/%u", t.version.package,
+                   (unsigned)t.version.number);
+    return rs;
+}
+
+/* ---- retire, delete ---- */
+
+static enum cp_err retire_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    struct version_tx *t = arg;
+    bool was_retired;
+
+    CP_TRY(get_body(conn, t, err));
+    set_subject(t);
+    was_retired = t->version.state == DB_VERSION_RETIRED;
+    if (api_request_header(t->call->rq, "If-Match") != NULL) {
+        CP_TRY(api_etag_require(t->call->rq, t->version.revision, err));
+    }
+    CP_TRY(db_version_retire(conn, t->version.id, t->version.revision, &t->version, err));
+    return was_retired
+               ? CP_OK
+               : api_event_write(conn, t->ctx, t->call, "version-retired", t->subject, NULL, err);
+}
+
+struct api_response api_versions_retire(const struct api_context *ctx, const struct api_call *call)
+{
+    struct version_tx t = {.ctx = ctx, .call = call};
+    struct cp_error err = {.code = CP_OK};
+    struct api_response rs;
+
+    err.code = db_run_tx(ctx->db, "retire-version", retire_body, &t, &err);
+    if (err.code != CP_OK) {
+        return api_refuse(call, &err);
+    }
+    rs = api_response_json(200, api_version_json(&t.version));
+    api_etag_add(&rs, t.version.revision);
+    return rs;
+}
+
+static enum cp_err delete_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    struct version_tx *t = arg;
+
+    CP_TRY(get_body(conn, t, err));
+    set_subject(t);
+    CP_TRY(api_etag_require(t->call->rq, t->version.revision, err));
+    CP_TRY(db_version_delete(conn, t->version.id, t->version.revision, err));
+    return api_event_write(conn, t->ctx, t->call, "version-deleted", t->subject, NULL, err);
+}
+
+struct api_response api_versions_delete(const struct api_context *ctx, const struct api_call *call)
+{
+    struct version_tx t = {.ctx = ctx, .call = call};
+    struct cp_error err = {.code = CP_OK};
+
+    err.code = db_run_tx(ctx->db, "delete-version", delete_body, &t, &err);
+    return err.code == CP_OK ? api_response_empty(204) : api_refuse(call, &err);
+}
