@@ -138,7 +138,7 @@ publish_image() {
   say "Publishing $(basename "$image") ($(($(stat -c %s "$image") / 1048576)) MiB) through the API"
   api GET "$base" -o /dev/null 2>/dev/null ||
     api POST /api/v1/packages -o /dev/null -H 'Content-Type: application/json' \
-      -d "{\"name\": \"$package\", \"title\": \"Image of this machine's /usr\"}"
+      -d "{\"name\": \"$package\", \"description\": \"Image of this machine's /usr\"}"
   version=$(api POST "$base/versions" -H 'Content-Type: application/json' -d '{}' | jq -r .version)
   api PUT "$base/versions/$version/files/usr.wim" -o /dev/null --upload-file "$image"
   api POST "$base/versions/$version/seal" -o /dev/null

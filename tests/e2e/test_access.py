@@ -34,10 +34,10 @@ class Access(Case):
 
     def test_package_override(self):
         self.service.settings(content_access='authenticated')
-        self.service.publish('open', {'a.bin': random_bytes(CHUNK, 2)}, access='anonymous')
+        self.service.publish('open', {'a.bin': random_bytes(CHUNK, 2)}, content_access='anonymous')
         self.assert_fetched(self.fetch('r1', 'open'), {'a.bin': random_bytes(CHUNK, 2)})
         self.service.settings(content_access='anonymous')
-        self.service.publish('closed', {'a.bin': random_bytes(CHUNK, 3)}, access='authenticated')
+        self.service.publish('closed', {'a.bin': random_bytes(CHUNK, 3)}, content_access='authenticated')
         self.refused(self.fetch('r1', 'closed', name='closed'), 3, 'authentication-required')
 
     def test_not_ready(self):
