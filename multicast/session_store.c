@@ -18,7 +18,7 @@
 
 static bool spilled(const struct mc_receiver *r, uint32_t sbn)
 {
-    return (r->spilled[sbn / 8] >> (sbn % 8) & 1u) != 0;
+    return (((unsigned)r->spilled[sbn / 8] >> (sbn % 8)) & 1u) != 0;
 }
 
 static void set_spilled(struct mc_receiver *r, uint32_t sbn, bool on)

@@ -78,7 +78,7 @@ static enum chunk_state chunk_state(struct io_sink *s, uint32_t chunk)
 
 static bool block_written(const struct io_sink *s, uint32_t sbn)
 {
-    return (s->written[sbn / 8] >> (sbn % 8) & 1u) != 0;
+    return (((unsigned)s->written[sbn / 8] >> (sbn % 8)) & 1u) != 0;
 }
 
 static void block_set_written(struct io_sink *s, uint32_t sbn, bool on)

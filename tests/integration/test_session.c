@@ -466,7 +466,9 @@ static void test_refused(void **state)
     struct mc_receiver_config config = rig_prepare(&r, 0)->config;
     config.channel.object_size = 0; /* sealed and unknown do not go together */
     assert_int_equal(mc_receiver_open(&config, &x, &err), CP_ERR_INVALID);
+    const uint8_t two_digests[2 * SEAL_DIGEST_SIZE] = {0};
     config.channel = r.channel;
+    config.chunk_digests = two_digests;
     config.chunk_count = 2;
     assert_int_equal(mc_receiver_open(&config, &x, &err), CP_ERR_INVALID);
     config.chunk_count = 1;
