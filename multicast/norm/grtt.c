@@ -45,12 +45,12 @@ void norm_grtt_sample(struct norm_grtt *g, cp_time rtt, cp_time packet_time)
     }
 }
 
-void norm_grtt_probe(struct norm_grtt *g, cp_time packet_time)
+void norm_grtt_probe(struct norm_grtt *g, cp_time packet_time, bool starting)
 {
     /* RFC5401 3.7.1: "If no feedback is received, the sender "GRTT" estimate remains unchanged." */
     if (g->peak != 0 && g->peak < g->value) {
         /* RFC5401 3.7.1: "GRTT = MAX(0.9*GRTT, RTT_peak)" */
-        cp_time less = g->value / 10 * 9;
+        cp_time less = starting ? g->value / 2 : g->value / 10 * 9;
 
         g->value = clamp(g, less > g->peak ? less : g->peak);
     }

@@ -3,6 +3,7 @@
 #ifndef NORM_GRTT_H
 #define NORM_GRTT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/time.h"
@@ -20,7 +21,8 @@ void norm_grtt_init(struct norm_grtt *g, cp_time start, cp_time min, cp_time max
                     cp_time packet_time);
 /* One receiver's round trip. */
 void norm_grtt_sample(struct norm_grtt *g, cp_time rtt, cp_time packet_time);
-/* A probe interval ends. */
-void norm_grtt_probe(struct norm_grtt *g, cp_time packet_time);
+/* A probe interval ends. While starting, the estimate is a guess of the configuration and falls
+ * faster than RFC 5401 lets a measured one fall. */
+void norm_grtt_probe(struct norm_grtt *g, cp_time packet_time, bool starting);
 
 #endif

@@ -67,8 +67,8 @@ void norm_receiver_on_probe(struct norm_receiver *r, cp_time now, const struct n
         return;
     }
     /* RFC5740 5.5.2.2: the limiting receivers answer at once, the others after a back-off and
-     * not again within the hold-off of K GRTT. */
-    if (limiting(r, msg)) {
+     * not again within the hold-off of K GRTT. A handful needs no back-off either. */
+    if (limiting(r, msg) || (r->gsize <= NORM_GSIZE_SMALLEST && now >= r->cc_ack_next)) {
         r->cc_ack_at = now;
     } else if (now >= r->cc_ack_next) {
         unsigned k = r->backoff > CC_BACKOFF_LEAST ? r->backoff : CC_BACKOFF_LEAST;

@@ -58,13 +58,16 @@ static bool fill_nack(struct norm_receiver *r, cp_time now, struct norm_txbuf *t
     size_t cap = r->known ? r->part.segment_size : REQUESTS_UNKNOWN;
 
     CP_ASSERT(header > 0 && header + cap <= tx->cap);
+    uint32_t cut;
+
     r->nack_due = false;
-    msg.payload_size = norm_receiver_requests(r, tx->data + header, cap);
+    msg.payload_size = norm_receiver_requests(r, tx->data + header, cap, &cut);
     if (msg.payload_size == 0) {
         r->stats.nacks_suppressed++;
         return false;
     }
     r->stats.nacks_sent++;
+    norm_receiver_nack_sent(r, now, cut);
     norm_receiver_emit(r, &msg, tx);
     return true;
 }

@@ -12,6 +12,9 @@ uint32_t norm_receiver_need_floor(const struct norm_receiver *r)
     if (floor < r->window_low) {
         floor = r->window_low;
     }
+    if (floor < r->held_below) {
+        floor = r->held_below;
+    }
     return floor > r->store.low ? floor : r->store.low;
 }
 
@@ -67,6 +70,9 @@ void norm_receiver_consider(struct norm_receiver *r, cp_time now)
 {
     cp_time wait;
 
+    if (r->held_below > 0 && now >= r->held_until) {
+        r->held_below = 0;
+    }
     if (r->nack_state != NORM_NACK_IDLE || r->config.silent || r->squelched || r->ended ||
         !lowest_need(r, r->at, &r->nack_low)) {
         return;
@@ -76,14 +82,39 @@ void norm_receiver_consider(struct norm_receiver *r, cp_time now)
     wait = norm_backoff_random(&r->prng, backoff_max(r), r->gsize);
     /* RFC5740 5.3: "the receiver SHALL automatically suppress its NACK and immediately enter the
      * "holdoff" period described below when T_backoff is greater than
-     * (K_sender-1)*GRTT_sender" (where NACKs go to the sender alone) */
-    if (r->config.unicast_nack && r->backoff > 1 && wait > (r->backoff - 1u) * r->grtt) {
+     * (K_sender-1)*GRTT_sender" "to avoid the possibility of NACK implosion [...] during SSM
+     * operation". A group of the smallest size that the field can tell cannot implode, and there
+     * the rule would but silence every second NACK of the only receivers. Nor twice in a row: a
+     * sender that takes the group for larger than it is (1000 by default at NRL's) would have done
+     * with its flushes, 40 GRTT, before the only receiver's cycles of 10 GRTT came to speak. */
+    if (r->config.unicast_nack && !r->nack_silenced && r->gsize > NORM_GSIZE_SMALLEST &&
+        r->backoff > 1 && wait > (r->backoff - 1u) * r->grtt) {
+        r->nack_silenced = true;
         r->stats.nacks_suppressed++;
         hold_off(r, now);
         return;
     }
+    r->nack_silenced = false;
     r->nack_state = NORM_NACK_BACKOFF;
     r->nack_at = now + wait;
+}
+
+/* RFC5740 5.3: "If the size of the NORM_NACK content exceeds the sender's NormSegmentSize, the NACK
+ * content is truncated so the receiver only generates a single NORM_NACK message per NACK cycle".
+ * The hold-off exists "to allow the sender worst-case time to respond": it binds what was asked
+ * for. What found no room gets a cycle of its own, with its own back-off. */
+void norm_receiver_nack_sent(struct norm_receiver *r, cp_time now, uint32_t cut)
+{
+    hold_off(r, now);
+    r->held_below = 0;
+    if (cut < r->at && r->known) {
+        r->held_below = cut;
+        r->held_until = r->nack_at;
+        r->nack_state = NORM_NACK_IDLE;
+        if (r->backoff > 0) { /* else the next block or FLUSH begins it: nothing spaces NACKs */
+            norm_receiver_consider(r, now);
+        }
+    }
 }
 
 /* RFC5740 5.3: at the end of the back-off a NACK is sent "only if": the sender's position "exceeds
@@ -137,8 +168,11 @@ void norm_receiver_position(struct norm_receiver *r, cp_time now, uint32_t sbn)
     /* RFC5401 3.2.2: the sender's position that "rewinds" to "a point ordinally less than that of
      * the lowest sequence position of the local receiver's repair needs" shows that repair is
      * under way; what is still missing behind it is asked for when the position has passed. */
-    if (sbn < before && sbn <= r->nack_low && r->nack_state == NORM_NACK_HOLDOFF && !r->nack_due) {
-        r->nack_state = NORM_NACK_IDLE;
+    if (sbn < before && sbn <= r->nack_low) {
+        r->held_below = 0;
+        if (r->nack_state == NORM_NACK_HOLDOFF && !r->nack_due) {
+            r->nack_state = NORM_NACK_IDLE;
+        }
     }
     norm_receiver_consider(r, now);
 }

@@ -101,12 +101,14 @@ static bool add_blocks(struct request *q, uint32_t sbn, uint32_t end, uint32_t *
                    last - sbn + 1);
 }
 
-size_t norm_receiver_requests(const struct norm_receiver *r, uint8_t *buf, size_t cap)
+size_t norm_receiver_requests(const struct norm_receiver *r, uint8_t *buf, size_t cap,
+                              uint32_t *ret_cut)
 {
     struct request q = {.r = r};
     uint32_t end = r->at;
     bool fits = true;
 
+    *ret_cut = UINT32_MAX;
     norm_repair_writer_init(&q.w, buf, cap, r->fec_id);
     if (norm_receiver_needs_info(r) && !r->heard.info) {
         struct norm_payload_id id = {0, r->known ? norm_partition_block_len(&r->part, 0) : 0, 0};
@@ -125,11 +127,14 @@ size_t norm_receiver_requests(const struct norm_receiver *r, uint8_t *buf, size_
     }
     for (uint32_t sbn = norm_receiver_next_need(r, norm_receiver_need_floor(r), end);
          sbn < end && fits; sbn = norm_receiver_next_need(r, sbn + 1, end)) {
+        uint32_t first = sbn;
+
         if (r->store.count[sbn] == 0) {
             fits = add_blocks(&q, sbn, end, &sbn);
         } else {
             fits = add_symbols(&q, sbn);
         }
+        *ret_cut = fits ? *ret_cut : first;
     }
     return norm_repair_size(&q.w);
 }

@@ -9,6 +9,8 @@
 
 #define NORM_HEARD_WHOLE 255u /* in heard[]: the whole block is on its way */
 
+#define NORM_GSIZE_SMALLEST 10u /* that the gsize field can express */
+
 enum norm_nack_state { NORM_NACK_IDLE, NORM_NACK_BACKOFF, NORM_NACK_HOLDOFF };
 
 /* Symbols and blocks that are here. */
@@ -65,6 +67,9 @@ struct norm_receiver {
     uint32_t nack_limit; /* position when the cycle began */
     uint32_t nack_low;   /* lowest block needed when it began */
     bool nack_due;
+    bool nack_silenced;  /* the latest cycle ended at once, by the rule for large groups */
+    uint32_t held_below; /* blocks below were asked for by a NACK that had no room for more … */
+    cp_time held_until;  /* … and are held off until then, while a new cycle asks for the rest */
     struct norm_heard heard;
 
     /* ACKs */
@@ -130,8 +135,12 @@ void norm_receiver_nack_timer(struct norm_receiver *r, cp_time now);
 uint32_t norm_receiver_next_need(const struct norm_receiver *r, uint32_t from, uint32_t end);
 uint32_t norm_receiver_need_floor(const struct norm_receiver *r);
 bool norm_receiver_needs_info(const struct norm_receiver *r);
-/* receiver_request.c: requests into at most cap bytes; bytes written. */
-size_t norm_receiver_requests(const struct norm_receiver *r, uint8_t *buf, size_t cap);
+/* receiver_request.c: requests into at most cap bytes; bytes written. *ret_cut: the first block
+ * that found no room, UINT32_MAX when all did. */
+size_t norm_receiver_requests(const struct norm_receiver *r, uint8_t *buf, size_t cap,
+                              uint32_t *ret_cut);
+/* receiver_nack.c: a NACK left; what it asked for is held off. */
+void norm_receiver_nack_sent(struct norm_receiver *r, cp_time now, uint32_t cut);
 
 /* receiver_ack.c */
 void norm_receiver_want_flush_ack(struct norm_receiver *r, cp_time now, const struct norm_msg *msg);

@@ -106,7 +106,7 @@ static void probe_timer(struct norm_sender *s, cp_time now)
     if (now < s->probe_at || s->state == NORM_SENDER_IDLE || s->withdrawn) {
         return;
     }
-    norm_grtt_probe(&s->grtt, norm_sender_packet_time(s));
+    norm_grtt_probe(&s->grtt, norm_sender_packet_time(s), s->probe_interval < PROBE_INTERVAL);
     s->probe_due = true;
     s->probe_at = now + s->probe_interval;
     /* RFC5401 3.7.1: "For robustness, more rapid probing could be used at protocol startup before

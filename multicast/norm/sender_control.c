@@ -116,6 +116,9 @@ static void emit_flush(struct norm_sender *s, cp_time now, struct norm_txbuf *tx
     position_end(s, &msg);
     msg.payload_size = norm_acklist_ask(&s->ackers, s->config.robust_factor, payload_at(&msg, tx),
                                         s->part.segment_size);
+    if (s->flush_count == 0) {
+        s->flush_first = now;
+    }
     s->flush_count++;
     more = s->flush_count < s->config.robust_factor ||
            norm_acklist_pending(&s->ackers, s->config.robust_factor);

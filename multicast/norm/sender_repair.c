@@ -62,17 +62,30 @@ static void reopen(struct norm_sender *s)
     norm_acklist_restart(&s->ackers);
 }
 
-/* RFC5740 5.4.1: "T_sndrAggregate = (K_sender + 1) * GRTT_sender"; a new period begins only after
- * the hold-off of the last. */
+/* RFC5740 5.4.1: "T_sndrAggregate = (K_sender + 1) * GRTT_sender": the longest back-off and one
+ * round trip. While data flows it runs from the first NACK and costs nothing. NACKs in answer to a
+ * FLUSH all began their back-off with it, so there it runs from the FLUSH: the link is idle. */
+static cp_time cycle_end(const struct norm_sender *s, cp_time start)
+{
+    cp_time length = (cp_time)(s->config.backoff + 1u) * s->grtt.advertised;
+    cp_time end = s->flush_first + length;
+
+    if (s->config.backoff == 0) {
+        return start;
+    }
+    if (s->state == NORM_SENDER_SENDING || s->flush_count == 0) {
+        return start + length;
+    }
+    return end > start + s->grtt.advertised ? end : start + s->grtt.advertised;
+}
+
+/* A new period begins only after the hold-off of the last. */
 static void begin_cycle(struct norm_sender *s, cp_time now)
 {
     struct norm_repairs *r = &s->repairs;
-    cp_time start = now > r->holdoff_end ? now : r->holdoff_end;
 
     if (r->aggregate_end == CP_TIME_NEVER) {
-        cp_time length = (cp_time)(s->config.backoff + 1u) * s->grtt.advertised;
-
-        r->aggregate_end = s->config.backoff == 0 ? start : start + length;
+        r->aggregate_end = cycle_end(s, now > r->holdoff_end ? now : r->holdoff_end);
     }
     if (s->state != NORM_SENDER_SENDING) {
         reopen(s);

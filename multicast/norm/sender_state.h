@@ -64,7 +64,7 @@ struct norm_sender {
     uint16_t cc_sequence;
 
     /* flush, end */
-    cp_time flush_at;
+    cp_time flush_at, flush_first; /* the next; the first of this series */
     unsigned flush_count;
     cp_time hold_until;
     bool withdrawn;
