@@ -89,19 +89,26 @@ static void fill_message(struct linux_state *s, size_t i, const struct io_addres
     }
 }
 
-/* One sendmmsg of messages of up to `piece` bytes (a multiple of stride). */
-static size_t send_pieces(struct io_udp *u, const struct io_address *to, const uint8_t *data,
-                          size_t size, size_t piece, size_t stride, int *ret_error)
+/* What one call is asked to send. */
+struct job {
+    const struct io_address *to;
+    const uint8_t *data;
+    size_t size;
+    size_t stride;
+};
+
+/* One sendmmsg of messages of up to `piece` bytes (a multiple of the stride). */
+static size_t send_pieces(struct io_udp *u, const struct job *job, size_t piece, int *ret_error)
 {
     struct linux_state *s = u->state;
     unsigned count = 0;
     size_t at = 0;
     int sent;
 
-    while (at < size && count < TX_BATCH) {
-        const size_t len = size - at < piece ? size - at : piece;
+    while (at < job->size && count < TX_BATCH) {
+        const size_t len = job->size - at < piece ? job->size - at : piece;
 
-        fill_message(s, count++, to, data + at, len, stride);
+        fill_message(s, count++, job->to, job->data + at, len, job->stride);
         at += len;
     }
     u->stats.send_calls++;
@@ -123,23 +130,24 @@ static bool gso_refused(int error)
 static size_t linux_send(struct io_udp *u, const struct io_address *to, const uint8_t *data,
                          size_t size, size_t stride, int *ret_error)
 {
+    const struct job job = {.to = to, .data = data, .size = size, .stride = stride};
     size_t segments = UDP_PAYLOAD_MAX / stride;
     size_t done = 0;
 
     segments = segments < GSO_SEGMENTS ? segments : GSO_SEGMENTS;
     if (!u->stats.gso || size <= stride || segments < 2) {
-        return send_pieces(u, to, data, size, stride, stride, ret_error);
+        return send_pieces(u, &job, stride, ret_error);
     }
     *ret_error = u->fail_gso;
     u->fail_gso = 0;
     if (*ret_error == 0) {
-        done = send_pieces(u, to, data, size, segments * stride, stride, ret_error);
+        done = send_pieces(u, &job, segments * stride, ret_error);
     }
     if (done > 0 || !gso_refused(*ret_error)) {
         return done;
     }
     /* Is GSO to blame? Only if the same packets go without it. */
-    done = send_pieces(u, to, data, size, stride, stride, ret_error);
+    done = send_pieces(u, &job, stride, ret_error);
     u->stats.gso = done == 0;
     return done;
 }

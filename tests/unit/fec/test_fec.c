@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Tests of multicast/fec: the matrix of the NORM reference implementation (vectors of norm.md
  * section 3, taken from libnorm itself), encoding, decoding of random erasures. */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -14,6 +16,7 @@
 #include "common/prng.h"
 #include "multicast/fec/fec.h"
 #include "multicast/seal/seal.h"
+#include "tests/support/failing_alloc.h"
 
 #define SYMBOLS_MAX 255
 #define SIZE_MAX_   2048
@@ -313,6 +316,98 @@ static void a_code_without_parity(void **state)
     trial_done(&t);
 }
 
+static void without_memory_it_says_so(void **state)
+{
+    struct fec_code *c = NULL;
+    struct fec_workspace *w = NULL;
+    int count = 0;
+
+    (void)state;
+    for (;; count++) {
+        failing_alloc_after(count);
+        if (fec_code_new(64, 8, &c) == CP_OK) {
+            break;
+        }
+        assert_true(failing_alloc_happened());
+        assert_null(c);
+    }
+    assert_int_equal(count, 3);
+    for (count = 0;; count++) {
+        failing_alloc_after(count);
+        if (fec_workspace_new(c, 1408, &w) == CP_OK) {
+            break;
+        }
+        assert_true(failing_alloc_happened());
+        assert_null(w);
+    }
+    assert_int_equal(count, 5);
+    failing_alloc_after(-1);
+    fec_workspace_free(w);
+    fec_code_free(c);
+}
+
+/* ---- threads ---- */
+
+struct worker {
+    const struct fec_code *code;
+    uint64_t seed;
+    bool right;
+};
+
+/* Own symbols, own workspace, the code of all. */
+static void *work(void *arg)
+{
+    enum { LEN = 20, PARITY = 4, SIZE = 200 };
+    struct worker *worker = arg;
+    struct fec_workspace *w = NULL;
+    uint8_t data[LEN + PARITY][SIZE];
+    uint8_t copy[LEN][SIZE];
+    uint8_t *symbol[LEN + PARITY];
+    uint8_t present[LEN + PARITY];
+    struct cp_prng p;
+
+    worker->right = fec_workspace_new(worker->code, SIZE, &w) == CP_OK;
+    cp_prng_seed(&p, worker->seed);
+    for (int round = 0; worker->right && round < 50; round++) {
+        for (unsigned i = 0; i < LEN + PARITY; i++) {
+            symbol[i] = data[i];
+            memset(data[i], (int)cp_prng_below(&p, 256), SIZE);
+        }
+        memcpy(copy, data, sizeof copy);
+        fec_encode(worker->code, LEN, (const uint8_t *const *)symbol, SIZE, 0, PARITY,
+                   symbol + LEN);
+        memset(present, 1, sizeof present);
+        for (int lost = 0; lost < PARITY; lost++) {
+            const size_t i = (size_t)cp_prng_below(&p, LEN);
+
+            present[i] = 0;
+            memset(data[i], 0, SIZE);
+        }
+        worker->right = fec_decode(worker->code, w, LEN, symbol, present, SIZE) == CP_OK &&
+                        memcmp(data, copy, sizeof copy) == 0;
+    }
+    fec_workspace_free(w);
+    return NULL;
+}
+
+static void threads_share_a_code(void **state)
+{
+    struct fec_code *c = make_code(20, 4);
+    struct worker workers[3];
+    pthread_t threads[3];
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        workers[i] = (struct worker){.code = c, .seed = i};
+        assert_int_equal(pthread_create(&threads[i], NULL, work, &workers[i]), 0);
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_true(workers[i].right);
+    }
+    fec_code_free(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -323,6 +418,8 @@ int main(void)
         cmocka_unit_test(every_pattern_of_a_small_code),
         cmocka_unit_test(too_few_symbols_are_refused),
         cmocka_unit_test(a_code_without_parity),
+        cmocka_unit_test(without_memory_it_says_so),
+        cmocka_unit_test(threads_share_a_code),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,6 +21,7 @@
 
 #include "common/clock.h"
 #include "multicast/io/udp.h"
+#include "tests/support/failing_alloc.h"
 
 #define GROUP         "239.255.77.77"
 #define OTHER_GROUP   "239.255.77.78"
@@ -285,6 +286,31 @@ static void wrong_configurations_are_named(void **state)
     assert_refused(&config, false, CP_ERR_INVALID, "::1");
     config.source = "who";
     assert_refused(&config, false, CP_ERR_INVALID, "who");
+}
+
+/* Whichever allocation of ours fails: a refusal, and nothing leaks (ASan). */
+static void without_memory_it_says_so(void **state)
+{
+    const struct io_udp_config config = make_config(IO_UDP_AUTO);
+    struct io_udp *u = NULL;
+    int count = 0;
+
+    (void)state;
+    for (;; count++) {
+        enum cp_err rc;
+
+        failing_alloc_after(count);
+        rc = io_udp_open_sender(&config, &u, NULL);
+        if (rc == CP_OK) {
+            break;
+        }
+        assert_true(failing_alloc_happened());
+        assert_int_equal(rc, CP_ERR_NO_MEMORY);
+        assert_null(u);
+    }
+    assert_int_equal(count, 5);
+    failing_alloc_after(-1);
+    io_udp_close(u);
 }
 
 static void a_port_in_use_is_named(void **state)
@@ -773,6 +799,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(addresses),
         cmocka_unit_test(wrong_configurations_are_named),
+        cmocka_unit_test(without_memory_it_says_so),
         cmocka_unit_test(a_port_in_use_is_named),
         cmocka_unit_test(an_interface_that_is_down_is_named),
         cmocka_unit_test(sockets_are_set_up),

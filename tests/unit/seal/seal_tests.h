@@ -36,6 +36,7 @@ void bad_form_is_told(void **state);
 void sequence_number_never_wraps(void **state);
 void least_recently_used_source_goes_first(void **state);
 void verifier_keeps_many_sources(void **state);
+void without_memory_it_says_so(void **state);
 void replay_window_edges(void **state);
 void replay_window_against_a_model(void **state);
 

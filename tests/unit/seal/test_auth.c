@@ -7,6 +7,7 @@
 #include "common/hex.h"
 #include "common/prng.h"
 #include "multicast/seal/seal.h"
+#include "tests/support/failing_alloc.h"
 #include "tests/unit/seal/seal_tests.h"
 
 #define SENDER      1u
@@ -334,6 +335,33 @@ void verifier_keeps_many_sources(void **state)
     for (unsigned i = 0; i < SOURCES; i++) {
         seal_signer_free(s[i]);
     }
+    seal_verifier_free(v);
+}
+
+void without_memory_it_says_so(void **state)
+{
+    struct seal_signer *s = NULL;
+    struct seal_verifier *v = NULL;
+    const struct seal_content_key key = {.nonce = {1}};
+    struct seal_cipher *c = NULL;
+    int count = 0;
+
+    (void)state;
+    failing_alloc_after(0);
+    assert_int_equal(seal_signer_new(test_secret, 1, 2, SEAL_FROM_SENDER, &s), CP_ERR_NO_MEMORY);
+    failing_alloc_after(0);
+    assert_int_equal(seal_cipher_new(&key, &c), CP_ERR_NO_MEMORY);
+    for (;; count++) {
+        failing_alloc_after(count);
+        if (seal_verifier_new(test_secret, 10, &v) == CP_OK) {
+            break;
+        }
+        assert_true(failing_alloc_happened());
+    }
+    assert_int_equal(count, 3);
+    failing_alloc_after(-1);
+    assert_null(s);
+    assert_null(c);
     seal_verifier_free(v);
 }
 

@@ -26,6 +26,7 @@ int main(void)
         cmocka_unit_test(sequence_number_never_wraps),
         cmocka_unit_test(least_recently_used_source_goes_first),
         cmocka_unit_test(verifier_keeps_many_sources),
+        cmocka_unit_test(without_memory_it_says_so),
         cmocka_unit_test(replay_window_edges),
         cmocka_unit_test(replay_window_against_a_model),
     };
