@@ -169,8 +169,11 @@ static enum cp_err create_body(struct db_conn *conn, void *arg, struct cp_error 
                             t->account.name);
     }
     CP_TRY(code);
-    return api_event_write(conn, t->ctx, t->call, "account-created", t->subject,
-                           account_json(&t->result), err);
+    return api_event_write(conn, t->ctx, t->call,
+                           &(struct api_event){.kind = "account-created",
+                                               .subject = t->subject,
+                                               .detail = account_json(&t->result)},
+                           err);
 }
 
 struct api_response api_accounts_create(const struct api_context *ctx, const struct api_call *call)
@@ -223,8 +226,11 @@ static enum cp_err update_body(struct db_conn *conn, void *arg, struct cp_error 
     struct account_tx *t = arg;
 
     CP_TRY(db_account_update(conn, &t->account, &t->result, err));
-    return api_event_write(conn, t->ctx, t->call, "account-changed", t->subject,
-                           account_json(&t->result), err);
+    return api_event_write(conn, t->ctx, t->call,
+                           &(struct api_event){.kind = "account-changed",
+                                               .subject = t->subject,
+                                               .detail = account_json(&t->result)},
+                           err);
 }
 
 struct api_response api_accounts_update(const struct api_context *ctx, const struct api_call *call)
@@ -260,7 +266,9 @@ static enum cp_err delete_body(struct db_conn *conn, void *arg, struct cp_error 
     struct account_tx *t = arg;
 
     CP_TRY(db_account_delete(conn, t->result.id, t->result.revision, err));
-    return api_event_write(conn, t->ctx, t->call, "account-deleted", t->subject, NULL, err);
+    return api_event_write(conn, t->ctx, t->call,
+                           &(struct api_event){.kind = "account-deleted", .subject = t->subject},
+                           err);
 }
 
 struct api_response api_accounts_delete(const struct api_context *ctx, const struct api_call *call)

@@ -145,8 +145,11 @@ static enum cp_err create_body(struct db_conn *conn, void *arg, struct cp_error 
                             t->package.name);
     }
     CP_TRY(code);
-    return api_event_write(conn, t->ctx, t->call, "package-created", t->subject,
-                           package_json(&t->result), err);
+    return api_event_write(conn, t->ctx, t->call,
+                           &(struct api_event){.kind = "package-created",
+                                               .subject = t->subject,
+                                               .detail = package_json(&t->result)},
+                           err);
 }
 
 struct api_response api_packages_create(const struct api_context *ctx, const struct api_call *call)
@@ -188,8 +191,11 @@ static enum cp_err update_body(struct db_conn *conn, void *arg, struct cp_error 
     struct package_tx *t = arg;
 
     CP_TRY(db_package_update(conn, &t->package, &t->result, err));
-    return api_event_write(conn, t->ctx, t->call, "package-changed", t->subject,
-                           package_json(&t->result), err);
+    return api_event_write(conn, t->ctx, t->call,
+                           &(struct api_event){.kind = "package-changed",
+                                               .subject = t->subject,
+                                               .detail = package_json(&t->result)},
+                           err);
 }
 
 /* The present package when If-Match names it. */
@@ -229,7 +235,9 @@ static enum cp_err delete_body(struct db_conn *conn, void *arg, struct cp_error 
     struct package_tx *t = arg;
 
     CP_TRY(db_package_delete(conn, t->result.name, t->result.revision, err));
-    return api_event_write(conn, t->ctx, t->call, "package-deleted", t->subject, NULL, err);
+    return api_event_write(conn, t->ctx, t->call,
+                           &(struct api_event){.kind = "package-deleted", .subject = t->subject},
+                           err);
 }
 
 struct api_response api_packages_delete(const struct api_context *ctx, const struct api_call *call)

@@ -59,30 +59,30 @@ enum cp_err api_version_find(struct db_conn *conn, const char *package, const ch
 }
 
 enum cp_err api_event_write(struct db_conn *conn, const struct api_context *ctx,
-                            const struct api_call *call, const char *kind, const char *subject,
-                            json_t *detail, struct cp_error *err)
+                            const struct api_call *call, const struct api_event *event,
+                            struct cp_error *err)
 {
-    struct db_event *event = calloc(1, sizeof *event);
-    char *text = detail != NULL ? json_dumps(detail, JSON_COMPACT) : NULL;
+    struct db_event *row = calloc(1, sizeof *row);
+    char *detail = event->detail != NULL ? json_dumps(event->detail, JSON_COMPACT) : NULL;
     enum cp_err code;
 
-    json_decref(detail);
-    if (event == NULL) {
-        free(text);
-        return cp_error_set(err, CP_ERR_NO_MEMORY, "No memory for the event '%s'.", kind);
+    json_decref(event->detail);
+    if (row == NULL) {
+        free(detail);
+        return cp_error_set(err, CP_ERR_NO_MEMORY, "No memory for the event '%s'.", event->kind);
     }
-    (void)snprintf(event->node_id, sizeof event->node_id, "%s", ctx->node_id);
-    (void)snprintf(event->kind, sizeof event->kind, "%s", kind);
-    (void)snprintf(event->subject, sizeof event->subject, "%s", subject);
-    (void)snprintf(event->actor, sizeof event->actor, "%s", call->who->account);
-    (void)snprintf(event->request_id, sizeof event->request_id, "%s",
+    (void)snprintf(row->node_id, sizeof row->node_id, "%s", ctx->node_id);
+    (void)snprintf(row->kind, sizeof row->kind, "%s", event->kind);
+    (void)snprintf(row->subject, sizeof row->subject, "%s", event->subject);
+    (void)snprintf(row->actor, sizeof row->actor, "%s", call->who->account);
+    (void)snprintf(row->request_id, sizeof row->request_id, "%s",
                    call->rq->request_id != NULL ? call->rq->request_id : "");
-    if (text != NULL && strlen(text) < sizeof event->detail) {
-        (void)snprintf(event->detail, sizeof event->detail, "%s", text);
+    if (detail != NULL && strlen(detail) < sizeof row->detail) {
+        (void)snprintf(row->detail, sizeof row->detail, "%s", detail);
     }
-    code = db_event_add(conn, event, err);
-    free(text);
-    free(event);
+    code = db_event_add(conn, row, err);
+    free(detail);
+    free(row);
     return code;
 }
 

@@ -28,12 +28,17 @@ CP_MUST_CHECK enum cp_err api_version_find(struct db_conn *conn, const char *pac
                                            const char *text, struct db_version *ret_version,
                                            struct cp_error *err);
 
-/* Writes an event of a change made by this call, in the transaction of the change. subject:
- * "package win11". detail is taken over; NULL for none. */
+/* An event of a change made by a call. */
+struct api_event {
+    const char *kind;    /* "package-created" */
+    const char *subject; /* "package win11" */
+    json_t *detail;      /* taken over by api_event_write; NULL for none */
+};
+
+/* Writes it in the transaction of the change. */
 CP_MUST_CHECK enum cp_err api_event_write(struct db_conn *conn, const struct api_context *ctx,
-                                          const struct api_call *call, const char *kind,
-                                          const char *subject, json_t *detail,
-                                          struct cp_error *err);
+                                          const struct api_call *call,
+                                          const struct api_event *event, struct cp_error *err);
 
 /* A number of rows to ask for, one more than shown; NULL when there is no memory. */
 void *api_rows_new(int limit, size_t row_size);

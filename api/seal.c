@@ -256,11 +256,15 @@ static enum cp_err store(struct sealing *s, struct db_conn *conn,
                             (unsigned)s->version.number, s->version.package);
     }
     CP_TRY(code);
-    return api_event_write(conn, s->ctx, s->call, "version-sealed", s->subject,
-                           json_pack("{s:s, s:I, s:I}", "manifest_sha256", s->manifest_sha256,
-                                     "files", (json_int_t)s->file_count, "stream_size",
-                                     (json_int_t)s->version.stream_size),
-                           err);
+    return api_event_write(
+        conn, s->ctx, s->call,
+        &(struct api_event){.kind = "version-sealed",
+                            .subject = s->subject,
+                            .detail =
+                                json_pack("{s:s, s:I, s:I}", "manifest_sha256", s->manifest_sha256,
+                                          "files", (json_int_t)s->file_count, "stream_size",
+                                          (json_int_t)s->version.stream_size)},
+        err);
 }
 
 static enum cp_err seal_body(struct db_conn *conn, void *arg, struct cp_error *err)

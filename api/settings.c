@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Settings of a distribution point: what was configured and what takes effect. Touches the
  * database and asks the system whether an interface exists; thread-safe. */
-#include <arpa/inet.h>
-#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "api/etag.h"
 #include "api/fields.h"
 #include "api/handlers.h"
+#include "api/interface.h"
 #include "api/resource.h"
 #include "api/respond.h"
 #include "db/settings.h"
@@ -90,13 +89,7 @@ struct api_response api_settings_get(const struct api_context *ctx, const struct
 
 static bool parse_group(const char *text, uint32_t *ret_group)
 {
-    struct in_addr address;
-
-    if (inet_pton(AF_INET, text, &address) != 1) {
-        return false;
-    }
-    *ret_group = ntohl(address.s_addr);
-    return *ret_group >= GROUP_FIRST && *ret_group <= GROUP_LAST;
+    return api_ipv4_parse(text, ret_group) && *ret_group >= GROUP_FIRST && *ret_group <= GROUP_LAST;
 }
 
 static void read_group(struct api_fields *f, const char *name, char *ret_text, size_t cap)
@@ -129,7 +122,7 @@ static void read_interface(struct api_fields *f, bool local, char *ret_name, siz
         return;
     }
     /* another node's interfaces are not known here */
-    if (local && text[0] != '\0' && if_nametoindex(text) == 0) {
+    if (local && text[0] != '\0' && !api_interface_exists(text)) {
         api_field_error(f, "interface",
                         "is not a network interface of this machine: name one that 'ip link' "
                         "lists, or null for the routing table's choice");
@@ -207,8 +200,11 @@ static enum cp_err update_body(struct db_conn *conn, void *arg, struct cp_error 
     CP_TRY(db_settings_update(conn, &t->settings, &t->result, err));
     (void)snprintf(subject, sizeof subject, "distribution-point %s", t->node.name);
     return api_event_write(
-        conn, t->ctx, t->call, "settings-changed", subject,
-        values_json(&t->result, api_json_text(t->result.interface), t->result.rate_ceiling_bps),
+        conn, t->ctx, t->call,
+        &(struct api_event){.kind = "settings-changed",
+                            .subject = subject,
+                            .detail = values_json(&t->result, api_json_text(t->result.interface),
+                                                  t->result.rate_ceiling_bps)},
         err);
 }
 

@@ -151,7 +151,10 @@ static enum cp_err create_body(struct db_conn *conn, void *arg, struct cp_error 
     CP_TRY(db_token_create(conn, &t->token, t->hash, &t->result, err));
     (void)snprintf(subject, sizeof subject, "token %s of account %s", t->result.id,
                    t->account.name);
-    return api_event_write(conn, t->ctx, t->call, "token-created", subject, token_json(&t->result),
+    return api_event_write(conn, t->ctx, t->call,
+                           &(struct api_event){.kind = "token-created",
+                                               .subject = subject,
+                                               .detail = token_json(&t->result)},
                            err);
 }
 
@@ -211,7 +214,8 @@ static enum cp_err delete_body(struct db_conn *conn, void *arg, struct cp_error 
     CP_TRY(code);
     CP_TRY(db_token_delete(conn, token.id, err));
     (void)snprintf(subject, sizeof subject, "token %s of account %s", token.id, token.account);
-    return api_event_write(conn, t->ctx, t->call, "token-deleted", subject, NULL, err);
+    return api_event_write(conn, t->ctx, t->call,
+                           &(struct api_event){.kind = "token-deleted", .subject = subject}, err);
 }
 
 struct api_response api_tokens_delete(const struct api_context *ctx, const struct api_call *call)

@@ -131,7 +131,9 @@ static enum cp_err create_body(struct db_conn *conn, void *arg, struct cp_error 
 
     CP_TRY(db_version_create(conn, t->call->params[0], &t->version, err));
     set_subject(t);
-    return api_event_write(conn, t->ctx, t->call, "version-created", t->subject, NULL, err);
+    return api_event_write(conn, t->ctx, t->call,
+                           &(struct api_event){.kind = "version-created", .subject = t->subject},
+                           err);
 }
 
 struct api_response api_versions_create(const struct api_context *ctx, const struct api_call *call)
@@ -173,7 +175,9 @@ static enum cp_err retire_body(struct db_conn *conn, void *arg, struct cp_error 
     CP_TRY(db_version_retire(conn, t->version.id, t->version.revision, &t->version, err));
     return was_retired
                ? CP_OK
-               : api_event_write(conn, t->ctx, t->call, "version-retired", t->subject, NULL, err);
+               : api_event_write(
+                     conn, t->ctx, t->call,
+                     &(struct api_event){.kind = "version-retired", .subject = t->subject}, err);
 }
 
 struct api_response api_versions_retire(const struct api_context *ctx, const struct api_call *call)
@@ -199,7 +203,9 @@ static enum cp_err delete_body(struct db_conn *conn, void *arg, struct cp_error 
     set_subject(t);
     CP_TRY(api_etag_require(t->call->rq, t->version.revision, err));
     CP_TRY(db_version_delete(conn, t->version.id, t->version.revision, err));
-    return api_event_write(conn, t->ctx, t->call, "version-deleted", t->subject, NULL, err);
+    return api_event_write(conn, t->ctx, t->call,
+                           &(struct api_event){.kind = "version-deleted", .subject = t->subject},
+                           err);
 }
 
 struct api_response api_versions_delete(const struct api_context *ctx, const struct api_call *call)
