@@ -119,6 +119,12 @@ CP_MUST_CHECK enum cp_err db_session_start(struct db_conn *conn, const char *id,
                                            uint16_t instance_id, struct db_session *ret_session,
                                            struct cp_error *err);
 
+/* A session that a former process of this node left running gets the next instance_id, so that
+ * receivers see a new sender and no packet sequence number is used twice. CP_ERR_CONFLICT: it is
+ * not running. */
+CP_MUST_CHECK enum cp_err db_session_resume(struct db_conn *conn, const char *id,
+                                            struct db_session *ret_session, struct cp_error *err);
+
 /* running → draining: it takes no more joins. CP_ERR_CONFLICT when it is not running. */
 CP_MUST_CHECK enum cp_err db_session_drain(struct db_conn *conn, const char *id,
                                            struct cp_error *err);

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * One connection: opening it with our time-outs, and what its errors mean. Opens sockets. */
+#include "db/conn.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define OPTIONS_MAX 48 /* keywords of libpq that a conninfo may set, and ours; it has about 40 */
+
+/* Used where the conninfo says nothing. Seconds, but tcp_user_timeout: milliseconds. */
+static const struct {
+    const char *keyword;
+    const char *value;
+} defaults[] = {
+    {"connect_timeout", "5"},    {"tcp_user_timeout", "10000"},
+    {"keepalives_idle", "30"},   {"fallback_application_name", "castpointd"},
+    {"client_encoding", "UTF8"},
+};
+
+/* A statement of ours takes milliseconds; these only bound what a stuck server or lock costs. */
+static const struct {
+    const char *setting;
+    const char *sql;
+} timeouts[] = {
+    {"statement_timeout", "SET statement_timeout = '30s'"},
+    {"lock_timeout", "SET lock_timeout = '10s'"},
+    {"idle_in_transaction_session_timeout", "SET idle_in_transaction_session_timeout = '60s'"},
+};
+
+/* SQLSTATE, or its class in two characters, and what it means to us. First match wins. */
+static const struct {
+    const char *state;
+    enum cp_err code;
+    enum db_fault fault;
+} meanings[] = {
+    {"40001", CP_ERR_DB_RETRY, DB_FAULT_RETRY},      /* serialization failure */
+    {"40P01", CP_ERR_DB_RETRY, DB_FAULT_RETRY},      /* deadlock */
+    {"55P03", CP_ERR_DB_RETRY, DB_FAULT_RETRY},      /* lock_timeout */
+    {"23505", CP_ERR_CONFLICT, DB_FAULT_NONE},       /* unique */
+    {"23503", CP_ERR_CONFLICT, DB_FAULT_NONE},       /* foreign key */
+    {"23", CP_ERR_INVALID, DB_FAULT_NONE},           /* check, not null */
+    {"22", CP_ERR_INVALID, DB_FAULT_NONE},           /* value out of range or malformed */
+    {"CP001", CP_ERR_VERSION_SEALED, DB_FAULT_NONE}, /* our triggers */
+    {"CP002", CP_ERR_CONFLICT, DB_FAULT_NONE},
+    {"57014", CP_ERR_DATABASE, DB_FAULT_NONE}, /* statement_timeout */
+    {"57", CP_ERR_DATABASE, DB_FAULT_LOST},    /* shutting down, starting, killed */
+    {"08", CP_ERR_DATABASE, DB_FAULT_LOST},
+    {"25006", CP_ERR_DATABASE, DB_FAULT_LOST}, /* read only: this is a standby now */
+    {"53", CP_ERR_DATABASE, DB_FAULT_NONE},    /* disk full, too many connections */
+    {"58", CP_ERR_DATABASE, DB_FAULT_NONE},    /* its disk failed */
+};
+
+/* libpq's messages end in a line feed and may have several lines: the first one is the point. */
+static void set_error(struct cp_error *err, enum cp_err code, const char *what, const char *text)
+{
+    size_t length = strcspn(text, "\n");
+
+    (void)cp_error_set(err, code, "%s: %.*s", what, (int)length, text);
+}
+
+static size_t gather_options(const PQconninfoOption *given, const char *keywords[],
+                             const char *values[])
+{
+    size_t count = 0;
+
+    for (const PQconninfoOption *o = given; o->keyword != NULL; o++) {
+        if (o->val != NULL && count < OPTIONS_MAX - DB_COUNT(defaults)) {
+            keywords[count] = o->keyword;
+            values[count++] = o->val;
+        }
+    }
+    for (size_t i = 0; i < DB_COUNT(defaults); i++) {
+        bool set = false;
+
+        for (size_t j = 0; j < count; j++) {
+            set = set || strcmp(keywords[j], defaults[i].keyword) == 0;
+        }
+        if (!set) {
+            keywords[count] = defaults[i].keyword;
+            values[count++] = defaults[i].value;
+        }
+    }
+    return count;
+}
+
+/* The conninfo's own "options" may bring their own time-outs: those stay. */
+static bool set_timeouts(PGconn *pg, const PQconninfoOption *given)
+{
+    const char *options = "";
+
+    for (const PQconninfoOption *o = given; o->keyword != NULL; o++) {
+        if (strcmp(o->keyword, "options") == 0 && o->val != NULL) {
+            options = o->val;
+        }
+    }
+    for (size_t i = 0; i < DB_COUNT(timeouts); i++) {
+        PGresult *result;
+        bool ok;
+
+        if (strstr(options, timeouts[i].setting) != NULL) {
+            continue;
+        }
+        result = PQexec(pg, timeouts[i].sql);
+        ok = PQresultStatus(result) == PGRES_COMMAND_OK;
+        PQclear(result);
+        if (!ok) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The program relies on the server's notices going nowhere: they are no errors of ours. */
+static void ignore_notice(void *arg, const PGresult *result)
+{
+    (void)arg;
+    (void)result;
+}
+
+enum cp_err db_connect(const char *conninfo, PGconn **ret_pg, struct cp_error *err)
+{
+    const char *keywords[OPTIONS_MAX + 1] = {NULL};
+    const char *values[OPTIONS_MAX + 1] = {NULL};
+    char *complaint = NULL;
+    PQconninfoOption *given = PQconninfoParse(conninfo, &complaint);
+    PGconn *pg;
+
+    if (given == NULL) {
+        set_error(err, CP_ERR_DATABASE, "database address",
+                  complaint != NULL ? complaint : "out of memory");
+        PQfreemem(complaint);
+        return CP_ERR_DATABASE;
+    }
+    (void)gather_options(given, keywords, values);
+    pg = PQconnectdbParams(keywords, values, 0);
+    if (pg == NULL || PQstatus(pg) != CONNECTION_OK || !set_timeouts(pg, given)) {
+        set_error(err, CP_ERR_DATABASE, "connecting to the database",
+                  pg != NULL ? PQerrorMessage(pg) : "out of memory");
+        PQfinish(pg);
+        PQconninfoFree(given);
+        return CP_ERR_DATABASE;
+    }
+    PQconninfoFree(given);
+    (void)PQsetNoticeReceiver(pg, ignore_notice, NULL);
+    *ret_pg = pg;
+    return CP_OK;
+}
+
+enum cp_err db_conn_open(struct db_conn *c, const char *conninfo, struct cp_error *err)
+{
+    db_conn_close(c);
+    return db_connect(conninfo, &c->pg, err);
+}
+
+void db_conn_close(struct db_conn *c)
+{
+    PQfinish(c->pg);
+    memset(c, 0, sizeof *c);
+}
+
+bool db_conn_usable(const struct db_conn *c)
+{
+    return c->pg != NULL && PQstatus(c->pg) == CONNECTION_OK;
+}
+
+enum cp_err db_conn_failed(struct db_conn *c, const PGresult *result, const char *what,
+                           struct cp_error *err)
+{
+    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    const char *constraint = PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME);
+    enum cp_err code = CP_ERR_INTERNAL;
+
+    c->fault = DB_FAULT_NONE;
+    (void)snprintf(c->constraint, sizeof c->constraint, "%s", constraint != NULL ? constraint : "");
+    for (size_t i = 0; state != NULL && i < DB_COUNT(meanings); i++) {
+        if (strncmp(state, meanings[i].state, strlen(meanings[i].state)) == 0) {
+            code = meanings[i].code;
+            c->fault = meanings[i].fault;
+            break;
+        }
+    }
+    if (!db_conn_usable(c)) {
+        code = CP_ERR_DATABASE;
+        c->fault = DB_FAULT_LOST;
+    }
+    set_error(err, code, what, message != NULL ? message : PQerrorMessage(c->pg));
+    return code;
+}
+
+enum cp_err db_conn_text(struct db_conn *c, const char *sql, struct cp_error *err)
+{
+    PGresult *result = PQexec(c->pg, sql);
+    ExecStatusType status = PQresultStatus(result);
+    enum cp_err rc = CP_OK;
+
+    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) {
+        rc = db_conn_failed(c, result, "database", err);
+    }
+    PQclear(result);
+    return rc;
+}
+
+const char *db_constraint(const struct db_conn *conn)
+{
+    return conn->constraint;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Inside db/ only: one connection to PostgreSQL, with what was prepared on it, and the mapping of
+ * its errors. Not thread-safe: the pool lends it to one thread at a time. */
+#ifndef DB_CONN_H
+#define DB_CONN_H
+
+#include <libpq-fe.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/err.h"
+#include "db/db.h"
+#include "db/sql.h"
+
+/* What the runner may do about the last failure. */
+enum db_fault {
+    DB_FAULT_NONE,  /* hard: report it */
+    DB_FAULT_RETRY, /* the transaction met another one: run it again */
+    DB_FAULT_LOST   /* the connection is gone: connect and run it again */
+};
+
+/* Places of the hash table of prepared statements; twice what the program has. */
+#define DB_PREPARED_MAX 512
+
+struct db_conn {
+    PGconn *pg; /* NULL: not connected */
+    enum db_fault fault;
+    char constraint[DB_NAME_SIZE];
+    const struct db_stmt *prepared[DB_PREPARED_MAX];
+    size_t prepared_count;
+};
+
+/* Connects (again), with time-outs; a new generation: nothing is prepared on it. */
+CP_MUST_CHECK enum cp_err db_conn_open(struct db_conn *c, const char *conninfo,
+                                       struct cp_error *err);
+void db_conn_close(struct db_conn *c);
+bool db_conn_usable(const struct db_conn *c);
+
+/* Text without parameters and results: BEGIN, COMMIT, a migration's file. */
+CP_MUST_CHECK enum cp_err db_conn_text(struct db_conn *c, const char *sql, struct cp_error *err);
+
+/* Turns a failed result into a code, the text in err, and c->fault. */
+CP_MUST_CHECK enum cp_err db_conn_failed(struct db_conn *c, const PGresult *result,
+                                         const char *what, struct cp_error *err);
+
+/* libpq's connection for a conninfo with our defaults (time-outs, encoding). Shared with the
+ * listener. CP_ERR_DATABASE; nothing to close then. */
+CP_MUST_CHECK enum cp_err db_connect(const char *conninfo, PGconn **ret_pg, struct cp_error *err);
+
+#endif

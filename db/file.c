@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * SQL of files. Changes lock the version's row first, so they and a seal take turns. */
+#include "db/file.h"
+
+#include <string.h>
+
+#include "db/names.h"
+#include "db/version.h"
+
+#define COLUMNS "path, sha256, size, mode, updated_at"
+
+static const struct db_stmt lock_stmt = {"file_lock_version",
+                                         "SELECT state FROM versions WHERE id = $1 FOR UPDATE"};
+static const struct db_stmt get_stmt = {
+    "file_get", "SELECT " COLUMNS " FROM files WHERE version_id = $1 AND path = $2"};
+static const struct db_stmt list_stmt = {
+    "file_list", "SELECT " COLUMNS " FROM files WHERE version_id = $1 AND path > $2"
+                 " ORDER BY path LIMIT $3"};
+/* Another path that is the same but for case, or lies below this one, or that this one lies below.
+ * '0' is the character after '/': the range holds exactly what begins with the path and a '/'. */
+static const struct db_stmt clash_stmt = {
+    "file_clash",
+    "WITH f AS (SELECT lower($2::text COLLATE \"C\") AS path)"
+    " SELECT files.path FROM files, f WHERE version_id = $1 AND files.path <> $2 AND ("
+    " path_folded = f.path"
+    " OR (path_folded > f.path || '/' AND path_folded < f.path || '0')"
+    " OR path_folded IN (SELECT left(f.path, i - 1) FROM generate_series(2, length(f.path)) i"
+    "   WHERE substr(f.path, i, 1) = '/')) ORDER BY files.path LIMIT 1"};
+static const struct db_stmt blob_stmt = {
+    "file_blob", "INSERT INTO blobs (sha256, size) VALUES ($1, $2)"
+                 " ON CONFLICT (sha256) DO UPDATE SET created_at = now() RETURNING size"};
+static const struct db_stmt put_stmt = {
+    "file_put", "INSERT INTO files (version_id, path, sha256, size, mode)"
+                " VALUES ($1, $2, $3, $4, $5) ON CONFLICT (version_id, path) DO UPDATE"
+                " SET sha256 = $3, size = $4, mode = $5, updated_at = now()"};
+static const struct db_stmt delete_stmt = {"file_delete",
+                                           "DELETE FROM files WHERE version_id = $1 AND path = $2"};
+static const struct db_stmt count_stmt = {
+    "file_count", "UPDATE versions SET file_count = file_count + $2, file_bytes = file_bytes + $3,"
+                  " revision = revision + 1 WHERE id = $1"};
+
+static const struct db_col cols[] = {
+    DB_COL_TEXT(db_file, path), DB_COL_TEXT(db_file, sha256),     DB_COL_INT(db_file, size),
+    DB_COL_INT(db_file, mode),  DB_COL_TIME(db_file, updated_at),
+};
+
+struct state_row {
+    enum db_version_state state;
+};
+
+static enum cp_err lock_draft(struct db_conn *conn, const char *version_id, struct cp_error *err)
+{
+    static const struct db_col state_cols[] = {
+        DB_COL_ENUM(state_row, state, &db_version_state_names)};
+    struct db_param params[] = {db_p_id(version_id)};
+    struct state_row row;
+    enum cp_err rc = db_one(conn, DB_QUERY(&lock_stmt, params, state_cols), &row, err);
+
+    if (rc == CP_ERR_NOT_FOUND) {
+        return cp_error_set(err, CP_ERR_VERSION_NOT_FOUND, "the version was deleted");
+    }
+    CP_TRY(rc);
+    if (row.state != DB_VERSION_DRAFT) {
+        return cp_error_set(err, CP_ERR_VERSION_SEALED, "the version is %s",
+                            db_version_state_name(row.state));
+    }
+    return CP_OK;
+}
+
+/* expected as db_file_put has it; present NULL: there is no such file. */
+static enum cp_err check_expected(const char *expected, const struct db_file *present,
+                                  const char *path, struct cp_error *err)
+{
+    if (expected == NULL) {
+        return CP_OK;
+    }
+    if (expected[0] == '\0' && present != NULL) {
+        return cp_error_set(err, CP_ERR_PRECONDITION_FAILED, "the file '%.400s' exists", path);
+    }
+    if (expected[0] != '\0' && (present == NULL || strcmp(present->sha256, expected) != 0)) {
+        return cp_error_set(err, CP_ERR_PRECONDITION_FAILED, "the file '%.400s' is another one now",
+                            path);
+    }
+    return CP_OK;
+}
+
+static enum cp_err refuse_clash(struct db_conn *conn, const char *version_id, const char *path,
+                                struct cp_error *err)
+{
+    static const struct db_col path_cols[] = {DB_COL_TEXT(db_file, path)};
+    struct db_param params[] = {db_p_id(version_id), db_p_text(path)};
+    struct db_file other;
+    enum cp_err rc = db_one(conn, DB_QUERY(&clash_stmt, params, path_cols), &other, err);
+
+    if (rc == CP_OK) {
+        return cp_error_set(err, CP_ERR_PATH_DUPLICATE, "'%.200s' clashes with '%.200s'", path,
+                            other.path);
+    }
+    return rc == CP_ERR_NOT_FOUND ? CP_OK : rc;
+}
+
+static enum cp_err count(struct db_conn *conn, const char *version_id, int64_t files, int64_t bytes,
+                         struct cp_error *err)
+{
+    struct db_param params[] = {db_p_id(version_id), db_p_i64(files), db_p_i64(bytes)};
+
+    return db_do(conn, DB_COMMAND(&count_stmt, params), NULL, err);
+}
+
+static enum cp_err put_blob(struct db_conn *conn, const struct db_file *file, struct cp_error *err)
+{
+    static const struct db_col size_cols[] = {DB_COL_INT(db_file, size)};
+    struct db_param params[] = {db_p_text(file->sha256), db_p_u64(file->size)};
+    struct db_file stored;
+
+    CP_TRY(db_one(conn, DB_QUERY(&blob_stmt, params, size_cols), &stored, err));
+    if (stored.size != file->size) {
+        return cp_error_set(err, CP_ERR_STORAGE,
+                            "blob %.12s… is recorded with %llu bytes, not %llu", file->sha256,
+                            (unsigned long long)stored.size, (unsigned long long)file->size);
+    }
+    return CP_OK;
+}
+
+enum cp_err db_file_put(struct db_conn *conn, const char *version_id, const struct db_file *file,
+                        const char *expected, bool *ret_created, struct cp_error *err)
+{
+    struct db_param params[] = {db_p_id(version_id), db_p_text(file->path), db_p_text(file->sha256),
+                                db_p_u64(file->size), db_p_u64(file->mode)};
+    struct db_param at[] = {db_p_id(version_id), db_p_text(file->path)};
+    struct db_file present;
+    bool found;
+    enum cp_err rc;
+
+    CP_TRY(lock_draft(conn, version_id, err));
+    rc = db_one(conn, DB_QUERY(&get_stmt, at, cols), &present, err);
+    found = rc == CP_OK;
+    if (rc != CP_ERR_NOT_FOUND) {
+        CP_TRY(rc);
+    }
+    CP_TRY(check_expected(expected, found ? &present : NULL, file->path, err));
+    if (!found) {
+        CP_TRY(refuse_clash(conn, version_id, file->path, err));
+    }
+    CP_TRY(put_blob(conn, file, err));
+    CP_TRY(db_do(conn, DB_COMMAND(&put_stmt, params), NULL, err));
+    CP_TRY(count(conn, version_id, found ? 0 : 1,
+                 (int64_t)file->size - (found ? (int64_t)present.size : 0), err));
+    *ret_created = !found;
+    return CP_OK;
+}
+
+enum cp_err db_file_get(struct db_conn *conn, const char *version_id, const char *path,
+                        struct db_file *ret_file, struct cp_error *err)
+{
+    struct db_param params[] = {db_p_id(version_id), db_p_text(path)};
+    enum cp_err rc = db_one(conn, DB_QUERY(&get_stmt, params, cols), ret_file, err);
+
+    if (rc == CP_ERR_NOT_FOUND) {
+        (void)cp_error_set(err, rc, "no file '%.400s' in this version", path);
+    }
+    return rc;
+}
+
+enum cp_err db_file_list(struct db_conn *conn, const char *version_id, const char *after,
+                         size_t limit, struct db_file *ret_items, size_t *ret_count,
+                         struct cp_error *err)
+{
+    struct db_param params[] = {db_p_id(version_id), db_p_text(after), db_p_u64(limit)};
+    struct db_rows rows = {ret_items, sizeof *ret_items, limit, ret_count};
+
+    return db_many(conn, DB_QUERY(&list_stmt, params, cols), rows, err);
+}
+
+enum cp_err db_file_delete(struct db_conn *conn, const char *version_id, const char *path,
+                           const char *expected, struct cp_error *err)
+{
+    struct db_param params[] = {db_p_id(version_id), db_p_text(path)};
+    struct db_file present;
+
+    CP_TRY(lock_draft(conn, version_id, err));
+    CP_TRY(db_file_get(conn, version_id, path, &present, err));
+    CP_TRY(check_expected(expected, &present, path, err));
+    CP_TRY(db_do(conn, DB_COMMAND(&delete_stmt, params), NULL, err));
+    return count(conn, version_id, -1, -(int64_t)present.size, err);
+}

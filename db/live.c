@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * SQL that finds sessions under way. */
+#include "db/live.h"
+
+#include "db/sql.h"
+
+static const struct db_stmt live_stmt = {
+    "live_sessions", "SELECT string_agg(id::text, ', ') FROM (SELECT s.id FROM sessions s"
+                     " JOIN versions v ON v.id = s.version_id"
+                     " WHERE s.ended_at IS NULL AND (v.package_id = $1 OR v.id = $2)"
+                     " ORDER BY s.created_at LIMIT 3) live HAVING count(*) > 0"};
+
+struct live_row {
+    char ids[DB_TEXT_SIZE];
+};
+
+enum cp_err db_live_refuse(struct db_conn *conn, const char *package_id, const char *version_id,
+                           struct cp_error *err)
+{
+    static const struct db_col cols[] = {DB_COL_TEXT(live_row, ids)};
+    struct db_param params[] = {db_p_id(package_id), db_p_id(version_id)};
+    struct live_row row;
+    enum cp_err rc = db_one(conn, DB_QUERY(&live_stmt, params, cols), &row, err);
+
+    if (rc == CP_ERR_NOT_FOUND) {
+        return CP_OK;
+    }
+    CP_TRY(rc);
+    return cp_error_set(err, CP_ERR_CONFLICT,
+                        "in use by sessions that have not ended: %s; cancel them or wait", row.ids);
+}

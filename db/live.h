@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Inside db/ only: nothing is deleted while sessions that have not ended use it. */
+#ifndef DB_LIVE_H
+#define DB_LIVE_H
+
+#include "db/db.h"
+
+/* CP_ERR_CONFLICT, naming up to three, when sessions of the package or version (the other is NULL)
+ * have not ended. */
+CP_MUST_CHECK enum cp_err db_live_refuse(struct db_conn *conn, const char *package_id,
+                                         const char *version_id, struct cp_error *err);
+
+#endif

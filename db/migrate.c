@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Brings the schema up to date. Each migration is one transaction that also records it; an advisory
+ * lock makes services that start at the same moment take turns. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "db/migrations.h"
+#include "db/pool.h"
+
+/* Any fixed number that nobody else uses: "cstpnt" in ASCII. */
+#define LOCK_KEY "109356474494580"
+
+#define APPLIED_MAX 1000
+
+static const struct db_stmt applied_stmt = {
+    "migrate_applied", "SELECT number, digest FROM schema_migrations ORDER BY number LIMIT 1000"};
+static const struct db_stmt record_stmt = {
+    "migrate_record", "INSERT INTO schema_migrations (number, name, digest) VALUES ($1, $2, $3)"};
+static const struct db_stmt encoding_stmt = {"migrate_encoding",
+                                             "SELECT current_setting('server_encoding')"};
+
+static const char create_sql[] =
+    "CREATE TABLE IF NOT EXISTS schema_migrations ("
+    "    number integer PRIMARY KEY, name text NOT NULL, digest text NOT NULL,"
+    "    applied_at timestamptz NOT NULL DEFAULT now());"
+    "COMMENT ON TABLE schema_migrations IS 'Migrations that were applied to this database.';"
+    "COMMENT ON COLUMN schema_migrations.number IS 'Number of the migration, from 1.';"
+    "COMMENT ON COLUMN schema_migrations.name IS 'Its file.';"
+    "COMMENT ON COLUMN schema_migrations.digest IS 'SHA-256 of the file as it was applied.';"
+    "COMMENT ON COLUMN schema_migrations.applied_at IS 'When.'";
+
+struct applied {
+    int32_t number;
+    char digest[DB_DIGEST_SIZE];
+};
+
+struct encoding {
+    char name[DB_NAME_SIZE];
+};
+
+/* SQL_ASCII, for instance, would let any bytes in as text. */
+static enum cp_err check_encoding(struct db_conn *conn, struct cp_error *err)
+{
+    static const struct db_col cols[] = {DB_COL_TEXT(encoding, name)};
+    struct encoding encoding;
+
+    CP_TRY(db_one(conn, (struct db_query){.stmt = &encoding_stmt, .cols = cols, .col_count = 1},
+                  &encoding, err));
+    if (strcmp(encoding.name, "UTF8") != 0) {
+        return cp_error_set(err, CP_ERR_CONFLICT,
+                            "the database's encoding is %s, UTF8 is needed: create it with "
+                            "ENCODING 'UTF8' TEMPLATE template0",
+                            encoding.name);
+    }
+    return CP_OK;
+}
+
+/* What is recorded must be a beginning of what the program has, digest by digest. */
+static enum cp_err check_applied(struct db_conn *conn, size_t *ret_count, struct cp_error *err)
+{
+    static const struct db_col cols[] = {DB_COL_INT(applied, number), DB_COL_TEXT(applied, digest)};
+    static const size_t batch = APPLIED_MAX;
+    struct applied applied[APPLIED_MAX];
+    size_t count;
+    struct db_rows rows = {applied, sizeof applied[0], batch, &count};
+
+    CP_TRY(db_many(conn, (struct db_query){.stmt = &applied_stmt, .cols = cols, .col_count = 2},
+                   rows, err));
+    for (size_t i = 0; i < count; i++) {
+        if (applied[i].number > (int32_t)db_migration_count) {
+            return cp_error_set(err, CP_ERR_CONFLICT,
+                                "the database is newer than this program: it has migration "
+                                "%" PRId32 ", the program knows %zu; start the newer program",
+                                applied[i].number, db_migration_count);
+        }
+        if (applied[i].number != (int32_t)i + 1) {
+            return cp_error_set(err, CP_ERR_CONFLICT,
+                                "migration %zu is not recorded in schema_migrations", i + 1);
+        }
+        if (strcmp(applied[i].digest, db_migrations[i].digest) != 0) {
+            return cp_error_set(err, CP_ERR_CONFLICT,
+                                "migration %s was applied in another form (SHA-256 %.12s…, the "
+                                "program has %.12s…): this is not this program's database",
+                                db_migrations[i].name, applied[i].digest, db_migrations[i].digest);
+        }
+    }
+    *ret_count = count;
+    return CP_OK;
+}
+
+struct step {
+    bool done;
+};
+
+/* Applies the first migration that is missing. The lock is held to the end of the transaction. */
+static enum cp_err step_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    struct step *step = arg;
+    const struct db_migration *next;
+    size_t count;
+    enum cp_err rc;
+
+    /* A migration of a large table may take its time. */
+    CP_TRY(db_conn_text(conn, "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0", err));
+    CP_TRY(db_conn_text(conn, "SELECT pg_advisory_xact_lock(" LOCK_KEY ")", err));
+    CP_TRY(check_encoding(conn, err));
+    CP_TRY(db_conn_text(conn, create_sql, err));
+    CP_TRY(check_applied(conn, &count, err));
+    step->done = count == db_migration_count;
+    if (step->done) {
+        return CP_OK;
+    }
+    next = &db_migrations[count];
+    {
+        struct db_param params[] = {db_p_i64(next->number), db_p_text(next->name),
+                                    db_p_text(next->digest)};
+
+        CP_TRY(db_do(conn, DB_COMMAND(&record_stmt, params), NULL, err));
+    }
+    rc = db_conn_text(conn, next->sql, err);
+    if (rc != CP_OK) {
+        cp_error_prefix(err, "migration %s", next->name);
+    }
+    return rc;
+}
+
+enum cp_err db_migrate(struct db_pool *pool, struct cp_error *err)
+{
+    struct step step = {.done = false};
+
+    while (!step.done) {
+        CP_TRY(db_run_tx_locking(pool, "migrate", step_body, &step, err));
+    }
+    return CP_OK;
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * SQL of a distribution point's settings. */
+#include "db/settings.h"
+
+#include "db/names.h"
+
+#define COLUMNS                                                                                    \
+    "node_id, multicast_enabled, host(address_first), host(address_last), port_first, port_last,"  \
+    " interface, ttl, rate_ceiling_bps, gathering_delay_ms, content_access, revision, updated_at"
+
+static const struct db_stmt get_stmt = {"settings_get",
+                                        "SELECT " COLUMNS " FROM settings WHERE node_id = $1"};
+static const struct db_stmt lock_stmt = {
+    "settings_lock", "SELECT " COLUMNS " FROM settings WHERE node_id = $1 FOR UPDATE"};
+static const struct db_stmt update_stmt = {
+    "settings_update",
+    "UPDATE settings SET multicast_enabled = $2, address_first = $3, address_last = $4,"
+    " port_first = $5, port_last = $6, interface = $7, ttl = $8, rate_ceiling_bps = nullif($9, 0),"
+    " gathering_delay_ms = $10, content_access = $11, revision = revision + 1, updated_at = now()"
+    " WHERE node_id = $1 RETURNING " COLUMNS};
+
+static const struct db_col cols[] = {
+    DB_COL_TEXT(db_settings, node_id),
+    DB_COL_BOOL(db_settings, multicast_enabled),
+    DB_COL_TEXT(db_settings, address_first),
+    DB_COL_TEXT(db_settings, address_last),
+    DB_COL_INT(db_settings, port_first),
+    DB_COL_INT(db_settings, port_last),
+    DB_COL_TEXT(db_settings, interface),
+    DB_COL_INT(db_settings, ttl),
+    DB_COL_INT(db_settings, rate_ceiling_bps),
+    DB_COL_INT(db_settings, gathering_delay_ms),
+    DB_COL_ENUM(db_settings, content_access, &db_access_names),
+    DB_COL_INT(db_settings, revision),
+    DB_COL_TIME(db_settings, updated_at),
+};
+
+static enum cp_err select_one(struct db_conn *conn, const struct db_stmt *stmt, const char *node_id,
+                              struct db_settings *ret_settings, struct cp_error *err)
+{
+    struct db_param params[] = {db_p_id(node_id)};
+    enum cp_err rc = db_one(conn, DB_QUERY(stmt, params, cols), ret_settings, err);
+
+    if (rc == CP_ERR_NOT_FOUND) {
+        (void)cp_error_set(err, rc, "no distribution point '%s'", node_id);
+    }
+    return rc;
+}
+
+enum cp_err db_settings_get(struct db_conn *conn, const char *node_id,
+                            struct db_settings *ret_settings, struct cp_error *err)
+{
+    return select_one(conn, &get_stmt, node_id, ret_settings, err);
+}
+
+enum cp_err db_settings_update(struct db_conn *conn, const struct db_settings *s,
+                               struct db_settings *ret_settings, struct cp_error *err)
+{
+    struct db_param params[] = {
+        db_p_id(s->node_id),
+        db_p_bool(s->multicast_enabled),
+        db_p_text(s->address_first),
+        db_p_text(s->address_last),
+        db_p_u64(s->port_first),
+        db_p_u64(s->port_last),
+        db_p_text(s->interface),
+        db_p_u64(s->ttl),
+        db_p_u64(s->rate_ceiling_bps),
+        db_p_u64(s->gathering_delay_ms),
+        db_p_text(db_access_name(s->content_access)),
+    };
+    struct db_settings present;
+
+    CP_TRY(select_one(conn, &lock_stmt, s->node_id, &present, err));
+    CP_TRY(db_revision_check(s->revision, present.revision, "settings", err));
+    return db_one(conn, DB_QUERY(&update_stmt, params, cols), ret_settings, err);
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * SQL of tokens. */
+#include "db/token.h"
+
+#include "db/names.h"
+
+#define SELECT                                                                                     \
+    "SELECT t.id, t.account_id, a.name, a.role, a.enabled, t.name, t.scope, t.enabled,"            \
+    " t.expires_at, coalesce(t.expires_at <= clock_timestamp(), false), t.last_used_at,"           \
+    " t.created_at FROM tokens t JOIN accounts a ON a.id = t.account_id"
+
+static const struct db_stmt create_stmt = {
+    "token_create", "INSERT INTO tokens (account_id, hash, name, scope, expires_at)"
+                    " VALUES ($1, $2, $3, $4, $5) RETURNING id"};
+static const struct db_stmt find_stmt = {"token_find", SELECT " WHERE t.hash = $1"};
+static const struct db_stmt get_stmt = {"token_get", SELECT " WHERE t.id = $1"};
+static const struct db_stmt list_stmt = {
+    "token_list", SELECT " WHERE t.account_id = $1 AND ($2::uuid IS NULL OR t.id > $2)"
+                         " ORDER BY t.id LIMIT $3"};
+static const struct db_stmt delete_stmt = {"token_delete", "DELETE FROM tokens WHERE id = $1"};
+static const struct db_stmt touch_stmt = {
+    "token_touch", "UPDATE tokens SET last_used_at = now() WHERE id = $1"
+                   " AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')"};
+
+static const struct db_col cols[] = {
+    DB_COL_TEXT(db_token, id),
+    DB_COL_TEXT(db_token, account_id),
+    DB_COL_TEXT(db_token, account),
+    DB_COL_ENUM(db_token, account_role, &db_role_names),
+    DB_COL_BOOL(db_token, account_enabled),
+    DB_COL_TEXT(db_token, name),
+    DB_COL_ENUM(db_token, scope, &db_role_names),
+    DB_COL_BOOL(db_token, enabled),
+    DB_COL_TIME(db_token, expires_at),
+    DB_COL_BOOL(db_token, expired),
+    DB_COL_TIME(db_token, last_used_at),
+    DB_COL_TIME(db_token, created_at),
+};
+
+enum cp_err db_token_create(struct db_conn *conn, const struct db_token *in,
+                            const uint8_t hash[DB_HASH_SIZE], struct db_token *ret_token,
+                            struct cp_error *err)
+{
+    static const struct db_col id_cols[] = {DB_COL_TEXT(db_token, id)};
+    struct db_param params[] = {db_p_text(in->account_id), db_p_bytes(hash, DB_HASH_SIZE),
+                                db_p_text(in->name), db_p_text(db_role_name(in->scope)),
+                                db_p_time(in->expires_at)};
+    struct db_token stored;
+    enum cp_err rc = db_one(conn, DB_QUERY(&create_stmt, params, id_cols), &stored, err);
+
+    if (rc == CP_ERR_CONFLICT) {
+        return cp_error_set(err, CP_ERR_NOT_FOUND, "no account '%s'", in->account_id);
+    }
+    CP_TRY(rc);
+    return db_token_get(conn, stored.id, ret_token, err);
+}
+
+enum cp_err db_token_find(struct db_conn *conn, const uint8_t hash[DB_HASH_SIZE],
+                          struct db_token *ret_token, struct cp_error *err)
+{
+    struct db_param params[] = {db_p_bytes(hash, DB_HASH_SIZE)};
+    enum cp_err rc = db_one(conn, DB_QUERY(&find_stmt, params, cols), ret_token, err);
+
+    if (rc == CP_ERR_NOT_FOUND) {
+        (void)cp_error_set(err, rc, "unknown token");
+    }
+    return rc;
+}
+
+enum cp_err db_token_get(struct db_conn *conn, const char *id, struct db_token *ret_token,
+                         struct cp_error *err)
+{
+    struct db_param params[] = {db_p_id(id)};
+    enum cp_err rc = db_one(conn, DB_QUERY(&get_stmt, params, cols), ret_token, err);
+
+    if (rc == CP_ERR_NOT_FOUND) {
+        (void)cp_error_set(err, rc, "no token '%s'", id);
+    }
+    return rc;
+}
+
+enum cp_err db_token_list(struct db_conn *conn, const char *account_id, const char *after,
+                          size_t limit, struct db_token *ret_items, size_t *ret_count,
+                          struct cp_error *err)
+{
+    struct db_param params[] = {db_p_id(account_id), db_p_id(after), db_p_u64(limit)};
+    struct db_rows rows = {ret_items, sizeof *ret_items, limit, ret_count};
+
+    return db_many(conn, DB_QUERY(&list_stmt, params, cols), rows, err);
+}
+
+enum cp_err db_token_delete(struct db_conn *conn, const char *id, struct cp_error *err)
+{
+    struct db_param params[] = {db_p_id(id)};
+    uint64_t deleted;
+
+    CP_TRY(db_do(conn, DB_COMMAND(&delete_stmt, params), &deleted, err));
+    if (deleted == 0) {
+        return cp_error_set(err, CP_ERR_NOT_FOUND, "no token '%s'", id);
+    }
+    return CP_OK;
+}
+
+enum cp_err db_token_touch(struct db_conn *conn, const char *id, struct cp_error *err)
+{
+    struct db_param params[] = {db_p_id(id)};
+
+    return db_do(conn, DB_COMMAND(&touch_stmt, params), NULL, err);
+}
