@@ -15,7 +15,7 @@
 #include "multicast/seal/seal.h"
 #include "multicast/session_common.h"
 
-#define TX_BYTES        65536u
+#define TX_BYTES        65500u          /* one UDP_SEGMENT send carries at most 65,507 bytes */
 #define GRTT_MIN        CP_MSEC         /* norm.md section 6.3 */
 #define GRTT_MAX        (200 * CP_MSEC) /* the same */
 #define LIVE_WINDOW     (2 * CP_SEC)
@@ -25,7 +25,7 @@
 #define CC_RECEIVERS    500u /* above it nobody is asked for ACK(CC) */
 #define RATE_DEFAULT    UINT64_C(1000000000)
 #define VERIFIER_MIN    256u
-#define FILLS_PER_ROUND 32u /* then feedback is looked at again */
+#define FILLS_PER_ROUND 8u /* then feedback is looked at again */
 #define WITHDRAW_TIME   (2 * CP_SEC)
 #define IDLE_WAIT       (100 * CP_MSEC)
 
