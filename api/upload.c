@@ -163,7 +163,7 @@ static enum cp_err find_draft(struct db_conn *conn, void *arg, struct cp_error *
                             (unsigned)u->version.number, u->version.package,
                             db_version_state_name(u->version.state));
     }
-    return CP_OK;
+    return db_file_check_path(conn, u->version.id, u->file.path, err);
 }
 
 static enum cp_err begin(struct api_upload *u, const struct api_call *call, struct cp_error *err)

@@ -84,8 +84,8 @@ static enum cp_err check_expected(const char *expected, const struct db_file *pr
     return CP_OK;
 }
 
-static enum cp_err refuse_clash(struct db_conn *conn, const char *version_id, const char *path,
-                                struct cp_error *err)
+enum cp_err db_file_check_path(struct db_conn *conn, const char *version_id, const char *path,
+                               struct cp_error *err)
 {
     static const struct db_col path_cols[] = {DB_COL_TEXT(db_file, path)};
     struct db_param params[] = {db_p_id(version_id), db_p_text(path)};
@@ -140,7 +140,7 @@ enum cp_err db_file_put(struct db_conn *conn, const char *version_id, const stru
     }
     CP_TRY(check_expected(expected, found ? &present : NULL, file->path, err));
     if (!found) {
-        CP_TRY(refuse_clash(conn, version_id, file->path, err));
+        CP_TRY(db_file_check_path(conn, version_id, file->path, err));
     }
     CP_TRY(put_blob(conn, file, err));
     CP_TRY(db_do(conn, DB_COMMAND(&put_stmt, params), NULL, err));

@@ -23,6 +23,11 @@ CP_MUST_CHECK enum cp_err db_file_put(struct db_conn *conn, const char *version_
                                       const struct db_file *file, const char *expected,
                                       bool *ret_created, struct cp_error *err);
 
+/* Before a long upload: CP_ERR_PATH_DUPLICATE when another path of the version differs only in case,
+ * or one is a folder of the other (err names it). Put decides again. */
+CP_MUST_CHECK enum cp_err db_file_check_path(struct db_conn *conn, const char *version_id,
+                                             const char *path, struct cp_error *err);
+
 /* CP_ERR_NOT_FOUND. */
 CP_MUST_CHECK enum cp_err db_file_get(struct db_conn *conn, const char *version_id,
                                       const char *path, struct db_file *ret_file,
