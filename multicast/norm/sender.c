@@ -116,7 +116,7 @@ static void probe_timer(struct norm_sender *s, cp_time now)
 
 static bool flushed(const struct norm_sender *s, cp_time now)
 {
-    if (now < s->hold_until || s->flush_count == 0) {
+    if (now < s->hold_until || s->flush_count == 0 || s->repairs.bulk.count > 0) {
         return false;
     }
     if (s->ackers.count > 0 && s->ackers.missing == 0) {
@@ -128,6 +128,7 @@ static bool flushed(const struct norm_sender *s, cp_time now)
 
 static void state_timer(struct norm_sender *s, cp_time now)
 {
+    norm_sender_bulk_timer(s, now);
     if (s->state == NORM_SENDER_SENDING && norm_sender_data_over(s)) {
         cp_time hold = cp_time_add(now, s->config.hold);
 
@@ -182,7 +183,8 @@ static bool deferring(const struct norm_sender *s)
 {
     uint32_t floor = norm_sender_live_floor(s);
 
-    return (s->repairs.pending.count > 0 && norm_bitset_next(&s->repairs.pending, 0) < floor) ||
+    return s->repairs.bulk.count > 0 ||
+           (s->repairs.pending.count > 0 && norm_bitset_next(&s->repairs.pending, 0) < floor) ||
            (s->repairs.asked.count > 0 && norm_bitset_next(&s->repairs.asked, 0) < floor);
 }
 
@@ -218,13 +220,15 @@ cp_time norm_sender_next_time(const struct norm_sender *s)
         return 0;
     }
     if (s->state == NORM_SENDER_FLUSHING) {
-        bool answered = s->flush_count > 0 && s->ackers.count > 0 && s->ackers.missing == 0;
+        bool answered = s->flush_count > 0 && s->ackers.count > 0 && s->ackers.missing == 0 &&
+                        s->repairs.bulk.count == 0;
 
         t = cp_time_min(t, answered ? cp_time_min(s->hold_until, s->flush_at) : s->flush_at);
     }
     if (s->state != NORM_SENDER_IDLE) {
         t = cp_time_min(t, s->probe_at);
     }
+    t = cp_time_min(t, s->repairs.bulk_runs ? s->repairs.bulk_until : norm_sender_bulk_time(s));
     return deferring(s) ? cp_time_min(t, s->deferred_at) : t;
 }
 
@@ -305,7 +309,8 @@ void norm_sender_get_stats(const struct norm_sender *s, struct norm_sender_stats
     *ret_stats = s->stats;
     ret_stats->state = s->state;
     ret_stats->next_block = s->next_block;
-    ret_stats->pending_blocks = s->repairs.pending.count + s->repairs.asked.count;
+    ret_stats->pending_blocks =
+        s->repairs.pending.count + s->repairs.asked.count + s->repairs.bulk.count;
     ret_stats->grtt = s->grtt.advertised;
     ret_stats->rate_bps = s->rate.bps;
     ret_stats->acks_missing = s->ackers.missing;

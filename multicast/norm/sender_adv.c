@@ -62,14 +62,16 @@ static uint32_t next_wanted(const struct norm_sender *s, uint32_t from)
 {
     uint32_t a = norm_bitset_next(&s->repairs.asked, from);
     uint32_t b = norm_bitset_next(&s->repairs.pending, from);
+    uint32_t c = norm_bitset_next(&s->repairs.bulk, from);
 
-    return a < b ? a : b;
+    a = a < b ? a : b;
+    return a < c ? a : c;
 }
 
 /* Last block of the run of wholly wanted blocks that begins at sbn. */
-static uint32_t whole_run(const struct norm_sender *s, uint32_t sbn, uint32_t end)
+static uint32_t whole_run(const struct norm_bitset *set, uint32_t sbn, uint32_t end)
 {
-    uint32_t stop = norm_bitset_next_gap(&s->repairs.whole, sbn);
+    uint32_t stop = norm_bitset_next_gap(set, sbn);
 
     return (stop < end ? stop : end) - 1;
 }
@@ -88,8 +90,10 @@ size_t norm_sender_adv_payload(const struct norm_sender *s, uint32_t first, uint
         fits = norm_repair_add(&w, &e);
     }
     for (uint32_t sbn = next_wanted(s, first); sbn < end && fits; sbn = next_wanted(s, sbn + 1)) {
-        if (norm_bitset_has(&r->whole, sbn)) {
-            uint32_t last = whole_run(s, sbn, end);
+        const struct norm_bitset *set = norm_bitset_has(&r->bulk, sbn) ? &r->bulk : &r->whole;
+
+        if (norm_bitset_has(set, sbn)) {
+            uint32_t last = whole_run(set, sbn, end);
             struct norm_repair e = entry_of(s, NORM_REPAIR_BLOCK, sbn, last);
 
             fits = norm_repair_add(&w, &e);

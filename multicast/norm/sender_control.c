@@ -190,7 +190,7 @@ static bool fill_adv(struct norm_sender *s, cp_time now, struct norm_txbuf *tx)
         cp_time spacing = (cp_time)s->config.backoff * s->grtt.advertised / 3;
 
         s->deferred_at = now + (spacing > DEFERRED_ADV_LEAST ? spacing : DEFERRED_ADV_LEAST);
-        return emit_adv(s, now, 0, floor, tx);
+        return emit_adv(s, now, 0, floor > 0 ? floor : s->part.block_count, tx);
     }
     return false;
 }

@@ -112,7 +112,8 @@ static enum cp_err on_nack(struct norm_sender *s, cp_time now, const struct norm
         valid = apply_request(s, now, &w, &entry);
     }
     wish_close(s, now, &w);
-    if (!s->config.multicast_nack && s->repairs.aggregate_end != CP_TIME_NEVER) {
+    if (!s->config.multicast_nack &&
+        (s->repairs.aggregate_end != CP_TIME_NEVER || s->repairs.bulk.count > 0)) {
         s->adv_due = true;
     }
     return valid && !reader.malformed ? CP_OK : CP_ERR_MALFORMED;

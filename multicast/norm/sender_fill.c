@@ -112,7 +112,7 @@ static void fill_data(struct norm_sender *s, cp_time now, struct norm_txbuf *tx)
 {
     size_t full = (size_t)s->data_header + s->part.segment_size;
     unsigned batch = norm_rate_batch(&s->rate, full);
-    bool repairs = s->repairs.pending.count > 0;
+    bool repairs = norm_sender_has_repair(s);
 
     CP_ASSERT(tx->cap >= full);
     batch = batch < NORM_TX_PACKETS_MAX ? batch : NORM_TX_PACKETS_MAX;

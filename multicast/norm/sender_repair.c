@@ -11,9 +11,11 @@ enum cp_err norm_repairs_init(struct norm_repairs *r, uint32_t block_count,
 {
     r->words = (symbols_per_block + 63) / 64;
     r->aggregate_end = CP_TIME_NEVER;
+    r->bulk_slice = NORM_BULK_LEAST;
     CP_TRY(norm_bitset_init(&r->asked, block_count));
     CP_TRY(norm_bitset_init(&r->pending, block_count));
     CP_TRY(norm_bitset_init(&r->whole, block_count));
+    CP_TRY(norm_bitset_init(&r->bulk, block_count));
     r->want = calloc(block_count, sizeof(*r->want));
     r->parity_sent = calloc(block_count, sizeof(*r->parity_sent));
     r->repaired_at = calloc(block_count, sizeof(*r->repaired_at));
@@ -30,6 +32,7 @@ void norm_repairs_done(struct norm_repairs *r)
     norm_bitset_done(&r->asked);
     norm_bitset_done(&r->pending);
     norm_bitset_done(&r->whole);
+    norm_bitset_done(&r->bulk);
     free(r->want);
     free(r->parity_sent);
     free(r->repaired_at);
@@ -151,24 +154,40 @@ void norm_sender_want_symbols(struct norm_sender *s, cp_time now, uint32_t sbn,
     note_block(s, now, sbn);
 }
 
-void norm_sender_want_blocks(struct norm_sender *s, cp_time now, uint32_t first, uint32_t last)
+/* Nothing of the block is there: its source symbols serve best, they need no decoding, with the
+ * same protection behind them as in the first pass. */
+static void want_whole(struct norm_sender *s, uint32_t sbn)
 {
     struct norm_repairs *r = &s->repairs;
+    unsigned fresh = (unsigned)s->part.num_parity - r->parity_sent[sbn];
+    unsigned extra = s->config.auto_parity < fresh ? s->config.auto_parity : fresh;
+
+    norm_bitset_add(&r->whole, sbn);
+    if (extra > r->want[sbn]) {
+        r->want[sbn] = (uint8_t)extra;
+    }
+}
+
+/* A long run is a late joiner or an outage: it must not hold up the rest, RFC5740 5.2 lets the
+ * sender "impose additional constraints to limit the ability of receivers to disrupt reliable
+ * multicast performance by joining". */
+void norm_sender_want_blocks(struct norm_sender *s, cp_time now, uint32_t first, uint32_t last)
+{
+    bool bulk = last - first >= NORM_BULK_RUN;
 
     for (uint32_t sbn = first; sbn <= last && sbn < s->next_block; sbn++) {
-        unsigned fresh = (unsigned)s->part.num_parity - r->parity_sent[sbn];
-        unsigned extra = s->config.auto_parity < fresh ? s->config.auto_parity : fresh;
-
         if (held_off(s, now, sbn)) {
             continue;
         }
-        /* Nothing of the block is there: its source symbols serve best, they need no decoding,
-         * with the same protection behind them as in the first pass. */
-        norm_bitset_add(&r->whole, sbn);
-        if (extra > r->want[sbn]) {
-            r->want[sbn] = (uint8_t)extra;
+        if (bulk) {
+            norm_bitset_add(&s->repairs.bulk, sbn);
+        } else {
+            want_whole(s, sbn);
+            note_block(s, now, sbn);
         }
-        note_block(s, now, sbn);
+    }
+    if (s->repairs.bulk.count > 0 && s->state == NORM_SENDER_IDLE) {
+        reopen(s);
     }
 }
 
@@ -218,8 +237,49 @@ bool norm_sender_has_repair(const struct norm_sender *s)
 {
     const struct norm_repairs *r = &s->repairs;
 
-    return r->pending.count > 0 &&
-           norm_bitset_next(&r->pending, norm_sender_live_floor(s)) < s->part.block_count;
+    return r->bulk_runs ||
+           (r->pending.count > 0 &&
+            norm_bitset_next(&r->pending, norm_sender_live_floor(s)) < s->part.block_count);
+}
+
+/* The second pass goes in slices. Before each, a FLUSH lets everybody ask for what is missing
+ * anywhere, which receivers do not do while the position is below it; the slice begins when all
+ * back-offs and hold-offs, of a NACK that was lost too, have ended and nobody's small repairs are
+ * outstanding. */
+cp_time norm_sender_bulk_time(const struct norm_sender *s)
+{
+    if (s->state != NORM_SENDER_FLUSHING || s->repairs.bulk.count == 0 || s->flush_count == 0) {
+        return CP_TIME_NEVER;
+    }
+    return s->flush_first + 2 * (s->config.backoff + 2u) * s->grtt.advertised;
+}
+
+void norm_sender_bulk_timer(struct norm_sender *s, cp_time now)
+{
+    struct norm_repairs *r = &s->repairs;
+
+    if (r->bulk_runs && (now >= r->bulk_until || r->bulk.count == 0)) {
+        r->bulk_runs = false;
+    }
+    if (now >= norm_sender_bulk_time(s)) {
+        r->bulk_runs = true;
+        r->bulk_until = now + (r->bulk_slice > NORM_BULK_GRTTS * s->grtt.advertised
+                                   ? r->bulk_slice
+                                   : NORM_BULK_GRTTS * s->grtt.advertised);
+        r->bulk_slice = cp_time_min(2 * r->bulk_slice, NORM_BULK_MOST);
+        reopen(s);
+    }
+}
+
+/* One block at a time becomes an ordinary repair, so that others' repairs go before the next. */
+static void promote_bulk(struct norm_sender *s)
+{
+    struct norm_repairs *r = &s->repairs;
+    uint32_t sbn = norm_bitset_next(&r->bulk, 0);
+
+    norm_bitset_remove(&r->bulk, sbn);
+    want_whole(s, sbn);
+    norm_bitset_add(&r->pending, sbn);
 }
 
 /* Takes the lowest symbol wanted by name. */
@@ -278,6 +338,9 @@ bool norm_sender_next_repair(struct norm_sender *s, cp_time now, uint32_t *ret_s
 {
     struct norm_repairs *r = &s->repairs;
 
+    if (r->bulk_runs && r->pending.count == 0 && r->bulk.count > 0) {
+        promote_bulk(s);
+    }
     if (r->pending.count == 0) {
         return false;
     }
@@ -307,5 +370,5 @@ bool norm_sender_data_over(const struct norm_sender *s)
     const struct norm_repairs *r = &s->repairs;
 
     return !s->info_due && s->next_block == s->part.block_count && r->pending.count == 0 &&
-           r->asked.count == 0 && !r->info_asked && !r->info_pending;
+           r->asked.count == 0 && !r->bulk_runs && !r->info_asked && !r->info_pending;
 }

@@ -18,6 +18,15 @@
 /* Send times count from here, so that the first is not 0/0, which means "none". */
 #define NORM_STAMP_OFFSET CP_SEC
 
+/* More blocks in one request than this are a matter of the second pass. */
+#define NORM_BULK_RUN 7u
+
+/* Length of the slices of the second pass: the pause before each costs 2 (K + 2) GRTT. They grow,
+ * since those who need but little are served soon. */
+#define NORM_BULK_GRTTS 200u
+#define NORM_BULK_LEAST (250 * CP_MSEC)
+#define NORM_BULK_MOST  (4 * CP_SEC)
+
 /* Round trips beyond so many grtt_max are no round trips. */
 #define NORM_RTT_SANE 10u
 
@@ -26,6 +35,10 @@ struct norm_repairs {
     struct norm_bitset asked;   /* heard in this aggregation period */
     struct norm_bitset pending; /* activated, to be sent */
     struct norm_bitset whole;   /* all source symbols are wanted */
+    struct norm_bitset bulk;    /* long runs of whole blocks, for the second pass */
+    bool bulk_runs;             /* a slice of the second pass is being sent … */
+    cp_time bulk_until;         /* … and ends then */
+    cp_time bulk_slice;         /* least length of the next */
     uint8_t *want;              /* fresh parity symbols wanted */
     uint8_t *parity_sent;       /* parity symbols sent so far, in order: the next one is fresh */
     uint32_t *repaired_at;      /* tick of the block's latest repair, 0: none */
@@ -99,10 +112,14 @@ void norm_sender_activate(struct norm_sender *s, cp_time now);
 bool norm_sender_next_repair(struct norm_sender *s, cp_time now, uint32_t *ret_sbn,
                              uint16_t *ret_esi, bool *ret_explicit);
 bool norm_sender_has_repair(const struct norm_sender *s);
+/* In the quiet after a FLUSH: the time at which the second pass goes on; CP_TIME_NEVER: never. */
+cp_time norm_sender_bulk_time(const struct norm_sender *s);
+void norm_sender_bulk_timer(struct norm_sender *s, cp_time now);
 /* Repairs of blocks below it wait for the second pass. */
 uint32_t norm_sender_live_floor(const struct norm_sender *s);
 void norm_sender_head_tick(struct norm_sender *s, cp_time now);
-bool norm_sender_data_over(const struct norm_sender *s); /* nothing to send, nothing asked */
+bool norm_sender_data_over(const struct norm_sender *s); /* nothing to send but in
+                                                              the second pass */
 
 /* sender_control.c */
 void norm_sender_fill_header(struct norm_sender *s, struct norm_msg *msg);
