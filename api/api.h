@@ -13,6 +13,7 @@
 
 struct api_auth_cache; /* api/auth.h */
 struct api_keyring;    /* api/keyring.h */
+struct api_progress;   /* api/progress.h */
 struct blob_store;     /* content/blob.h */
 struct db_pool;        /* db/db.h */
 struct json_t;         /* jansson */
@@ -91,6 +92,10 @@ struct api_context {
     uint32_t link_speed_mbps;    /* of the multicast interface, 0 unknown: effective rate ceiling */
     const char *multicast_interface;   /* the routing table's choice; NULL unknown */
     struct api_auth_cache *auth_cache; /* may be NULL: every password is verified anew */
+    struct api_progress *progress;     /* may be NULL: every report is written at once */
+    /* Writes the address that multicast packets to group leave from by that interface ("" by the
+     * routing table) into ret_source, "" when unknown; may be NULL. */
+    void (*find_source)(const char *interface, const char *group, char ret_source[46]);
 };
 
 /* One streamed upload in progress: made by an upload route's begin. */

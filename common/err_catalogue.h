@@ -97,6 +97,9 @@
       "Check --interface, the switch's IGMP querier and the firewall for UDP to the session's address.") \
     X(SENDER_SILENT, "sender-silent", 504, 7, 0x800705B4u, "The transmission stopped in the middle.", \
       "Packets arrived at first, then none for the silence time-out.", "Look at the session on the service; castget goes on by HTTPS where that is allowed.") \
+    X(RECEIVER_LOST, "receiver-lost", 504, 5, 0x800705B4u, "The receiver fell silent.", \
+      "The receiver has not reported for 30 seconds: it was switched off, crashed, or cannot reach the service any more.", \
+      "Look at the machine; castget goes on from what it has when it is started again.") \
     X(ADDRESS_IN_USE, "address-in-use", 503, 7, 0x80072740u, "No free multicast address.", \
       "Every address and port of the configured ranges is in use.", "Widen the ranges in the distribution point's settings, or wait for a session to end.") \
     X(NETWORK, "network-error", 503, 5, 0x80072EFDu, "A network operation failed.", \

@@ -335,7 +335,10 @@ static enum cp_err complete(struct srv_config *c, struct cp_error *err)
     if ((c->tls_cert[0] == '\0') != (c->tls_key[0] == '\0')) {
         return cp_error_set(err, CP_ERR_USAGE, "--tls-cert and --tls-key go together");
     }
-    if (c->public_url[0] == '\0' && c->listen_port != 0) {
+    if (c->public_url[0] == '\0' && c->listen_port == 0) {
+        return cp_error_set(err, CP_ERR_USAGE, "listen: port 0 needs a --public-url");
+    }
+    if (c->public_url[0] == '\0') {
         (void)gethostname(host, sizeof host - 1);
         (void)snprintf(c->public_url, sizeof c->public_url, "https://%s:%u", host, c->listen_port);
     }

@@ -19,8 +19,8 @@
 #include "common/clock.h"
 #include "server/state_file.h"
 
-#define CERT_NAME  "tls-cert.pem"
-#define KEY_NAME   "tls-key.pem"
+#define CERT_NAME  "cert.pem"
+#define KEY_NAME   "key.pem"
 #define PEM_MAX    ((size_t)1024 * 1024)
 #define CHAIN_MAX  16
 #define DAY        ((time_t)86400)

@@ -18,7 +18,7 @@ struct srv_tls {
 CP_MUST_CHECK enum cp_err srv_tls_load(const char *cert_path, const char *key_path,
                                        struct srv_tls *ret_tls, struct cp_error *err);
 
-/* <dir>/tls-cert.pem and <dir>/tls-key.pem (0600), made when they are missing: P-256, for the
+/* <dir>/cert.pem and <dir>/key.pem (0600), made when they are missing: P-256, for the
  * host's name, localhost, listen_host and the addresses of all interfaces. A certificate that
  * ends within 30 days is made anew for the same key, so that the pin stays.
  * Errors: CP_ERR_STORAGE, CP_ERR_USAGE (a file there is damaged), CP_ERR_INTERNAL. */

@@ -375,9 +375,9 @@ static void tls_is_modern(void **state)
                           sizeof answer) < 0);
     srv_http_stop(http);
     srv_tls_done(&tls);
-    (void)snprintf(path, sizeof path, "%s/tls-key.pem", dir);
+    (void)snprintf(path, sizeof path, "%s/key.pem", dir);
     assert_int_equal(unlink(path), 0);
-    (void)snprintf(path, sizeof path, "%s/tls-cert.pem", dir);
+    (void)snprintf(path, sizeof path, "%s/cert.pem", dir);
     assert_int_equal(unlink(path), 0);
     assert_int_equal(rmdir(dir), 0);
 }

@@ -34,7 +34,7 @@ static int make_dir(void **state)
 static int remove_dir(void **state)
 {
     struct fixture *f = *state;
-    static const char *const names[] = {"tls-key.pem", "tls-cert.pem", "a.conf", "secret", "big"};
+    static const char *const names[] = {"key.pem", "cert.pem", "a.conf", "secret", "big"};
     char path[128];
 
     for (int i = 0; i < COUNT(names); i++) {
@@ -129,6 +129,7 @@ static void bad_options_are_named(void **state)
         {"--listen", "1.2.3.4:+1", "listen: '1.2.3.4:+1'"},
         {"--listen", "::1:80", "listen: '::1'"},
         {"--listen", "[1.2.3.4]:80", "listen: '1.2.3.4'"},
+        {"--listen", "0.0.0.0:0", "port 0 needs"},
         {"--listen", ":80", "listen: ':80'"},
         {"--name", "a/b", "name: 'a/b'"},
         {"--name", "local", "'local' is taken"},
@@ -246,7 +247,7 @@ static void certificate_is_made_once(void **state)
     char path[128];
 
     assert_int_equal(srv_tls_self_signed(f->dir, "192.0.2.7", &a, &err), CP_OK);
-    (void)snprintf(path, sizeof path, "%s/tls-key.pem", f->dir);
+    (void)snprintf(path, sizeof path, "%s/key.pem", f->dir);
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_mode & 07777, 0600);
     assert_int_equal(strlen(a.fingerprint), 95);
@@ -267,13 +268,13 @@ static void lost_certificate_keeps_the_pin(void **state)
     char path[128];
 
     assert_int_equal(srv_tls_self_signed(f->dir, "::", &a, &err), CP_OK);
-    (void)snprintf(path, sizeof path, "%s/tls-cert.pem", f->dir);
+    (void)snprintf(path, sizeof path, "%s/cert.pem", f->dir);
     assert_int_equal(unlink(path), 0);
     assert_int_equal(srv_tls_self_signed(f->dir, "::", &b, &err), CP_OK);
     assert_string_equal(a.pin, b.pin);
     assert_string_not_equal(a.fingerprint, b.fingerprint);
     srv_tls_done(&b);
-    put_file(f, "tls-cert.pem", "damaged");
+    put_file(f, "cert.pem", "damaged");
     assert_int_equal(srv_tls_self_signed(f->dir, "::", &b, &err), CP_OK);
     assert_string_equal(a.pin, b.pin);
     srv_tls_done(&a);
@@ -286,9 +287,9 @@ static void damaged_key_is_an_error(void **state)
     struct srv_tls t = {0};
     struct cp_error err;
 
-    put_file(f, "tls-key.pem", "-----BEGIN PRIVATE KEY-----\nnot base64\n");
+    put_file(f, "key.pem", "-----BEGIN PRIVATE KEY-----\nnot base64\n");
     assert_int_equal(srv_tls_self_signed(f->dir, "0.0.0.0", &t, &err), CP_ERR_USAGE);
-    assert_non_null(strstr(err.text, "tls-key.pem"));
+    assert_non_null(strstr(err.text, "key.pem"));
     assert_null(t.key_pem);
 }
 
@@ -302,8 +303,8 @@ static void own_certificate_must_match_its_key(void **state)
     char key[128];
     char other[128];
 
-    (void)snprintf(cert, sizeof cert, "%s/tls-cert.pem", f->dir);
-    (void)snprintf(key, sizeof key, "%s/tls-key.pem", f->dir);
+    (void)snprintf(cert, sizeof cert, "%s/cert.pem", f->dir);
+    (void)snprintf(key, sizeof key, "%s/key.pem", f->dir);
     (void)snprintf(other, sizeof other, "%s/secret", f->dir);
     assert_int_equal(srv_tls_self_signed(f->dir, "0.0.0.0", &a, &err), CP_OK);
     put_file(f, "secret", a.key_pem);

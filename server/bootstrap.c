@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * First and later starts: the same steps, each of which does nothing when its work is done. */
+#include "server/bootstrap.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "api/auth.h"
+#include "api/credentials.h"
+#include "api/keyring.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "content/blob.h"
+#include "db/account.h"
+#include "db/db.h"
+#include "db/event.h"
+#include "server/state_file.h"
+
+#define DATABASE_PATIENCE (30 * CP_SEC)
+/* Besides a connection for each thread that serves HTTP: scheduler, progress, ending sessions. */
+#define OTHER_CONNECTIONS 4u
+#define CONNECTIONS_MAX   64u
+#define ADMIN             "admin"
+#define ADMIN_FILE        "admin-password"
+
+static enum cp_err sub_dir(const struct srv_config *c, const char *name, char *ret_path,
+                           struct cp_error *err)
+{
+    (void)snprintf(ret_path, SRV_PATH_SIZE + 16, "%s/%s", c->state_dir, name);
+    return srv_state_dir(ret_path, err);
+}
+
+static enum cp_err open_tls(const struct srv_config *c, struct srv_parts *p, struct cp_error *err)
+{
+    char dir[SRV_PATH_SIZE + 16];
+
+    if (c->tls_cert[0] != '\0') {
+        return srv_tls_load(c->tls_cert, c->tls_key, &p->tls, err);
+    }
+    CP_TRY(sub_dir(c, "tls", dir, err));
+    return srv_tls_self_signed(dir, c->listen_host, &p->tls, err);
+}
+
+static enum cp_err open_blobs(const struct srv_config *c, struct srv_parts *p, struct cp_error *err)
+{
+    char dir[SRV_PATH_SIZE + 16];
+
+    CP_TRY(sub_dir(c, "content", dir, err));
+    return blob_store_open(dir, &p->blobs, err);
+}
+
+static bool worth_a_wait(enum cp_err rc)
+{
+    return rc == CP_ERR_DATABASE || rc == CP_ERR_UNAVAILABLE || rc == CP_ERR_DB_RETRY;
+}
+
+static enum cp_err open_database(const struct srv_config *c, srv_pause *pause, struct srv_parts *p,
+                                 struct cp_error *err)
+{
+    cp_time end = cp_clock_now() + DATABASE_PATIENCE;
+    unsigned size = c->threads + OTHER_CONNECTIONS;
+    enum cp_err rc;
+
+    size = size > CONNECTIONS_MAX ? CONNECTIONS_MAX : size;
+    for (;;) {
+        rc = db_pool_open(c->database, size, &p->db, err);
+        if (rc == CP_OK) {
+            rc = db_migrate(p->db, err);
+        }
+        if (!worth_a_wait(rc) || cp_clock_now() >= end) {
+            return rc;
+        }
+        cp_log_error(CP_LOG_WARN, "database-away", err);
+        db_pool_close(p->db);
+        p->db = NULL;
+        if (pause()) {
+            return cp_error_set(err, CP_ERR_INTERRUPTED, "stopped while waiting for the database");
+        }
+    }
+}
+
+struct register_arg {
+    const char *name;
+    struct db_node *node;
+};
+
+static enum cp_err register_node(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    struct register_arg *a = arg;
+
+    return db_node_register(conn, a->name, CASTPOINT_VERSION, a->node, err);
+}
+
+static enum cp_err open_keyring(const struct srv_config *c, struct srv_parts *p,
+                                struct cp_error *err)
+{
+    uint8_t key[API_MASTER_KEY_SIZE];
+    char path[SRV_PATH_SIZE + 16];
+    enum cp_err rc;
+
+    (void)snprintf(path, sizeof path, "%s/master.key", c->state_dir);
+    CP_TRY(api_master_key_load(path, key, err));
+    rc = api_keyring_new(key, p->node.id, &p->keyring);
+    api_wipe(key, sizeof key);
+    return rc == CP_OK ? CP_OK : cp_error_set(err, rc, "keys");
+}
+
+/* Using the keys checks them, and heals what is broken, before the first client comes. */
+static enum cp_err check_keys(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    struct srv_parts *p = arg;
+    struct api_multicast_key key;
+
+    CP_TRY(api_keyring_multicast(p->keyring, conn, "start", &key, err));
+    api_multicast_key_done(&key);
+    return CP_OK;
+}
+
+struct admin_arg {
+    struct srv_parts *parts;
+    const char *hash;
+    bool made;
+};
+
+static enum cp_err count_accounts(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    return db_account_count(conn, arg, err);
+}
+
+static enum cp_err insert_admin(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    struct admin_arg *a = arg;
+    struct db_account in = {.role = DB_ROLE_ADMIN, .enabled = true};
+    struct db_account out;
+    struct db_event event = {0};
+    uint64_t count;
+
+    a->made = false;
+    CP_TRY(db_account_count(conn, &count, err));
+    if (count > 0) {
+        return CP_OK; /* another node that shares the database was faster */
+    }
+    (void)snprintf(in.name, sizeof in.name, ADMIN);
+    (void)snprintf(in.description, sizeof in.description, "made at first start");
+    (void)snprintf(in.password_hash, sizeof in.password_hash, "%s", a->hash);
+    CP_TRY(db_account_create(conn, &in, &out, err));
+    (void)snprintf(event.node_id, sizeof event.node_id, "%s", a->parts->node.id);
+    (void)snprintf(event.kind, sizeof event.kind, "first-account-created");
+    (void)snprintf(event.subject, sizeof event.subject, "account " ADMIN);
+    CP_TRY(db_event_add(conn, &event, err));
+    a->made = true;
+    return CP_OK;
+}
+
+/* The file first: a password that nobody can read any more would lock everybody out, one without
+ * an account is only a file that the next start writes anew. */
+static enum cp_err write_and_insert(const struct srv_config *c, struct srv_parts *p,
+                                    const char *password, struct cp_error *err)
+{
+    char hash[API_PASSWORD_HASH_SIZE];
+    char line[API_PASSWORD_SIZE + 1];
+    struct admin_arg arg = {.parts = p, .hash = hash};
+    enum cp_err rc = api_password_hash(password, hash);
+
+    if (rc != CP_OK) {
+        return cp_error_set(err, rc, "hashing a password");
+    }
+    (void)snprintf(line, sizeof line, "%s\n", password);
+    rc = srv_state_write(c->state_dir, ADMIN_FILE, line, strlen(line), err);
+    api_wipe(line, sizeof line);
+    CP_TRY(rc);
+    CP_TRY(db_run_tx(p->db, "first-account", insert_admin, &arg, err));
+    (void)snprintf(p->admin_password_path, sizeof p->admin_password_path, "%s/%s", c->state_dir,
+                   ADMIN_FILE);
+    if (!arg.made) {
+        (void)unlink(p->admin_password_path);
+        p->admin_password_path[0] = '\0';
+    }
+    return CP_OK;
+}
+
+static enum cp_err make_admin(const struct srv_config *c, struct srv_parts *p, struct cp_error *err)
+{
+    char password[API_PASSWORD_SIZE];
+    uint64_t count;
+    enum cp_err rc;
+
+    CP_TRY(db_run_read(p->db, "count-accounts", count_accounts, &count, err));
+    if (count > 0) {
+        return CP_OK;
+    }
+    rc = api_password_new(password);
+    if (rc != CP_OK) {
+        return cp_error_set(err, rc, "making a password");
+    }
+    rc = write_and_insert(c, p, password, err);
+    api_wipe(password, sizeof password);
+    return rc;
+}
+
+static enum cp_err make_parts(const struct srv_config *c, srv_pause *pause, struct srv_parts *p,
+                              struct cp_error *err)
+{
+    struct register_arg node = {.name = c->name, .node = &p->node};
+    enum cp_err rc;
+
+    CP_TRY(srv_state_dir(c->state_dir, err));
+    CP_TRY(open_tls(c, p, err));
+    CP_TRY(open_blobs(c, p, err));
+    CP_TRY(open_database(c, pause, p, err));
+    CP_TRY(db_run_tx(p->db, "register-node", register_node, &node, err));
+    CP_TRY(open_keyring(c, p, err));
+    CP_TRY(db_run_tx_locking(p->db, "check-keys", check_keys, p, err));
+    CP_TRY(make_admin(c, p, err));
+    rc = api_auth_cache_new(&p->auth_cache);
+    return rc == CP_OK ? CP_OK : cp_error_set(err, rc, "cache of verified passwords");
+}
+
+enum cp_err srv_bootstrap(const struct srv_config *config, srv_pause *pause,
+                          struct srv_parts *ret_parts, struct cp_error *err)
+{
+    struct srv_parts p;
+    enum cp_err rc;
+
+    memset(&p, 0, sizeof p);
+    rc = make_parts(config, pause, &p, err);
+    if (rc != CP_OK) {
+        srv_parts_done(&p);
+        return rc;
+    }
+    *ret_parts = p;
+    return CP_OK;
+}
+
+void srv_parts_done(struct srv_parts *p)
+{
+    api_auth_cache_free(p->auth_cache);
+    api_keyring_free(p->keyring);
+    db_pool_close(p->db);
+    if (p->blobs != NULL) {
+        blob_store_close(p->blobs);
+    }
+    srv_tls_done(&p->tls);
+    memset(p, 0, sizeof *p);
+}

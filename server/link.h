@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The network link that multicast leaves by: its interface, its speed, and the rate ceiling that
+ * follows from it. Touches /sys and one socket that sends nothing. */
+#ifndef SERVER_LINK_H
+#define SERVER_LINK_H
+
+#include <stdint.h>
+
+#include "common/err.h"
+
+#define SRV_INTERFACE_SIZE 16
+
+/* Mbit/s of an interface by <sys_class_net>/<name>/speed ("/sys/class/net"); 0 unknown: no such
+ * interface, no carrier, or one without a speed (a bridge, a tunnel). */
+uint32_t srv_link_speed_in(const char *sys_class_net, const char *interface);
+uint32_t srv_link_speed(const char *interface);
+
+/* The interface by which packets to that group leave, by the routing table. CP_ERR_INTERFACE. */
+CP_MUST_CHECK enum cp_err srv_link_by_route(const char *group,
+                                            char ret_interface[SRV_INTERFACE_SIZE]);
+
+/* The address that packets to that group leave from: the interface's of the group's family, or, for
+ * interface "", the routing table's choice; "" when there is none. */
+#define SRV_ADDRESS_SIZE 46
+void srv_link_source(const char *interface, const char *group, char ret_source[SRV_ADDRESS_SIZE]);
+
+/* What a link of that speed (0 unknown) is used for when no ceiling is configured: at most
+ * 1 Gbit/s, for that is what most receivers have. */
+uint32_t srv_link_default_mbps(uint32_t link_mbps);
+
+/* UDP payload bits per second to send at: the configured ceiling, which counts bits on the wire,
+ * else srv_link_default_mbps; 7 % lower, for the headers of Ethernet, IP and UDP and for other
+ * traffic. */
+uint64_t srv_link_payload_rate(uint64_t ceiling_bps, uint32_t link_mbps);
+
+#endif
