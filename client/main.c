@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * castget: composition root. Signals, log, exit status; everything else is in cl_run(). */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/options.h"
+#include "client/run.h"
+#include "common/err.h"
+#include "common/log.h"
+
+static volatile sig_atomic_t stop_requested;
+
+static void on_signal(int signal)
+{
+    (void)signal;
+    stop_requested = 1;
+}
+
+/* The first signal ends the run in order, the second one at once. */
+static void catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+
+    (void)sigemptyset(&action.sa_mask);
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+    (void)sigaction(SIGHUP, &action, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+}
+
+/* Where log lines go: the file, standard error when only a format was given, else nowhere. */
+static enum cp_err open_log(const struct cl_options *o, struct cp_error *err)
+{
+    int fd = STDERR_FILENO;
+
+    if (o->log_file != NULL) {
+        fd = open(o->log_file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+    } else if (!o->log_format_given) {
+        fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    }
+    if (fd < 0) {
+        return cp_error_set(err, CP_ERR_USAGE, "--log-file '%s' cannot be written",
+                            o->log_file == NULL ? "/dev/null" : o->log_file);
+    }
+    cp_log_init("castget", o->log_format, CP_LOG_INFO, fd);
+    return CP_OK;
+}
+
+/* One line: what is wrong and what to do. Text that came over the network gives no control
+ * characters to the terminal. */
+static void print_error(const struct cp_error *err)
+{
+    const struct cp_err_info *info = cp_err_info(err->code);
+    char line[2048];
+
+    (void)snprintf(line, sizeof line, "castget: %s: %s %s", info->code,
+                   err->text[0] == '\0' ? info->title : err->text, info->remedy);
+    if (err->text[0] != '\0') {
+        (void)snprintf(line, sizeof line, "castget: %s: %s %s. %s", info->code, info->title,
+                       err->text, info->remedy);
+    }
+    for (char *c = line; *c != '\0'; c++) {
+        if ((unsigned char)*c < 0x20 || *c == 0x7f) {
+            *c = ' ';
+        }
+    }
+    (void)fprintf(stderr, "%s\n", line);
+}
+
+int main(int argc, char *argv[])
+{
+    struct cl_options options = {.log_format = CP_LOG_TEXT};
+    struct cp_error err = {.code = CP_OK};
+    enum cp_err code = cl_options_parse(argc, argv, &options, &err);
+
+    if (code == CP_OK && options.help) {
+        (void)fputs(cl_options_help(), stdout);
+        return 0;
+    }
+    if (code == CP_OK && options.show_version) {
+        (void)puts("castget " CASTPOINT_VERSION);
+        return 0;
+    }
+    if (code == CP_OK) {
+        code = open_log(&options, &err);
+    }
+    if (code == CP_OK) {
+        catch_signals();
+        code = cl_run(&options, &stop_requested, &err);
+    }
+    if (code == CP_OK) {
+        return 0;
+    }
+    err.code = code;
+    if (options.log_file != NULL || options.log_format_given) {
+        cp_log_error(CP_LOG_ERROR, "failed", &err);
+    }
+    print_error(&err);
+    return cp_err_info(code)->exit_status;
+}
