@@ -56,11 +56,14 @@ struct mc_sender_config {
     size_t extent_count;
     uint8_t ttl;
     uint8_t dscp;
-    bool loopback;       /* IP_MULTICAST_LOOP: receivers on this very host */
-    uint64_t rate_bps;   /* ceiling, UDP payload bits per second; 0: 1 Gbit/s */
-    uint8_t auto_parity; /* proactive parity per block (2) */
-    uint64_t gsize;      /* receivers expected */
-    bool force_plain_io; /* no UDP_SEGMENT, no sendmmsg: the fallback, forced by a test */
+    bool loopback;        /* IP_MULTICAST_LOOP: receivers on this very host */
+    uint64_t rate_bps;    /* ceiling, UDP payload bits per second; 0: 1 Gbit/s */
+    uint8_t auto_parity;  /* proactive parity per block (2) */
+    uint64_t gsize;       /* receivers expected */
+    bool force_plain_io;  /* no UDP_SEGMENT, no sendmmsg: the fallback, forced by a test */
+    bool multicast_nack;  /* receivers send feedback to the group. It is heard there also without
+                            this when auth is off (foreign receivers). */
+    size_t buffer_memory; /* for blocks of content; 0: 44 MiB */
 };
 
 enum mc_phase { MC_OPEN, MC_SENDING, MC_FLUSHING, MC_DONE, MC_FAILED };
@@ -85,7 +88,9 @@ struct mc_sender;
 CP_MUST_CHECK enum cp_err mc_sender_open(const struct mc_sender_config *config,
                                          struct mc_sender **ret_sender, struct cp_error *err);
 /* Sends until every acker added has acknowledged, or nobody asked for robust_factor flushes, or
- * stop. CP_OK; CP_ERR_CANCELLED after stop; CP_ERR_STORAGE when reading failed; CP_ERR_NETWORK. */
+ * stop; at its own end it sends EOT, which tells receivers that still miss something. CP_OK;
+ * CP_ERR_CANCELLED after stop; CP_ERR_STORAGE when reading failed; CP_ERR_NETWORK. A disk that does
+ * not answer holds up the packets, too. */
 CP_MUST_CHECK enum cp_err mc_sender_run(struct mc_sender *s, struct cp_error *err);
 /* Ends run() soon: with withdraw a SQUELCH and EOT tell the receivers. Any thread; async-signal-safe. */
 void mc_sender_stop(struct mc_sender *s, bool withdraw);
@@ -112,6 +117,7 @@ struct mc_receiver_config {
     cp_time silence;            /* give up when nothing was heard for so long */
     bool multicast_nack;        /* feedback to the group instead of the sender (interoperation) */
     bool force_plain_io;        /* no recvmmsg, no UDP_GRO: the fallback, forced by a test */
+    size_t buffer_memory;       /* for blocks that are not on the disk yet; 0: 44 MiB */
 };
 
 struct mc_receiver_stats {
@@ -131,6 +137,12 @@ struct mc_receiver_stats {
 
 struct mc_receiver;
 
+/* Joins the group and allocates. Errors: CP_ERR_INTERFACE, NETWORK, ADDRESS_IN_USE, INVALID,
+ * NO_MEMORY, OUTPUT_FULL (extents hold less than content_size). The object may be left open
+ * (object_size, content_size, sender_id 0; neither auth nor encrypt, no digests): it is learned
+ * from the first packet, all of it is content, and the extents must cover it, for instance one of
+ * INT64_MAX bytes; its size is in the statistics then. node_id is to be a new one for each start of
+ * a receiver, or its clock must not go back: SNs of feedback go on with the time of day. */
 CP_MUST_CHECK enum cp_err mc_receiver_open(const struct mc_receiver_config *config,
                                            struct mc_receiver **ret_receiver, struct cp_error *err);
 /* Receives until all content is there (and verified, when digests were given) and the sender's

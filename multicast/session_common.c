@@ -91,6 +91,11 @@ enum cp_err mc_extents_copy(const struct mc_extent *item, size_t count, struct i
     return CP_OK;
 }
 
+size_t mc_buffer_memory(size_t wish)
+{
+    return wish == 0 ? MC_BUFFER_MEMORY : wish;
+}
+
 enum io_udp_mode mc_udp_mode(bool force_plain_io)
 {
     return force_plain_io ? IO_UDP_PLAIN : IO_UDP_AUTO;

@@ -26,6 +26,9 @@ struct norm_fti mc_channel_fti(const struct mc_channel *c);
 CP_MUST_CHECK enum cp_err mc_extents_copy(const struct mc_extent *item, size_t count,
                                           struct io_extent **ret_item);
 
+/* Bytes for block buffers, from the configuration's wish. */
+size_t mc_buffer_memory(size_t wish);
+
 enum io_udp_mode mc_udp_mode(bool force_plain_io);
 
 /* Seed of the back-off timers: not secret, but different for each node and start. */

@@ -15,19 +15,22 @@
 #include "multicast/seal/seal.h"
 #include "multicast/session_common.h"
 
-#define TX_BYTES        65500u          /* one UDP_SEGMENT send carries at most 65,507 bytes */
-#define GRTT_MIN        CP_MSEC         /* norm.md section 6.3 */
-#define GRTT_MAX        (200 * CP_MSEC) /* the same */
-#define LIVE_WINDOW     (2 * CP_SEC)
-#define BACKOFF_FEW     4u /* K, for up to FEW receivers; more must spread out further */
-#define BACKOFF_MANY    6u
-#define FEW             50u
-#define CC_RECEIVERS    500u /* above it nobody is asked for ACK(CC) */
-#define RATE_DEFAULT    UINT64_C(1000000000)
-#define VERIFIER_MIN    256u
-#define FILLS_PER_ROUND 8u /* then feedback is looked at again */
-#define WITHDRAW_TIME   (2 * CP_SEC)
-#define IDLE_WAIT       (100 * CP_MSEC)
+#define TX_BYTES         65500u          /* one UDP_SEGMENT send carries at most 65,507 bytes */
+#define GRTT_MIN         CP_MSEC         /* norm.md section 6.3 */
+#define GRTT_MAX         (200 * CP_MSEC) /* the same */
+#define LIVE_WINDOW      (2 * CP_SEC)
+#define BACKOFF_FEW      4u /* K, for up to FEW receivers; more must spread out further */
+#define BACKOFF_MANY     6u
+#define FEW              50u
+#define CC_RECEIVERS     500u /* above it nobody is asked for ACK(CC) */
+#define RATE_DEFAULT     UINT64_C(1000000000)
+#define VERIFIER_MIN     256u
+#define FILLS_PER_ROUND  8u /* then feedback is looked at again */
+#define WITHDRAW_TIME    (2 * CP_SEC)
+#define IDLE_WAIT        (100 * CP_MSEC)
+#define RECEIVES_A_ROUND 64u
+#define EOT_COUNT        3u /* it is only a courtesy: silence says the same, later */
+#define EOT_SPACING      (5 * CP_MSEC)
 
 /* A change of the roster. The mailbox holds as many as the core takes nodes, twice over; what
  * comes beyond is not expected to acknowledge. */
@@ -45,6 +48,7 @@ struct mc_sender {
     struct norm_sender *core; /* made by run() */
     struct io_source *source;
     struct io_udp *udp;
+    struct io_udp *group; /* hears feedback sent to the group; NULL: there is none */
     struct fec_code *code;
     struct seal_signer *signer;     /* NULL: no authentication */
     struct seal_verifier *verifier; /* the same */
@@ -93,7 +97,7 @@ static enum cp_err open_source(struct mc_sender *s, const struct seal_content_ke
         .extents = extents,
         .extent_count = s->config.extent_count,
         .key = s->config.channel.encrypt ? key : NULL,
-        .memory = MC_BUFFER_MEMORY,
+        .memory = mc_buffer_memory(s->config.buffer_memory),
     };
     enum cp_err code = io_source_new(&config, &s->source);
     free(extents);
@@ -103,10 +107,11 @@ static enum cp_err open_source(struct mc_sender *s, const struct seal_content_ke
 
 static enum cp_err open_udp(struct mc_sender *s, struct cp_error *err)
 {
+    const struct mc_channel *c = &s->config.channel;
     struct io_udp_config config = {
-        .group = s->config.channel.group,
-        .port = s->config.channel.port,
-        .interface = s->config.channel.interface,
+        .group = c->group,
+        .port = c->port,
+        .interface = c->interface,
         .mode = mc_udp_mode(s->config.force_plain_io),
         .ttl = s->config.ttl == 0 ? 1 : s->config.ttl,
         .dscp = s->config.dscp,
@@ -120,6 +125,9 @@ static enum cp_err open_udp(struct mc_sender *s, struct cp_error *err)
     memcpy(s->stats.source, text, size);
     s->stats.source[size] = '\0';
     s->stats.source_port = io_address_port(io_udp_local(s->udp));
+    if (s->config.multicast_nack || !c->auth) {
+        return io_udp_open_receiver(&config, &s->group, err);
+    }
     return CP_OK;
 }
 
@@ -181,6 +189,7 @@ void mc_sender_close(struct mc_sender *s)
     io_source_free(s->source);
     norm_sender_free(s->core);
     io_udp_close(s->udp);
+    io_udp_close(s->group);
     fec_code_free(s->code);
     seal_signer_free(s->signer);
     seal_verifier_free(s->verifier);
@@ -255,6 +264,7 @@ static enum cp_err start_core(struct mc_sender *s, cp_time now)
         .auth_size = c->channel.auth ? SEAL_AUTH_SIZE : 0,
         .auto_parity = c->auto_parity,
         .repair_flag = true,
+        .multicast_nack = c->multicast_nack,
         .cc_probe_rate = c->gsize <= CC_RECEIVERS,
         .grtt = MC_GRTT_START,
         .grtt_min = GRTT_MIN,
@@ -308,16 +318,24 @@ static void take_wishes(struct mc_sender *s, cp_time now)
     }
 }
 
-/* Is the feedback packet from a member of the group? Anything else is counted and dropped. */
-static bool genuine(struct mc_sender *s, const struct io_udp_packet *pkt)
+/* Is the packet feedback, and from a member of the group? Anything else is counted and dropped, but
+ * for our own packets, which come by on the group. */
+static bool genuine(struct mc_sender *s, const struct io_udp *udp, const struct io_udp_packet *pkt)
 {
     struct norm_msg msg;
+    bool decoded = norm_decode(pkt->data, pkt->size, &msg) == CP_OK;
 
+    if (decoded && udp == s->group && msg.source_id == s->config.channel.sender_id) {
+        return false;
+    }
+    if (!decoded || (msg.type != NORM_NACK && msg.type != NORM_ACK)) {
+        s->forged += s->verifier != NULL;
+        return false;
+    }
     if (s->verifier == NULL) {
         return true;
     }
-    if (norm_decode(pkt->data, pkt->size, &msg) != CP_OK || !msg.ext.has_auth ||
-        (msg.type != NORM_NACK && msg.type != NORM_ACK)) {
+    if (!msg.ext.has_auth) {
         s->forged++;
         return false;
     }
@@ -334,21 +352,24 @@ static bool genuine(struct mc_sender *s, const struct io_udp_packet *pkt)
     }
 }
 
-static enum cp_err read_feedback(struct mc_sender *s, cp_time now, struct cp_error *err)
+static enum cp_err read_feedback(struct mc_sender *s, struct io_udp *udp, cp_time now,
+                                 struct cp_error *err)
 {
     const struct io_udp_packet *pkt = NULL;
     size_t count = 0;
 
-    do {
-        CP_TRY(io_udp_receive(s->udp, &pkt, &count, err));
-        for (size_t i = 0; i < count; i++) {
-            /* Malformed ones are counted by the core. */
-            enum cp_err code = genuine(s, &pkt[i])
-                                   ? norm_sender_on_packet(s->core, now, pkt[i].data, pkt[i].size)
-                                   : CP_OK;
-            (void)code;
+    for (unsigned i = 0; i < RECEIVES_A_ROUND; i++) {
+        CP_TRY(io_udp_receive(udp, &pkt, &count, err));
+        for (size_t j = 0; j < count; j++) {
+            if (genuine(s, udp, &pkt[j])) {
+                enum cp_err code = norm_sender_on_packet(s->core, now, pkt[j].data, pkt[j].size);
+                (void)code; /* malformed: counted by the core */
+            }
         }
-    } while (count > 0);
+        if (count == 0) {
+            break;
+        }
+    }
     return CP_OK;
 }
 
@@ -471,6 +492,36 @@ static void publish(struct mc_sender *s, cp_time now, enum mc_phase end)
     pthread_mutex_unlock(&s->lock);
 }
 
+/* RFC5740 4.2.3.2: EOT tells that no more is sent. The core knows it only behind a SQUELCH, which
+ * would withdraw what was sent. Losing it costs receivers nothing but time. */
+static void say_goodbye(struct mc_sender *s)
+{
+    struct norm_sender_stats core;
+
+    norm_sender_get_stats(s->core, &core);
+    for (unsigned i = 0; i < EOT_COUNT; i++) {
+        struct norm_msg msg = {
+            .type = NORM_CMD,
+            .cmd = NORM_CMD_EOT,
+            .source_id = s->config.channel.sender_id,
+            .instance_id = s->config.instance_id,
+            .grtt = norm_rtt_quantize(core.grtt),
+            .backoff = BACKOFF_FEW,
+            .gsize = norm_gsize_quantize(s->config.gsize),
+            .ext.auth_size = s->signer != NULL ? SEAL_AUTH_SIZE : 0,
+        };
+        size_t size = norm_encode(&msg, s->tx.data, s->tx.cap);
+        if (size == 0 ||
+            (s->signer != NULL &&
+             seal_sign(s->signer, s->tx.data, size, msg.ext.auth_offset) != CP_OK) ||
+            io_udp_send(s->udp, NULL, s->tx.data, size, size, NULL) != CP_OK) {
+            return;
+        }
+        cp_time now = cp_clock_now();
+        io_wait(&s->wake.fd, 1, now, now + EOT_SPACING);
+    }
+}
+
 /* Is the session over by itself? */
 static bool over(struct mc_sender *s)
 {
@@ -500,7 +551,7 @@ static enum cp_err transmit(struct mc_sender *s, struct cp_error *err)
 
 static enum cp_err run_loop(struct mc_sender *s, struct cp_error *err)
 {
-    const int fds[] = {io_udp_fd(s->udp), s->wake.fd};
+    const int fds[] = {io_udp_fd(s->udp), s->wake.fd, s->group != NULL ? io_udp_fd(s->group) : -1};
 
     for (;;) {
         cp_time now = cp_clock_now();
@@ -509,7 +560,10 @@ static enum cp_err run_loop(struct mc_sender *s, struct cp_error *err)
             (s->withdrawing && (over(s) || now > s->withdrawn_at + WITHDRAW_TIME))) {
             return cp_error_set(err, CP_ERR_CANCELLED, "the transmission was stopped");
         }
-        CP_TRY(read_feedback(s, now, err));
+        CP_TRY(read_feedback(s, s->udp, now, err));
+        if (s->group != NULL) {
+            CP_TRY(read_feedback(s, s->group, now, err));
+        }
         CP_TRY(transmit(s, err));
         norm_sender_on_timer(s->core, now); /* what was sent may have been the last of it */
         publish(s, now, MC_OPEN);
@@ -533,6 +587,9 @@ enum cp_err mc_sender_run(struct mc_sender *s, struct cp_error *err)
     }
     io_wake_raise(&s->wake); /* wishes from before */
     code = run_loop(s, err);
+    if (code == CP_OK) {
+        say_goodbye(s);
+    }
     publish(s, cp_clock_now(), code == CP_OK ? MC_DONE : MC_FAILED);
     return code;
 }

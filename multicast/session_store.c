@@ -76,7 +76,7 @@ enum cp_err mc_store_open(struct mc_receiver *r, const struct norm_partition *p,
     }
     enum cp_err code = fec_code_new(p->max_block_len, p->num_parity, &r->code);
     if (code == CP_OK) {
-        code = io_pool_new(p, MC_BUFFER_MEMORY, &r->pool);
+        code = io_pool_new(p, mc_buffer_memory(r->config.buffer_memory), &r->pool);
     }
     if (code == CP_OK) {
         code = open_sink(r);

@@ -100,6 +100,36 @@ static void test_transfer_plain_io(void **state)
     transfer(3 * MIB, true, true, true);
 }
 
+/* Other shapes: jumbo frames, no parity at all, NACKs to the group. */
+static void test_transfer_shapes(void **state)
+{
+    (void)state;
+    struct rig r;
+
+    rig_make(&r, 5 * MIB + 3);
+    r.channel.segment_size = 8896;
+    r.channel.object_size = mc_object_size(r.content_size, 8896, 128);
+    rig_prepare(&r, 0);
+    run_all(&r, 1);
+    check_all(&r, 1);
+    rig_drop(&r);
+
+    rig_make(&r, 2 * MIB + 3);
+    r.channel.num_parity = 0;
+    rig_prepare(&r, 0);
+    run_all(&r, 1);
+    check_all(&r, 1);
+    rig_drop(&r);
+
+    rig_make(&r, 2 * MIB + 3);
+    r.sender_config.multicast_nack = true;
+    rig_prepare(&r, 0)->config.multicast_nack = true;
+    rig_prepare(&r, 1)->config.multicast_nack = true;
+    run_all(&r, 2);
+    check_all(&r, 2);
+    rig_drop(&r);
+}
+
 static void test_transfer_tiny(void **state)
 {
     (void)state;
@@ -121,6 +151,14 @@ static bool first_done(void *arg)
     struct mc_receiver_stats st;
     mc_receiver_get_stats(r->receiver[0].mc, &st);
     return st.phase == MC_DONE;
+}
+
+static bool rate_changed(void *arg)
+{
+    struct rig *r = arg;
+    struct mc_sender_stats st;
+    mc_sender_get_stats(r->sender, &st);
+    return st.rate_bps == 123000000;
 }
 
 static void test_late_joiner(void **state)
@@ -152,9 +190,24 @@ static void test_late_joiner(void **state)
     mc_sender_get_stats(r.sender, &st);
     assert_int_equal(st.ended, 0);
     assert_true(st.repair_bytes > r.content_size);
+    mc_sender_set_rate(r.sender, 123000000);
+    assert_true(rig_await(rate_changed, &r));
+    mc_sender_remove_receiver(r.sender, r.receiver[1].config.node_id);
     mc_sender_hold(r.sender, false);
     assert_int_equal(rig_join_sender(&r), CP_OK);
     rig_drop(&r);
+}
+
+/* Random loss at everybody's ingress, per mille; 0 ends it. False: no nftables. */
+static bool lose(unsigned per_mille)
+{
+    char command[256];
+
+    snprintf(command, sizeof(command),
+             "printf 'table inet t {\\n chain c {\\n type filter hook input priority 0;\\n "
+             "meta l4proto udp numgen random mod 1000 < %u drop\\n }\\n}\\n' | nft -f -",
+             per_mille);
+    return system(per_mille == 0 ? "nft flush ruleset" : command) == 0;
 }
 
 static void test_loss(void **state)
@@ -164,8 +217,7 @@ static void test_loss(void **state)
     struct mc_receiver_stats st;
 
     /* Each receiver loses 5 % by itself, feedback included. */
-    if (system("printf 'table inet t {\\n chain c {\\n type filter hook input priority 0;\\n "
-               "meta l4proto udp numgen random mod 1000 < 50 drop\\n }\\n}\\n' | nft -f -") != 0) {
+    if (!lose(50)) {
         skip(); /* no nftables here */
     }
     rig_make(&r, 12 * MIB);
@@ -178,7 +230,29 @@ static void test_loss(void **state)
     mc_receiver_get_stats(r.receiver[0].mc, &st);
     assert_true(st.symbols_lost > 0);
     assert_true(st.repair_bytes > 0);
-    assert_int_equal(system("nft flush ruleset"), 0);
+    assert_true(lose(0));
+    rig_drop(&r);
+}
+
+/* A few block buffers only, so that most blocks that wait for a repair must go to the disk. */
+static void test_loss_with_little_memory(void **state)
+{
+    (void)state;
+    struct rig r;
+
+    if (!lose(50)) {
+        skip();
+    }
+    rig_make(&r, 12 * MIB);
+    r.sender_config.force_plain_io = true;
+    r.sender_config.buffer_memory = MIB;
+    for (unsigned i = 0; i < 2; i++) {
+        rig_prepare(&r, i)->config.force_plain_io = true;
+        r.receiver[i].config.buffer_memory = i == 0 ? 1 : 2 * MIB;
+    }
+    run_all(&r, 2);
+    check_all(&r, 2);
+    assert_true(lose(0));
     rig_drop(&r);
 }
 
@@ -330,6 +404,24 @@ static void test_silence(void **state)
     assert_int_equal(rig_join_sender(&r), CP_ERR_CANCELLED);
     assert_int_equal(rig_join_receiver(&r.receiver[0]), CP_ERR_SENDER_SILENT);
     assert_int_equal(rig_join_receiver(&r.receiver[1]), CP_ERR_SENDER_SILENT);
+    rig_drop(&r);
+}
+
+static void test_sender_gives_up(void **state)
+{
+    (void)state;
+    struct rig r;
+
+    /* Nobody is on the roster, and the receiver hears nothing but the end: it is told at once,
+     * without waiting for its silence time. */
+    rig_make(&r, MIB);
+    struct rig_receiver *x = rig_prepare(&r, 0);
+    x->config.channel.object_id++; /* waits for another object of this sender */
+    x->config.channel.encrypt = r.channel.encrypt;
+    run_all(&r, 1);
+    mc_sender_remove_receiver(r.sender, x->config.node_id);
+    assert_int_equal(rig_join_sender(&r), CP_OK);
+    assert_int_equal(rig_join_receiver(x), CP_ERR_SENDER_SILENT);
     rig_drop(&r);
 }
 
@@ -492,6 +584,9 @@ int main(void)
         cmocka_unit_test(test_transfer_tiny),
         cmocka_unit_test(test_late_joiner),
         cmocka_unit_test(test_loss),
+        cmocka_unit_test(test_loss_with_little_memory),
+        cmocka_unit_test(test_transfer_shapes),
+        cmocka_unit_test(test_sender_gives_up),
         cmocka_unit_test(test_forged),
         cmocka_unit_test(test_wrong_digest),
         cmocka_unit_test(test_stop),
