@@ -67,7 +67,7 @@ static size_t array_size(size_t column, size_t count)
     size_t each = NUMBER_LENGTH;
 
     if (column == 0) {
-        each = DB_ID_SIZE + 1;
+        each = DB_ID_SIZE + 2; /* two quotes and a comma for the NUL */
     } else if (column == 1) {
         each = DB_NAME_SIZE;
     } else if (column == 2) {
@@ -149,6 +149,9 @@ enum cp_err db_receiver_progress(struct db_conn *conn, const struct db_receiver_
     char *block;
 
     CP_ASSERT(count <= BATCH_MAX);
+    if (count == 0) {
+        return CP_OK;
+    }
     block = arrays_init(&arrays, count);
     if (block == NULL) {
         return cp_error_set(err, CP_ERR_NO_MEMORY, "storing progress");
@@ -160,10 +163,8 @@ enum cp_err db_receiver_progress(struct db_conn *conn, const struct db_receiver_
     }
     for (size_t i = 0; i < COLUMN_COUNT; i++) {
         /* The last comma becomes the closing brace. */
-        size_t end = count > 0 ? arrays.at[i] - 1 : arrays.at[i];
-
-        arrays.text[i][end] = '}';
-        arrays.text[i][end + 1] = '\0';
+        arrays.text[i][arrays.at[i] - 1] = '}';
+        arrays.text[i][arrays.at[i]] = '\0';
         params[i] = db_p_text(arrays.text[i]);
     }
     rc = db_do(conn, DB_COMMAND(&progress_stmt, params), NULL, err);

@@ -63,13 +63,13 @@ void fixture_check(enum cp_err rc, const struct cp_error *err, const char *file,
 #define OK(f, expr) fixture_check((expr), &(f)->err, __FILE__, __LINE__)
 
 /* The expression fails with that code; the transaction goes on as if it had not been tried. */
-#define REFUSED(f, code, expr)                                                                     \
+#define REFUSED(f, expected, expr)                                                                 \
     do {                                                                                           \
         enum cp_err refused_rc_;                                                                   \
         fixture_sql((f), "SAVEPOINT refused");                                                     \
         refused_rc_ = (expr);                                                                      \
         fixture_sql((f), "ROLLBACK TO refused");                                                   \
-        assert_string_equal(cp_err_info(refused_rc_)->code, cp_err_info(code)->code);              \
+        assert_string_equal(cp_err_info(refused_rc_)->code, cp_err_info(expected)->code);          \
     } while (0)
 
 #endif

@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Nodes, settings, packages, versions, files, blobs: run through tests/support/with-postgres. */
+#include "tests/unit/db/fixture.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "db/blob.h"
+#include "db/settings.h"
+
+static void test_node(void **state)
+{
+    struct fixture *f = *state;
+    struct db_conn *c = fixture_begin(f);
+    struct db_node again, found, list[3];
+    size_t count;
+
+    OK(f, db_node_register(c, "dp1", "0.2.0", &again, &f->err));
+    assert_string_equal(again.id, f->node.id);
+    assert_string_equal(again.version, "0.2.0");
+    OK(f, db_node_register(c, "dp2", "0.2.0", &again, &f->err));
+    OK(f, db_node_get(c, f->node.id, &found, &f->err));
+    assert_string_equal(found.name, "dp1");
+    OK(f, db_node_get(c, "dp2", &found, &f->err));
+    assert_string_equal(found.id, again.id);
+    REFUSED(f, CP_ERR_NOT_FOUND, db_node_get(c, "dp3", &found, &f->err));
+    OK(f, db_node_list(c, "", 3, list, &count, &f->err));
+    assert_int_equal(count, 2);
+    OK(f, db_node_list(c, "dp1", 3, list, &count, &f->err));
+    assert_int_equal(count, 1);
+    assert_string_equal(list[0].name, "dp2");
+    OK(f, db_node_lock(c, f->node.id, &f->err));
+    REFUSED(f, CP_ERR_NOT_FOUND, db_node_lock(c, "00000000-0000-0000-0000-000000000000", &f->err));
+    fixture_commit(f);
+}
+
+static void test_settings(void **state)
+{
+    struct fixture *f = *state;
+    struct db_conn *c = fixture_begin(f);
+    struct db_settings s, changed, bad;
+
+    OK(f, db_settings_get(c, f->node.id, &s, &f->err));
+    assert_true(s.multicast_enabled);
+    assert_string_equal(s.address_first, "239.255.77.1");
+    assert_int_equal(s.rate_ceiling_bps, 0);
+    assert_int_equal(s.content_access, DB_ACCESS_AUTHENTICATED);
+    assert_int_equal(s.revision, 1);
+
+    s.multicast_enabled = false;
+    s.port_last = 7002;
+    s.rate_ceiling_bps = 500000000;
+    (void)snprintf(s.interface, sizeof s.interface, "%s", "eth0");
+    s.content_access = DB_ACCESS_ANONYMOUS;
+    OK(f, db_settings_update(c, &s, &changed, &f->err));
+    assert_int_equal(changed.revision, 2);
+    assert_false(changed.multicast_enabled);
+    assert_int_equal(changed.rate_ceiling_bps, 500000000);
+    assert_string_equal(changed.interface, "eth0");
+    REFUSED(f, CP_ERR_PRECONDITION_FAILED, db_settings_update(c, &s, &changed, &f->err));
+
+    bad = changed;
+    bad.port_first = 7003;
+    REFUSED(f, CP_ERR_INVALID, db_settings_update(c, &bad, &changed, &f->err));
+    fixture_sql(f, "SAVEPOINT s");
+    assert_int_equal(db_settings_update(c, &bad, &changed, &f->err), CP_ERR_INVALID);
+    assert_string_equal(db_constraint(c), "settings_ports_check");
+    fixture_sql(f, "ROLLBACK TO s");
+    bad = changed;
+    (void)snprintf(bad.address_first, sizeof bad.address_first, "10.0.0.1");
+    REFUSED(f, CP_ERR_INVALID, db_settings_update(c, &bad, &changed, &f->err));
+    (void)snprintf(bad.address_first, sizeof bad.address_first, "nonsense");
+    REFUSED(f, CP_ERR_INVALID, db_settings_update(c, &bad, &changed, &f->err));
+    (void)snprintf(bad.address_first, sizeof bad.address_first, "224.0.0.5");
+    REFUSED(f, CP_ERR_INVALID, db_settings_update(c, &bad, &changed, &f->err));
+    REFUSED(f, CP_ERR_NOT_FOUND, db_settings_get(c, "no id", &s, &f->err));
+    fixture_commit(f);
+}
+
+static void test_package(void **state)
+{
+    struct fixture *f = *state;
+    struct db_conn *c = fixture_begin(f);
+    struct db_package p = {.name = "win11",
+                           .description = "Windows “11”",
+                           .policy = DB_POLICY_REQUIRE,
+                           .encrypt = true,
+                           .access = DB_ACCESS_ANONYMOUS};
+    struct db_package got, list[2];
+    size_t count;
+
+    OK(f, db_package_create(c, &p, &got, &f->err));
+    assert_string_equal(got.description, "Windows “11”");
+    assert_int_equal(got.policy, DB_POLICY_REQUIRE);
+    assert_int_equal(got.access, DB_ACCESS_ANONYMOUS);
+    assert_int_equal(got.current_version, 0);
+    assert_int_equal(got.revision, 1);
+    REFUSED(f, CP_ERR_CONFLICT, db_package_create(c, &p, &got, &f->err));
+    (void)snprintf(p.name, sizeof p.name, "Win 11");
+    REFUSED(f, CP_ERR_INVALID, db_package_create(c, &p, &got, &f->err));
+    (void)snprintf(p.name, sizeof p.name, "\xff\xfe");
+    REFUSED(f, CP_ERR_INVALID, db_package_create(c, &p, &got, &f->err));
+    REFUSED(f, CP_ERR_PACKAGE_NOT_FOUND, db_package_get(c, "none", &got, &f->err));
+
+    OK(f, db_package_get(c, "win11", &got, &f->err));
+    got.policy = DB_POLICY_OFF;
+    got.encrypt = false;
+    OK(f, db_package_update(c, &got, &p, &f->err));
+    assert_int_equal(p.revision, 2);
+    assert_int_equal(p.policy, DB_POLICY_OFF);
+    assert_false(p.encrypt);
+    REFUSED(f, CP_ERR_PRECONDITION_FAILED, db_package_update(c, &got, &p, &f->err));
+    got.revision = DB_REVISION_ANY;
+    OK(f, db_package_update(c, &got, &p, &f->err));
+    (void)snprintf(got.id, sizeof got.id, "%s", f->node.id);
+    REFUSED(f, CP_ERR_PACKAGE_NOT_FOUND, db_package_update(c, &got, &p, &f->err));
+
+    (void)snprintf(got.name, sizeof got.name, "debian");
+    OK(f, db_package_create(c, &got, &p, &f->err));
+    OK(f, db_package_list(c, "", 1, list, &count, &f->err));
+    assert_int_equal(count, 1);
+    assert_string_equal(list[0].name, "debian");
+    OK(f, db_package_list(c, "debian", 2, list, &count, &f->err));
+    assert_int_equal(count, 1);
+    assert_string_equal(list[0].name, "win11");
+
+    REFUSED(f, CP_ERR_PRECONDITION_FAILED, db_package_delete(c, "debian", 7, &f->err));
+    OK(f, db_package_delete(c, "debian", 1, &f->err));
+    REFUSED(f, CP_ERR_PACKAGE_NOT_FOUND, db_package_delete(c, "debian", 1, &f->err));
+    fixture_commit(f);
+}
+
+static void test_version_life(void **state)
+{
+    struct fixture *f = *state;
+    struct db_version v = fixture_draft(f, "win11");
+    struct db_version second = fixture_draft(f, "win11");
+    struct db_version got, list[3];
+    struct db_package p;
+    size_t count, size;
+    char *manifest;
+    struct db_conn *c;
+
+    assert_int_equal(v.number, 1);
+    assert_int_equal(second.number, 2);
+    assert_int_equal(v.state, DB_VERSION_DRAFT);
+    assert_int_equal(v.policy, DB_POLICY_PREFER);
+    c = fixture_begin(f);
+    REFUSED(f, CP_ERR_PACKAGE_NOT_FOUND, db_version_create(c, "none", &got, &f->err));
+    REFUSED(f, CP_ERR_VERSION_NOT_SEALED, db_version_get(c, "win11", 0, &got, &f->err));
+    REFUSED(f, CP_ERR_VERSION_NOT_FOUND, db_version_get(c, "win11", 3, &got, &f->err));
+    REFUSED(f, CP_ERR_VERSION_NOT_FOUND, db_version_get(c, "win11", UINT32_MAX, &got, &f->err));
+    REFUSED(f, CP_ERR_PACKAGE_NOT_FOUND, db_version_get(c, "none", 0, &got, &f->err));
+    REFUSED(f, CP_ERR_CONTENT_EMPTY, fixture_seal(f, v.id, 1, &got));
+    REFUSED(f, CP_ERR_CONFLICT, db_version_retire(c, v.id, 1, &got, &f->err));
+    REFUSED(f, CP_ERR_VERSION_NOT_SEALED, db_version_manifest(c, v.id, &manifest, &size, &f->err));
+    REFUSED(f, CP_ERR_VERSION_NOT_FOUND, db_version_set_signature(c, v.id, "x..y", v.id, &f->err));
+    fixture_commit(f);
+
+    fixture_put(f, v.id, "a/empty", 0);
+    c = fixture_begin(f);
+    REFUSED(f, CP_ERR_CONTENT_EMPTY, fixture_seal(f, v.id, 2, &got));
+    fixture_commit(f);
+    fixture_put(f, v.id, "a/empty", 5);
+    c = fixture_begin(f);
+    REFUSED(f, CP_ERR_PRECONDITION_FAILED, fixture_seal(f, v.id, 2, &got));
+    OK(f, fixture_seal(f, v.id, 3, &got));
+    assert_int_equal(got.state, DB_VERSION_SEALED);
+    assert_int_equal(got.revision, 4);
+    assert_int_equal(got.file_count, 1);
+    assert_int_equal(got.file_bytes, 5);
+    assert_int_equal(got.manifest_size, 13);
+    assert_int_equal(got.content_size, 900);
+    assert_true(got.sealed_at > 0);
+    REFUSED(f, CP_ERR_VERSION_SEALED, fixture_seal(f, v.id, 4, &got));
+    OK(f, db_version_manifest(c, v.id, &manifest, &size, &f->err));
+    assert_int_equal(size, 13);
+    assert_string_equal(manifest, "{\"format\": 1}");
+    free(manifest);
+    OK(f, db_version_get(c, "win11", 0, &got, &f->err));
+    assert_int_equal(got.number, 1);
+    OK(f, db_package_get(c, "win11", &p, &f->err));
+    assert_int_equal(p.current_version, 1);
+    assert_int_equal(p.version_count, 2);
+
+    OK(f, db_version_set_signature(
+              c, v.id, "other..signature",
+              "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", &f->err));
+    OK(f, db_version_get(c, "win11", 1, &got, &f->err));
+    assert_string_equal(got.manifest_signature, "other..signature");
+    assert_int_equal(got.revision, 4);
+
+    OK(f, db_version_list(c, "win11", 0, 3, list, &count, &f->err));
+    assert_int_equal(count, 2);
+    assert_int_equal(list[0].number, 2);
+    OK(f, db_version_list(c, "win11", 2, 3, list, &count, &f->err));
+    assert_int_equal(count, 1);
+    assert_int_equal(list[0].number, 1);
+    REFUSED(f, CP_ERR_PACKAGE_NOT_FOUND, db_version_list(c, "none", 0, 3, list, &count, &f->err));
+
+    REFUSED(f, CP_ERR_CONFLICT, db_version_delete(c, v.id, DB_REVISION_ANY, &f->err));
+    OK(f, db_version_retire(c, v.id, 4, &got, &f->err));
+    assert_int_equal(got.state, DB_VERSION_RETIRED);
+    OK(f, db_version_retire(c, v.id, 5, &got, &f->err));
+    REFUSED(f, CP_ERR_VERSION_NOT_SEALED, db_version_get(c, "win11", 0, &got, &f->err));
+    OK(f, db_version_delete(c, v.id, 5, &f->err));
+    REFUSED(f, CP_ERR_VERSION_NOT_FOUND, db_version_delete(c, v.id, 5, &f->err));
+    fixture_commit(f);
+
+    /* A number is never used twice. */
+    c = fixture_begin(f);
+    OK(f, db_version_delete(c, second.id, DB_REVISION_ANY, &f->err));
+    OK(f, db_version_create(c, "win11", &got, &f->err));
+    assert_int_equal(got.number, 3);
+    fixture_commit(f);
+}
+
+static enum cp_err put(struct fixture *f, const char *version_id, const char *path, char digit,
+                       const char *expected, bool *ret_created)
+{
+    struct db_file file = {.size = 10, .mode = 493};
+
+    (void)snprintf(file.path, sizeof file.path, "%s", path);
+    memset(file.sha256, digit, 64);
+    return db_file_put(f->conn, version_id, &file, expected, ret_created, &f->err);
+}
+
+static void test_files(void **state)
+{
+    struct fixture *f = *state;
+    struct db_version v = fixture_draft(f, "win11");
+    struct db_conn *c = fixture_begin(f);
+    struct db_file got, list[4];
+    struct db_version after;
+    size_t count;
+    bool created = false;
+
+    OK(f, put(f, v.id, "sources/install.wim", 'a', NULL, &created));
+    assert_true(created);
+    OK(f, put(f, v.id, "sources/install.wim", 'b', NULL, &created));
+    assert_false(created);
+    OK(f, db_file_get(c, v.id, "sources/install.wim", &got, &f->err));
+    assert_int_equal(got.sha256[0], 'b');
+    assert_int_equal(got.mode, 493);
+    REFUSED(f, CP_ERR_PRECONDITION_FAILED, put(f, v.id, "sources/install.wim", 'c', "", &created));
+    REFUSED(f, CP_ERR_PRECONDITION_FAILED, put(f, v.id, "new", 'c', got.sha256, &created));
+    OK(f, put(f, v.id, "sources/install.wim", 'c', got.sha256, &created));
+    OK(f, put(f, v.id, "setup.exe", 'c', "", &created));
+
+    /* The same path but for case, a folder where a file is, a file where a folder is. */
+    REFUSED(f, CP_ERR_PATH_DUPLICATE, put(f, v.id, "SETUP.exe", 'c', NULL, &created));
+    assert_non_null(strstr(f->err.text, "setup.exe"));
+    REFUSED(f, CP_ERR_PATH_DUPLICATE, put(f, v.id, "Setup.EXE/below", 'c', NULL, &created));
+    REFUSED(f, CP_ERR_PATH_DUPLICATE, put(f, v.id, "Sources", 'c', NULL, &created));
+    OK(f, put(f, v.id, "sources.txt", 'c', NULL, &created));
+    OK(f, put(f, v.id, "source", 'c', NULL, &created));
+    REFUSED(f, CP_ERR_INVALID, put(f, v.id, "/etc/passwd", 'c', NULL, &created));
+    REFUSED(f, CP_ERR_INVALID, put(f, v.id, "a/../b", 'c', NULL, &created));
+    REFUSED(f, CP_ERR_INVALID, put(f, v.id, "a//b", 'c', NULL, &created));
+    REFUSED(f, CP_ERR_INVALID, put(f, v.id, "a\\b", 'c', NULL, &created));
+    REFUSED(f, CP_ERR_INVALID, put(f, v.id, "", 'c', NULL, &created));
+    REFUSED(f, CP_ERR_VERSION_NOT_FOUND, put(f, f->node.id, "x", 'c', NULL, &created));
+
+    OK(f, db_file_list(c, v.id, "", 4, list, &count, &f->err));
+    assert_int_equal(count, 4);
+    assert_string_equal(list[0].path, "setup.exe");
+    assert_string_equal(list[1].path, "source");
+    assert_string_equal(list[2].path, "sources.txt"); /* '.' sorts before '/' */
+    assert_string_equal(list[3].path, "sources/install.wim");
+    OK(f, db_file_list(c, v.id, "source", 1, list, &count, &f->err));
+    assert_int_equal(count, 1);
+    assert_string_equal(list[0].path, "sources.txt");
+
+    OK(f, db_version_get(c, "win11", 1, &after, &f->err));
+    assert_int_equal(after.file_count, 4);
+    assert_int_equal(after.file_bytes, 40);
+    assert_int_equal(after.revision, 7);
+    REFUSED(f, CP_ERR_NOT_FOUND, db_file_delete(c, v.id, "none", NULL, &f->err));
+    REFUSED(f, CP_ERR_PRECONDITION_FAILED, db_file_delete(c, v.id, "source", "0000", &f->err));
+    OK(f, db_file_delete(c, v.id, "source", NULL, &f->err));
+    REFUSED(f, CP_ERR_NOT_FOUND, db_file_get(c, v.id, "source", &got, &f->err));
+    OK(f, db_version_get(c, "win11", 1, &after, &f->err));
+    assert_int_equal(after.file_count, 3);
+    assert_int_equal(after.file_bytes, 30);
+    OK(f, db_version_delete(c, v.id, after.revision, &f->err));
+    fixture_commit(f);
+    assert_int_equal(fixture_number(f, "SELECT count(*) FROM files"), 0);
+}
+
+static void test_blob_size_must_agree(void **state)
+{
+    struct fixture *f = *state;
+    struct db_version v = fixture_draft(f, "win11");
+    struct db_file file = {.path = "x", .size = 10};
+    bool created;
+
+    memset(file.sha256, 'e', 64);
+    (void)fixture_begin(f);
+    OK(f, db_file_put(f->conn, v.id, &file, NULL, &created, &f->err));
+    file.size = 11;
+    REFUSED(f, CP_ERR_STORAGE, db_file_put(f->conn, v.id, &file, NULL, &created, &f->err));
+    fixture_commit(f);
+}
+
+/* Everything that could change sealed content is refused by the database itself. */
+static void test_sealed_is_immutable(void **state)
+{
+    static const char *const attempts[] = {
+        "UPDATE files SET sha256 = sha256, mode = 0",
+        "DELETE FROM files",
+        "INSERT INTO files (version_id, path, sha256, size)"
+        " SELECT id, 'more', repeat('0', 61) || '3e8', 1 FROM versions",
+        "UPDATE versions SET manifest = 'x'",
+        "UPDATE versions SET manifest_sha256 = repeat('0', 64)",
+        "UPDATE versions SET stream_size = 1001",
+        "UPDATE versions SET content_size = 1",
+        "UPDATE versions SET sealed_at = now() + interval '1 s'",
+        "UPDATE versions SET state = 'draft', manifest = NULL, manifest_sha256 = NULL,"
+        " manifest_signature = NULL, manifest_key = NULL, stream_size = NULL,"
+        " content_size = NULL, sealed_at = NULL",
+        "UPDATE versions SET number = 9",
+        "UPDATE versions SET file_count = 2",
+    };
+    struct fixture *f = *state;
+    struct db_version v = fixture_sealed(f, "win11");
+    struct db_file file = {.path = "x", .size = 1000};
+    struct db_conn *c = fixture_begin(f);
+    bool created;
+
+    for (size_t i = 0; i < DB_COUNT(attempts); i++) {
+        REFUSED(f, CP_ERR_VERSION_SEALED, db_conn_text(c, attempts[i], &f->err));
+    }
+    (void)snprintf(file.sha256, sizeof file.sha256, "%064x", 1000);
+    REFUSED(f, CP_ERR_VERSION_SEALED, db_file_put(c, v.id, &file, NULL, &created, &f->err));
+    REFUSED(f, CP_ERR_VERSION_SEALED, db_file_delete(c, v.id, "install.wim", NULL, &f->err));
+    fixture_sql(f, "UPDATE versions SET state = 'retired', retired_at = now()");
+    REFUSED(f, CP_ERR_VERSION_SEALED,
+            db_conn_text(c, "UPDATE versions SET state = 'sealed', retired_at = NULL", &f->err));
+    REFUSED(f, CP_ERR_VERSION_SEALED, db_conn_text(c, "DELETE FROM files", &f->err));
+    /* Going as a whole is another matter. */
+    OK(f, db_package_delete(c, "win11", DB_REVISION_ANY, &f->err));
+    fixture_commit(f);
+    assert_int_equal(fixture_number(f, "SELECT count(*) FROM files"), 0);
+    assert_int_equal(fixture_number(f, "SELECT count(*) FROM blobs"), 1);
+}
+
+struct race {
+    struct fixture *f;
+    const char *version_id;
+    enum cp_err rc;
+};
+
+static enum cp_err seal_race_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    static const char digest[] = "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc";
+    const struct race *r = arg;
+    const struct db_seal seal = {.manifest = "{}",
+                                 .manifest_size = 2,
+                                 .manifest_sha256 = digest,
+                                 .manifest_signature = "a..b",
+                                 .manifest_key = digest,
+                                 .stream_size = 10,
+                                 .content_size = 0};
+    struct db_version v;
+
+    return db_version_seal(conn, r->version_id, DB_REVISION_ANY, &seal, &v, err);
+}
+
+static void *seal_thread(void *arg)
+{
+    struct race *r = arg;
+
+    r->rc = db_run_tx(r->f->pool, "seal", seal_race_body, r, NULL);
+    return NULL;
+}
+
+static void test_one_of_many_seals(void **state)
+{
+    struct fixture *f = *state;
+    struct db_version v = fixture_draft(f, "win11");
+    pthread_t threads[4];
+    struct race races[4];
+    int sealed = 0;
+
+    fixture_put(f, v.id, "x", 10);
+    for (size_t i = 0; i < 4; i++) {
+        races[i] = (struct race){.f = f, .version_id = v.id};
+        assert_int_equal(pthread_create(&threads[i], NULL, seal_thread, &races[i]), 0);
+    }
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        sealed += races[i].rc == CP_OK;
+        assert_true(races[i].rc == CP_OK || races[i].rc == CP_ERR_VERSION_SEALED);
+    }
+    assert_int_equal(sealed, 1);
+}
+
+static void test_blobs(void **state)
+{
+    struct fixture *f = *state;
+    struct db_version v = fixture_sealed(f, "win11");
+    struct db_version d = fixture_draft(f, "debian");
+    struct db_blob_user users[3];
+    struct db_blob blob, unused[3];
+    char sha256[DB_DIGEST_SIZE];
+    struct db_conn *c;
+    size_t count;
+    bool deleted = true;
+
+    fixture_put(f, d.id, "copy", 1000);
+    fixture_put(f, d.id, "other", 7);
+    (void)snprintf(sha256, sizeof sha256, "%064x", 1000);
+    c = fixture_begin(f);
+    OK(f, db_blob_get(c, sha256, &blob, &f->err));
+    assert_int_equal(blob.size, 1000);
+    OK(f, db_blob_users(c, sha256, 3, users, &count, &f->err));
+    assert_int_equal(count, 2);
+    assert_string_equal(users[0].version_id, v.id);
+    assert_int_equal(users[0].state, DB_VERSION_SEALED);
+    assert_string_equal(users[1].package, "debian");
+    OK(f, db_blob_delete(c, sha256, &deleted, &f->err));
+    assert_false(deleted);
+    OK(f, db_file_delete(c, d.id, "other", NULL, &f->err));
+    fixture_commit(f);
+
+    fixture_sql(f, "UPDATE blobs SET created_at = now() - interval '1 minute'");
+    c = fixture_begin(f);
+    OK(f, db_blob_unused(c, 3600000, "", 3, unused, &count, &f->err));
+    assert_int_equal(count, 0);
+    OK(f, db_blob_unused(c, 1000, "", 3, unused, &count, &f->err));
+    assert_int_equal(count, 1);
+    assert_int_equal(unused[0].size, 7);
+    OK(f, db_blob_delete(c, unused[0].sha256, &deleted, &f->err));
+    assert_true(deleted);
+    REFUSED(f, CP_ERR_NOT_FOUND, db_blob_get(c, unused[0].sha256, &blob, &f->err));
+    fixture_commit(f);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_node),
+        TEST(test_settings),
+        TEST(test_package),
+        TEST(test_version_life),
+        TEST(test_files),
+        TEST(test_blob_size_must_agree),
+        TEST(test_sealed_is_immutable),
+        TEST(test_one_of_many_seals),
+        TEST(test_blobs),
+    };
+
+    return cmocka_run_group_tests_name("db content", tests, NULL, NULL);
+}

@@ -1,0 +1,602 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Sessions and receivers: run through tests/support/with-postgres. */
+#include "tests/unit/db/fixture.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "db/listener.h"
+
+static struct db_session open_session(struct fixture *f, const struct db_version *v)
+{
+    char id[DB_ID_SIZE];
+    struct db_session_new in = fixture_session_new(f, v, id);
+    struct db_session s = {.port = 0};
+    bool created;
+
+    OK(f, db_session_find_or_create(f->conn, &in, &s, &created, &f->err));
+    return s;
+}
+
+static struct db_receiver join(struct fixture *f, const struct db_version *v,
+                               const char *session_id, const char *client, bool *ret_again)
+{
+    uint8_t hash[DB_HASH_SIZE];
+    struct db_receiver_new in = fixture_join_new(f, v, session_id, client, hash);
+    struct db_receiver r = {.norm_node_id = 0};
+
+    OK(f, db_receiver_join(f->conn, &in, &r, ret_again, &f->err));
+    return r;
+}
+
+static void test_find_or_create(void **state)
+{
+    struct fixture *f = *state;
+    struct db_version v = fixture_sealed(f, "win11");
+    struct db_version w = fixture_sealed(f, "debian");
+    struct db_version draft = fixture_draft(f, "debian");
+    char id[DB_ID_SIZE], other_id[DB_ID_SIZE];
+    struct db_session_new in = fixture_session_new(f, &v, id);
+    struct db_session_new other = fixture_session_new(f, &v, other_id);
+    struct db_session s, again;
+    struct db_conn *c = fixture_begin(f);
+    bool created;
+
+    OK(f, db_session_find_or_create(c, &in, &s, &created, &f->err));
+    assert_true(created);
+    assert_string_equal(s.id, id);
+    assert_string_equal(s.group, "239.255.77.1");
+    assert_int_equal(s.port, 7001);
+    assert_int_equal(s.state, DB_SESSION_WAITING);
+    assert_string_equal(s.package, "win11");
+    assert_int_equal(s.version, 1);
+    assert_int_equal(s.secret_sealed_size, 61);
+    assert_int_equal(s.secret_sealed[2], 3);
+    assert_int_equal(s.next_node_id, 2);
+    assert_int_equal(s.fec_id, 129);
+    assert_true(s.starts_at >= s.created_at + 59 * 1000000000ULL);
+    OK(f, db_session_find_or_create(c, &other, &again, &created, &f->err));
+    assert_false(created);
+    assert_string_equal(again.id, id);
+
+    /* Another version gets another group address. */
+    other.version_id = w.id;
+    OK(f, db_session_find_or_create(c, &other, &again, &created, &f->err));
+    assert_true(created);
+    assert_string_equal(again.group, "239.255.77.2");
+    assert_int_equal(again.port, 7001);
+
+    in.version_id = draft.id;
+    REFUSED(f, CP_ERR_VERSION_NOT_SEALED, db_session_find_or_create(c, &in, &s, &created, &f->err));
+    in.version_id = f->node.id;
+    REFUSED(f, CP_ERR_VERSION_NOT_FOUND, db_session_find_or_create(c, &in, &s, &created, &f->err));
+    fixture_sql(f, "UPDATE versions SET state = 'retired', retired_at = now()"
+                   " WHERE state = 'sealed'");
+    in.version_id = w.id;
+    REFUSED(f, CP_ERR_VERSION_RETIRED, db_session_find_or_create(c, &in, &s, &created, &f->err));
+    fixture_commit(f);
+}
+
+static void test_addresses_run_out(void **state)
+{
+    static const char *const names[] = {"a", "b", "c", "d", "e"};
+    struct fixture *f = *state;
+    struct db_version v[5];
+    char id[5][DB_ID_SIZE];
+    struct db_session s;
+    struct db_conn *c;
+    bool created;
+
+    fixture_sql(f, "UPDATE settings SET address_last = address_first + 1, port_last = port_first"
+                   " + 1");
+    for (size_t i = 0; i < 5; i++) {
+        v[i] = fixture_sealed(f, names[i]);
+    }
+    c = fixture_begin(f);
+    for (size_t i = 0; i < 4; i++) {
+        struct db_session_new in = fixture_session_new(f, &v[i], id[i]);
+
+        OK(f, db_session_find_or_create(c, &in, &s, &created, &f->err));
+        assert_string_equal(s.group, i % 2 == 0 ? "239.255.77.1" : "239.255.77.2");
+        assert_int_equal(s.port, i < 2 ? 7001 : 7002);
+    }
+    {
+        struct db_session_new in = fixture_session_new(f, &v[4], id[4]);
+
+        REFUSED(f, CP_ERR_ADDRESS_IN_USE, db_session_find_or_create(c, &in, &s, &created, &f->err));
+        OK(f, db_session_end(c, id[1], DB_SESSION_CANCELLED, "cancelled", "", &created, &f->err));
+        OK(f, db_session_find_or_create(c, &in, &s, &created, &f->err));
+        assert_string_equal(s.group, "239.255.77.2");
+        assert_int_equal(s.port, 7001);
+    }
+    fixture_commit(f);
+}
+
+/* What one client's join does, as the API does it. */
+struct joining {
+    struct fixture *f;
+    const struct db_version *version;
+    char client[32];
+    char session_id[DB_ID_SIZE];
+    uint32_t norm_node_id;
+    enum cp_err rc;
+};
+
+static enum cp_err join_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    struct joining *j = arg;
+    uint8_t hash[DB_HASH_SIZE];
+    char id[DB_ID_SIZE];
+    struct db_session s;
+    struct db_receiver r;
+    bool created;
+
+    CP_TRY(db_uuid(conn, id, err));
+    {
+        struct db_session_new in = {.id = id,
+                                    .node_id = j->f->node.id,
+                                    .version_id = j->version->id,
+                                    .secret_sealed = (const uint8_t *)"sealed",
+                                    .secret_sealed_size = 6,
+                                    .object_id = 1,
+                                    .fec_id = 129,
+                                    .segment_size = 1408,
+                                    .max_block_len = 128,
+                                    .num_parity = 32,
+                                    .content_size = 900,
+                                    .object_size = 1408};
+
+        CP_TRY(db_session_find_or_create(conn, &in, &s, &created, err));
+    }
+    {
+        struct db_receiver_new in = fixture_join_new(j->f, j->version, s.id, j->client, hash);
+
+        CP_TRY(db_receiver_join(conn, &in, &r, &created, err));
+    }
+    memcpy(j->session_id, s.id, DB_ID_SIZE);
+    j->norm_node_id = r.norm_node_id;
+    return CP_OK;
+}
+
+static void *join_thread(void *arg)
+{
+    struct joining *j = arg;
+
+    j->rc = db_run_tx_locking(j->f->pool, "join", join_body, j, NULL);
+    return NULL;
+}
+
+/* Twenty clients of two versions at the same moment: two sessions, no node id twice. */
+static void test_concurrent_joins(void **state)
+{
+    struct fixture *f = *state;
+    struct db_version v[2] = {fixture_sealed(f, "win11"), fixture_sealed(f, "debian")};
+    struct joining joins[20];
+    pthread_t threads[20];
+    uint64_t seen[2] = {0, 0};
+
+    for (size_t i = 0; i < 20; i++) {
+        joins[i] = (struct joining){.f = f, .version = &v[i % 2]};
+        (void)snprintf(joins[i].client, sizeof joins[i].client, "client-%zu", i);
+        assert_int_equal(pthread_create(&threads[i], NULL, join_thread, &joins[i]), 0);
+    }
+    for (size_t i = 0; i < 20; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_int_equal(joins[i].rc, CP_OK);
+        assert_string_equal(joins[i].session_id, joins[i % 2].session_id);
+        assert_true(joins[i].norm_node_id >= 2 && joins[i].norm_node_id < 12);
+        assert_int_equal(seen[i % 2] >> joins[i].norm_node_id & 1, 0);
+        seen[i % 2] |= 1ULL << joins[i].norm_node_id;
+    }
+    assert_int_equal(fixture_number(f, "SELECT count(*) FROM sessions"), 2);
+    assert_int_equal(fixture_number(f, "SELECT count(*) FROM receivers"), 20);
+}
+
+/* A join and the end of the session meet: either it enters and the session goes on, or it starts a
+ * new one. */
+static enum cp_err finish_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    struct joining *j = arg;
+    bool finished;
+
+    CP_TRY(db_session_finish(conn, j->session_id, NULL, &finished, err));
+    j->norm_node_id = finished;
+    return CP_OK;
+}
+
+static void *finish_thread(void *arg)
+{
+    struct joining *j = arg;
+
+    j->rc = db_run_tx_locking(j->f->pool, "finish", finish_body, j, NULL);
+    return NULL;
+}
+
+static void test_join_meets_finish(void **state)
+{
+    struct fixture *f = *state;
+    struct db_version v = fixture_sealed(f, "win11");
+
+    for (int round = 0; round < 10; round++) {
+        struct joining enter = {.f = f, .version = &v, .client = "late"};
+        struct joining finish = {.f = f, .version = &v};
+        struct db_session s;
+        pthread_t a, b;
+
+        (void)fixture_begin(f);
+        s = open_session(f, &v);
+        OK(f, db_session_start(f->conn, s.id, 0, &s, &f->err));
+        fixture_commit(f);
+        memcpy(finish.session_id, s.id, DB_ID_SIZE);
+        assert_int_equal(pthread_create(&a, NULL, join_thread, &enter), 0);
+        assert_int_equal(pthread_create(&b, NULL, finish_thread, &finish), 0);
+        assert_int_equal(pthread_join(a, NULL), 0);
+        assert_int_equal(pthread_join(b, NULL), 0);
+        assert_int_equal(enter.rc, CP_OK);
+        assert_int_equal(finish.rc, CP_OK);
+        assert_int_equal(finish.norm_node_id == 1, strcmp(enter.session_id, s.id) != 0);
+        fixture_sql(f, "UPDATE sessions SET state = 'cancelled', ended_at = now()"
+                       " WHERE ended_at IS NULL; DELETE FROM receivers");
+    }
+}
+
+static void test_rejoin(void **state)
+{
+    struct fixture *f = *state;
+    struct db_version v = fixture_sealed(f, "win11");
+    struct db_receiver a, b, again, found;
+    uint8_t hash[DB_HASH_SIZE] = "a";
+    struct db_receiver_report report = {
+        .progress = {.state = DB_RECEIVER_RECEIVING, .bytes_done = 77}};
+    struct db_session s;
+    bool rejoined = true;
+
+    (void)fixture_begin(f);
+    s = open_session(f, &v);
+    a = join(f, &v, s.id, "a", &rejoined);
+    assert_false(rejoined);
+    assert_int_equal(a.norm_node_id, 2);
+    assert_int_equal(a.progress.state, DB_RECEIVER_JOINED);
+    assert_string_equal(a.package, "win11");
+    assert_int_equal(a.session_state, DB_SESSION_WAITING);
+    assert_false(a.expired);
+    b = join(f, &v, s.id, "b", &rejoined);
+    assert_int_equal(b.norm_node_id, 3);
+    memcpy(report.id, a.id, DB_ID_SIZE);
+    OK(f, db_receiver_progress(f->conn, &report, 1, &f->err));
+    again = join(f, &v, s.id, "a", &rejoined);
+    assert_true(rejoined);
+    assert_string_equal(again.id, a.id);
+    assert_int_equal(again.norm_node_id, 4);
+    assert_int_equal(again.progress.bytes_done, 77);
+    assert_int_equal(again.progress.state, DB_RECEIVER_JOINED);
+    OK(f, db_receiver_find(f->conn, hash, &found, &f->err));
+    assert_string_equal(found.id, a.id);
+    hash[0] = 'x';
+    REFUSED(f, CP_ERR_NOT_FOUND, db_receiver_find(f->conn, hash, &found, &f->err));
+    REFUSED(f, CP_ERR_NOT_FOUND, db_receiver_get(f->conn, "none", &found, &f->err));
+
+    /* HTTPS only: no node id, its own row, given back too. */
+    a = join(f, &v, NULL, "h", &rejoined);
+    assert_false(rejoined);
+    assert_int_equal(a.norm_node_id, 0);
+    assert_string_equal(a.session_id, "");
+    again = join(f, &v, NULL, "h", &rejoined);
+    assert_true(rejoined);
+    assert_string_equal(again.id, a.id);
+    fixture_commit(f);
+}
+
+static void test_join_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct db_version v = fixture_sealed(f, "win11");
+    uint8_t hash[DB_HASH_SIZE];
+    struct db_receiver_new in = fixture_join_new(f, &v, NULL, "bad client", hash);
+    struct db_receiver r;
+    bool again;
+
+    (void)fixture_begin(f);
+    REFUSED(f, CP_ERR_INVALID, db_receiver_join(f->conn, &in, &r, &again, &f->err));
+    in.client_id = "good";
+    in.session_id = v.id;
+    REFUSED(f, CP_ERR_NOT_FOUND, db_receiver_join(f->conn, &in, &r, &again, &f->err));
+    in.session_id = NULL;
+    in.account_id = v.id;
+    REFUSED(f, CP_ERR_AUTH_FAILED, db_receiver_join(f->conn, &in, &r, &again, &f->err));
+    fixture_commit(f);
+}
+
+static void test_transitions(void **state)
+{
+    struct fixture *f = *state;
+    struct db_version v = fixture_sealed(f, "win11");
+    struct db_session_stats stats = {.bytes_sent = 5,
+                                     .packets_sent = 4,
+                                     .bytes_repair = 3,
+                                     .nacks = 2,
+                                     .rate_bps = 1,
+                                     .bytes_position = 6,
+                                     .forged = 7};
+    struct db_receiver_result result = {.done = true, .bytes_total = 1000};
+    struct db_receiver r;
+    struct db_session s;
+    struct db_conn *c = fixture_begin(f);
+    bool finished = true, changed;
+    uint64_t count;
+
+    s = open_session(f, &v);
+    r = join(f, &v, s.id, "a", &changed);
+    REFUSED(f, CP_ERR_CONFLICT, db_session_drain(c, s.id, &f->err));
+    REFUSED(f, CP_ERR_CONFLICT, db_session_finish(c, s.id, NULL, &finished, &f->err));
+    OK(f, db_session_start(c, s.id, 99, &s, &f->err));
+    assert_int_equal(s.state, DB_SESSION_RUNNING);
+    assert_int_equal(s.instance_id, 99);
+    assert_int_equal(s.receivers, 1);
+    assert_int_equal(s.receivers_active, 1);
+    REFUSED(f, CP_ERR_CONFLICT, db_session_start(c, s.id, 0, &s, &f->err));
+    OK(f, db_session_set_stats(c, s.id, &stats, &f->err));
+    OK(f, db_session_drain(c, s.id, &f->err));
+    OK(f, db_session_finish(c, s.id, NULL, &finished, &f->err));
+    assert_false(finished);
+    OK(f, db_receiver_active_count(c, s.id, &count, &f->err));
+    assert_int_equal(count, 1);
+    OK(f, db_receiver_result(c, r.id, &result, &changed, &f->err));
+    stats.bytes_sent = 50;
+    OK(f, db_session_finish(c, s.id, &stats, &finished, &f->err));
+    assert_true(finished);
+    OK(f, db_session_get(c, s.id, &s, &f->err));
+    assert_int_equal(s.state, DB_SESSION_FINISHED);
+    assert_int_equal(s.stats.bytes_sent, 50);
+    assert_int_equal(s.stats.forged, 7);
+    assert_int_equal(s.stats.rate_bps, 0);
+    assert_int_equal(s.receivers_done, 1);
+    assert_true(s.ended_at >= s.started_at);
+    OK(f, db_session_end(c, s.id, DB_SESSION_CANCELLED, "cancelled", "x", &changed, &f->err));
+    assert_false(changed);
+
+    s = open_session(f, &v);
+    OK(f, db_session_end(c, s.id, DB_SESSION_CANCELLED, "cancelled", "by ann", &changed, &f->err));
+    assert_true(changed);
+    OK(f, db_session_get(c, s.id, &s, &f->err));
+    assert_int_equal(s.state, DB_SESSION_CANCELLED);
+    assert_string_equal(s.end_code, "cancelled");
+    assert_string_equal(s.end_detail, "by ann");
+    REFUSED(f, CP_ERR_NOT_FOUND, db_session_get(c, "none", &s, &f->err));
+    REFUSED(f, CP_ERR_NOT_FOUND,
+            db_session_end(c, f->node.id, DB_SESSION_FAILED, "", "", &changed, &f->err));
+    fixture_commit(f);
+}
+
+static void test_due_interrupt_list(void **state)
+{
+    struct fixture *f = *state;
+    struct db_version v = fixture_sealed(f, "win11");
+    struct db_version w = fixture_sealed(f, "debian");
+    struct db_session_filter filter = {.package = "debian"};
+    struct db_session s, t, list[3];
+    struct db_conn *c = fixture_begin(f);
+    uint64_t wait_ms, count64;
+    size_t count;
+
+    OK(f, db_session_due(c, f->node.id, 3, list, &count, &wait_ms, &f->err));
+    assert_int_equal(count, 0);
+    assert_true(wait_ms == UINT64_MAX);
+    s = open_session(f, &v);
+    OK(f, db_session_due(c, f->node.id, 3, list, &count, &wait_ms, &f->err));
+    assert_int_equal(count, 0);
+    assert_true(wait_ms > 50000 && wait_ms <= 60000);
+    fixture_sql(f, "UPDATE sessions SET starts_at = now() - interval '1 s'");
+    t = open_session(f, &w);
+    OK(f, db_session_due(c, f->node.id, 3, list, &count, &wait_ms, &f->err));
+    assert_int_equal(count, 1);
+    assert_string_equal(list[0].id, s.id);
+    assert_true(wait_ms > 50000);
+    fixture_commit(f);
+
+    c = fixture_begin(f);
+    OK(f, db_session_start(c, s.id, 0, &s, &f->err));
+    OK(f, db_session_interrupt_all(c, f->node.id, &count64, &f->err));
+    assert_int_equal(count64, 1);
+    OK(f, db_session_get(c, s.id, &s, &f->err));
+    assert_int_equal(s.state, DB_SESSION_INTERRUPTED);
+    assert_string_equal(s.end_code, "interrupted");
+    fixture_commit(f);
+    c = fixture_begin(f);
+    s = open_session(f, &v);
+    OK(f, db_session_list(c, NULL, "", 3, list, &count, &f->err));
+    assert_int_equal(count, 3);
+    assert_string_equal(list[0].id, s.id);
+    OK(f, db_session_list(c, NULL, list[0].id, 1, list, &count, &f->err));
+    assert_int_equal(count, 1);
+    OK(f, db_session_list(c, &filter, "", 3, list, &count, &f->err));
+    assert_int_equal(count, 1);
+    assert_string_equal(list[0].id, t.id);
+    filter = (struct db_session_filter){.only_live = true, .node_id = f->node.id};
+    OK(f, db_session_list(c, &filter, "", 3, list, &count, &f->err));
+    assert_int_equal(count, 2);
+    filter = (struct db_session_filter){.by_state = true, .state = DB_SESSION_INTERRUPTED};
+    OK(f, db_session_list(c, &filter, "", 3, list, &count, &f->err));
+    assert_int_equal(count, 1);
+    fixture_commit(f);
+}
+
+static void test_live_sessions_hold_their_package(void **state)
+{
+    struct fixture *f = *state;
+    struct db_version v = fixture_sealed(f, "win11");
+    struct db_session s;
+    struct db_conn *c = fixture_begin(f);
+    bool changed;
+
+    s = open_session(f, &v);
+    (void)join(f, &v, s.id, "a", &changed);
+    REFUSED(f, CP_ERR_CONFLICT, db_package_delete(c, "win11", DB_REVISION_ANY, &f->err));
+    assert_non_null(strstr(f->err.text, s.id));
+    OK(f, db_version_retire(c, v.id, DB_REVISION_ANY, &v, &f->err));
+    REFUSED(f, CP_ERR_CONFLICT, db_version_delete(c, v.id, DB_REVISION_ANY, &f->err));
+    REFUSED(f, CP_ERR_CONFLICT, db_conn_text(c, "DELETE FROM packages", &f->err));
+    OK(f, db_session_end(c, s.id, DB_SESSION_CANCELLED, "cancelled", "", &changed, &f->err));
+    OK(f, db_version_delete(c, v.id, DB_REVISION_ANY, &f->err));
+    OK(f, db_package_delete(c, "win11", DB_REVISION_ANY, &f->err));
+    fixture_commit(f);
+    assert_int_equal(fixture_number(f, "SELECT count(*) FROM receivers"), 0);
+}
+
+static void test_progress(void **state)
+{
+    struct fixture *f = *state;
+    struct db_version v = fixture_sealed(f, "win11");
+    struct db_receiver_report reports[3] = {
+        {.progress = {.state = DB_RECEIVER_RECEIVING,
+                      .bytes_done = 1,
+                      .bytes_total = 2,
+                      .bytes_multicast = 3,
+                      .bytes_repair = 4,
+                      .bytes_https = 5,
+                      .rate_bps = 6,
+                      .loss_ppm = 7,
+                      .nacks = 8}},
+        {.progress = {.state = DB_RECEIVER_MOVED, .reason = "it's \"odd\" \\ {,}"}},
+        {.progress = {.state = DB_RECEIVER_REPAIRING,
+                      .loss_ppm = 2000000,
+                      .bytes_done = UINT64_MAX}},
+    };
+    static const char *const channels[] = {DB_CHANNEL_RECEIVERS};
+    struct db_listener *l = NULL;
+    struct db_notification n;
+    struct db_receiver r[3], got, list[3];
+    struct db_session s;
+    struct db_conn *c;
+    size_t count;
+    bool again, any;
+
+    (void)fixture_begin(f);
+    s = open_session(f, &v);
+    r[0] = join(f, &v, s.id, "a", &again);
+    r[1] = join(f, &v, s.id, "b", &again);
+    r[2] = join(f, &v, s.id, "c", &again);
+    fixture_commit(f);
+    OK(f, db_listener_open(fixture_conninfo(), channels, 1, &l, &f->err));
+    for (size_t i = 0; i < 3; i++) {
+        memcpy(reports[i].id, r[i].id, DB_ID_SIZE);
+    }
+    c = fixture_begin(f);
+    OK(f, db_receiver_progress(c, reports, 0, &f->err));
+    OK(f, db_receiver_progress(c, reports, 3, &f->err));
+    OK(f, db_receiver_get(c, r[0].id, &got, &f->err));
+    assert_memory_equal(&got.progress, &reports[0].progress, sizeof got.progress);
+    OK(f, db_receiver_get(c, r[1].id, &got, &f->err));
+    assert_int_equal(got.progress.state, DB_RECEIVER_MOVED);
+    assert_string_equal(got.progress.reason, reports[1].progress.reason);
+    OK(f, db_receiver_get(c, r[2].id, &got, &f->err));
+    assert_int_equal(got.progress.loss_ppm, 1000000);
+    assert_true(got.progress.bytes_done == INT64_MAX);
+    /* Who moved stays so, its figures go on. */
+    reports[1].progress.state = DB_RECEIVER_RECEIVING;
+    reports[1].progress.bytes_https = 9;
+    OK(f, db_receiver_progress(c, &reports[1], 1, &f->err));
+    OK(f, db_receiver_get(c, r[1].id, &got, &f->err));
+    assert_int_equal(got.progress.state, DB_RECEIVER_MOVED);
+    assert_int_equal(got.progress.bytes_https, 9);
+    OK(f, db_receiver_list(c, s.id, "", 3, list, &count, &f->err));
+    assert_int_equal(count, 3);
+    OK(f, db_receiver_list(c, s.id, list[0].id, 3, list, &count, &f->err));
+    assert_int_equal(count, 2);
+    fixture_commit(f);
+
+    /* One notification of the session: somebody is not waited for any more. The commit's
+     * notifications are on the wire when COMMIT answers, but the listener is another connection. */
+    any = false;
+    for (int i = 0; i < 100 && !any; i++) {
+        OK(f, db_ping(f->pool, &f->err));
+        OK(f, db_listener_next(l, &any, &n, &f->err));
+    }
+    assert_true(any);
+    assert_non_null(strstr(n.payload, s.id));
+    assert_non_null(strstr(n.payload, f->node.id));
+    db_listener_close(l);
+}
+
+static void test_result_and_sweep(void **state)
+{
+    struct fixture *f = *state;
+    struct db_version v = fixture_sealed(f, "win11");
+    struct db_receiver_result bad = {.code = "output-full", .detail = "no room", .bytes_total = 9};
+    struct db_receiver_result good = {.done = true,
+                                      .bytes_total = 1000,
+                                      .bytes_multicast = 990,
+                                      .bytes_repair = 20,
+                                      .bytes_https = 10,
+                                      .duration_ms = 1234,
+                                      .rate_bps = 8,
+                                      .loss_ppm = 100};
+    struct db_receiver_report late = {.progress = {.state = DB_RECEIVER_RECEIVING}};
+    struct db_receiver a, b, h, got;
+    struct db_session s;
+    struct db_conn *c = fixture_begin(f);
+    uint64_t lost;
+    bool again, changed;
+
+    s = open_session(f, &v);
+    a = join(f, &v, s.id, "a", &again);
+    b = join(f, &v, s.id, "b", &again);
+    h = join(f, &v, NULL, "h", &again);
+    OK(f, db_receiver_result(c, a.id, &good, &changed, &f->err));
+    assert_true(changed);
+    OK(f, db_receiver_result(c, a.id, &bad, &changed, &f->err));
+    assert_false(changed);
+    memcpy(late.id, a.id, DB_ID_SIZE);
+    OK(f, db_receiver_progress(c, &late, 1, &f->err));
+    OK(f, db_receiver_get(c, a.id, &got, &f->err));
+    assert_int_equal(got.progress.state, DB_RECEIVER_DONE);
+    assert_int_equal(got.progress.bytes_done, 1000);
+    assert_int_equal(got.duration_ms, 1234);
+    assert_true(got.result_at > 0);
+    OK(f, db_receiver_result(c, h.id, &bad, &changed, &f->err));
+    OK(f, db_receiver_get(c, h.id, &got, &f->err));
+    assert_int_equal(got.progress.state, DB_RECEIVER_FAILED);
+    assert_string_equal(got.progress.reason, "output-full");
+    assert_string_equal(got.detail, "no room");
+    REFUSED(f, CP_ERR_NOT_FOUND, db_receiver_result(c, v.id, &bad, &changed, &f->err));
+
+    /* Silent for an hour, but its session still waits. */
+    fixture_sql(f, "UPDATE receivers SET updated_at = now() - interval '1 hour'");
+    OK(f, db_receiver_sweep(c, f->node.id, 10000, "sender-silent", &lost, &f->err));
+    assert_int_equal(lost, 0);
+    OK(f, db_session_start(c, s.id, 0, &s, &f->err));
+    OK(f, db_receiver_sweep(c, f->node.id, 10000, "service-unreachable", &lost, &f->err));
+    assert_int_equal(lost, 1);
+    OK(f, db_receiver_get(c, b.id, &got, &f->err));
+    assert_int_equal(got.progress.state, DB_RECEIVER_LOST);
+    assert_string_equal(got.progress.reason, "service-unreachable");
+    /* It was only slow. */
+    memcpy(late.id, b.id, DB_ID_SIZE);
+    OK(f, db_receiver_progress(c, &late, 1, &f->err));
+    OK(f, db_receiver_get(c, b.id, &got, &f->err));
+    assert_int_equal(got.progress.state, DB_RECEIVER_RECEIVING);
+    fixture_commit(f);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_find_or_create),
+        TEST(test_addresses_run_out),
+        TEST(test_concurrent_joins),
+        TEST(test_join_meets_finish),
+        TEST(test_rejoin),
+        TEST(test_join_refused),
+        TEST(test_transitions),
+        TEST(test_due_interrupt_list),
+        TEST(test_live_sessions_hold_their_package),
+        TEST(test_progress),
+        TEST(test_result_and_sweep),
+    };
+
+    return cmocka_run_group_tests_name("db session", tests, NULL, NULL);
+}
