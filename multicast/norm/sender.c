@@ -150,7 +150,7 @@ static void state_timer(struct norm_sender *s, cp_time now)
  * NORM_CMD(FLUSH)" */
 static void closing_timer(struct norm_sender *s, cp_time now)
 {
-    if (s->closing > 0 && now >= s->squelch_at) {
+    if (s->closing > 0 && !s->squelch_due && now >= s->squelch_at) {
         s->closing--;
         s->squelch_due = true;
         s->eot_due = true;
@@ -177,15 +177,6 @@ void norm_sender_run_timers(struct norm_sender *s, cp_time now)
 void norm_sender_on_timer(struct norm_sender *s, cp_time now)
 {
     norm_sender_run_timers(s, now);
-}
-
-static bool deferring(const struct norm_sender *s)
-{
-    uint32_t floor = norm_sender_live_floor(s);
-
-    return s->repairs.bulk.count > 0 ||
-           (s->repairs.pending.count > 0 && norm_bitset_next(&s->repairs.pending, 0) < floor) ||
-           (s->repairs.asked.count > 0 && norm_bitset_next(&s->repairs.asked, 0) < floor);
 }
 
 static cp_time closing_time(const struct norm_sender *s)
@@ -229,7 +220,7 @@ cp_time norm_sender_next_time(const struct norm_sender *s)
         t = cp_time_min(t, s->probe_at);
     }
     t = cp_time_min(t, s->repairs.bulk_runs ? s->repairs.bulk_until : norm_sender_bulk_time(s));
-    return deferring(s) ? cp_time_min(t, s->deferred_at) : t;
+    return norm_sender_defers(s) ? cp_time_min(t, s->deferred_at) : t;
 }
 
 void norm_sender_set_rate(struct norm_sender *s, cp_time now, uint64_t rate_bps)

@@ -186,7 +186,7 @@ static bool fill_adv(struct norm_sender *s, cp_time now, struct norm_txbuf *tx)
             return true;
         }
     }
-    if (now >= s->deferred_at) {
+    if (now >= s->deferred_at && norm_sender_defers(s)) {
         cp_time spacing = (cp_time)s->config.backoff * s->grtt.advertised / 3;
 
         s->deferred_at = now + (spacing > DEFERRED_ADV_LEAST ? spacing : DEFERRED_ADV_LEAST);

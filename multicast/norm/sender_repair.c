@@ -365,6 +365,15 @@ bool norm_sender_next_repair(struct norm_sender *s, cp_time now, uint32_t *ret_s
     return false;
 }
 
+bool norm_sender_defers(const struct norm_sender *s)
+{
+    uint32_t floor = norm_sender_live_floor(s);
+
+    return s->repairs.bulk.count > 0 ||
+           (s->repairs.pending.count > 0 && norm_bitset_next(&s->repairs.pending, 0) < floor) ||
+           (s->repairs.asked.count > 0 && norm_bitset_next(&s->repairs.asked, 0) < floor);
+}
+
 bool norm_sender_data_over(const struct norm_sender *s)
 {
     const struct norm_repairs *r = &s->repairs;

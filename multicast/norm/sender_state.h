@@ -121,6 +121,9 @@ void norm_sender_head_tick(struct norm_sender *s, cp_time now);
 bool norm_sender_data_over(const struct norm_sender *s); /* nothing to send but in
                                                               the second pass */
 
+/* Some repairs wait for the second pass. */
+bool norm_sender_defers(const struct norm_sender *s);
+
 /* sender_control.c */
 void norm_sender_fill_header(struct norm_sender *s, struct norm_msg *msg);
 bool norm_sender_fill_control(struct norm_sender *s, cp_time now, struct norm_txbuf *tx);

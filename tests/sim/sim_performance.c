@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Fixed scenarios with limits on virtual completion time, bytes on the wire and feedback, so that a
+ * slower or chattier protocol fails the build. The limits are what was reached plus a margin.
+ * `sim_performance speed` instead prints the core's real cost per packet. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "sim.h"
+
+#define RATE        UINT64_C(1000000000)
+#define SEGMENT     1408u
+#define BLOCK       128u
+#define PACKET      (SEGMENT + 64u)                   /* DATA header with EXT_FTI and EXT_AUTH */
+#define OBJECT      (UINT64_C(350) * SEGMENT * BLOCK) /* 63 MB: half a second of the rate */
+#define SPEC_MAX    64u
+#define SPEED_BYTES UINT64_C(12500000000) /* 100 s of the rate */
+
+static unsigned failures;
+
+static void expect(bool right, const char *what, double is, double limit)
+{
+    if (!right) {
+        printf("  FAILED: %s is %.4f, limit %.4f\n", what, is, limit);
+        failures++;
+    }
+}
+
+static struct sim_config lan(uint64_t object_size, uint64_t gsize)
+{
+    static const uint8_t info[] = "performance";
+
+    return (struct sim_config){
+        .sender = {.node_id = SIM_SENDER_ID,
+                   .instance_id = 7,
+                   .object_id = 1,
+                   .fec_id = 129,
+                   .fti = {.object_size = object_size,
+                           .segment_size = SEGMENT,
+                           .max_block_len = BLOCK,
+                           .num_parity = 32},
+                   .info = info,
+                   .info_size = sizeof(info),
+                   .auth_size = 24,
+                   .auto_parity = 2,
+                   .repair_flag = true,
+                   .cc_probe_rate = true,
+                   .grtt = 10 * CP_MSEC,
+                   .grtt_min = CP_MSEC,
+                   .grtt_max = 200 * CP_MSEC,
+                   .backoff = 6,
+                   .gsize = gsize,
+                   .robust_factor = 20,
+                   .rate_bps = RATE,
+                   .live_window = 2 * CP_SEC},
+        .unicast_nack = true,
+        .seed = 42,
+        .time_limit = 100 * CP_SEC,
+        .fast_content = true,
+        .run_to_idle = true,
+    };
+}
+
+static void lan_specs(struct sim_receiver_spec *specs, unsigned count, double loss)
+{
+    for (unsigned i = 0; i < count; i++) {
+        specs[i] = (struct sim_receiver_spec){
+            .down = {.loss = loss, .delay = 100 * CP_USEC, .jitter = 20 * CP_USEC},
+            .up = {.loss = loss, .delay = 100 * CP_USEC},
+            .object_known = true,
+            .defer_missed = true,
+            .acker = true,
+        };
+    }
+}
+
+static double seconds(cp_time t)
+{
+    return (double)t / (double)CP_SEC;
+}
+
+/* Time that the object takes at the rate without any protection. */
+static double object_time(const struct sim_config *c)
+{
+    return (double)c->sender.fti.object_size / SEGMENT * PACKET * 8.0 / (double)RATE;
+}
+
+static void run_or_fail(struct sim *sim)
+{
+    if (!sim_run(sim)) {
+        printf("  FAILED: %s\n", sim->failure);
+        failures++;
+    }
+}
+
+struct row {
+    double loss;
+    unsigned receivers;
+    double time_max;   /* over the object's time */
+    double excess_max; /* wire bytes above the bound of any block code, fraction of the object */
+    unsigned nacks_max, adverts_max;
+};
+
+/* Excess without loss is the auto parity, 2 of 128. */
+static const struct row rows[] = {
+    {0.00, 1, 1.02, 0.0165, 0, 0},      {0.00, 5, 1.02, 0.0165, 0, 0},
+    {0.00, 50, 1.02, 0.0165, 0, 0},     {0.01, 1, 1.06, 0.0090, 35, 45},
+    {0.01, 5, 1.08, 0.0020, 120, 130},  {0.01, 50, 1.10, 0.0040, 620, 460},
+    {0.05, 1, 1.14, 0.0020, 45, 60},    {0.05, 5, 1.20, 0.0020, 170, 180},
+    {0.05, 50, 1.21, 0.0040, 780, 560},
+};
+
+static double run_row(const struct row *row)
+{
+    struct sim_receiver_spec specs[SPEC_MAX];
+    struct sim_config c = lan(OBJECT, row->receivers);
+    struct sim sim;
+    double time, excess;
+
+    lan_specs(specs, row->receivers, row->loss);
+    sim_init(&sim, &c, specs, row->receivers);
+    run_or_fail(&sim);
+    time = seconds(sim_last_completion(&sim)) / object_time(&c);
+    excess = (double)sim.totals.wire_bytes / ((double)(OBJECT / SEGMENT) * PACKET) - 1.0 -
+             sim_bound(BLOCK, row->receivers, row->loss);
+    printf("loss %.2f, %2u receivers: %.3f object times, wire %+.2f points of the bound, nacks "
+           "%" PRIu64 ", adverts %" PRIu64 ", acks %" PRIu64 "\n",
+           row->loss, row->receivers, time, excess * 100, sim.totals.nacks, sim.totals.adverts,
+           sim.totals.acks_cc + sim.totals.acks_flush);
+    expect(time <= row->time_max, "time", time, row->time_max);
+    expect(excess <= row->excess_max, "excess", excess, row->excess_max);
+    expect(sim.totals.nacks <= row->nacks_max, "nacks", (double)sim.totals.nacks, row->nacks_max);
+    expect(sim.totals.adverts <= row->adverts_max, "adverts", (double)sim.totals.adverts,
+           row->adverts_max);
+    sim_done(&sim);
+    return time;
+}
+
+static void run_rows(void)
+{
+    double alone = 0.0;
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        double time = run_row(&rows[i]);
+
+        if (rows[i].receivers == 1) {
+            alone = time;
+        }
+        expect(time <= 1.12 * alone, "time over that of one receiver", time / alone, 1.12);
+    }
+}
+
+/* Completion of the receivers that were there from the start; with a late one among them. */
+static double group_time(double loss, unsigned count, bool late, double *ret_late)
+{
+    struct sim_receiver_spec specs[SPEC_MAX];
+    struct sim_config c = lan(2 * OBJECT, count);
+    struct sim sim;
+    double last = 0.0;
+
+    lan_specs(specs, count + 1, loss);
+    specs[count].join_at = (cp_time)(object_time(&c) * 0.5 * (double)CP_SEC);
+    sim_init(&sim, &c, specs, late ? count + 1 : count);
+    run_or_fail(&sim);
+    for (unsigned i = 0; i < count; i++) {
+        double t = seconds(sim.receivers[i].complete_at);
+
+        last = t > last ? t : last;
+    }
+    if (late) {
+        *ret_late =
+            seconds(sim.receivers[count].complete_at - specs[count].join_at) / object_time(&c);
+    }
+    sim_done(&sim);
+    return last;
+}
+
+/* Joins at half time: what was missed comes after the others are done. */
+static void run_late(double loss, unsigned count, double late_max, double others_max)
+{
+    double late = 0.0, alone = group_time(loss, count, false, NULL);
+    double delayed = group_time(loss, count, true, &late) / alone - 1.0;
+
+    printf("loss %.2f, %u receivers and a late one: done %.3f object times after it joined, others "
+           "%+.2f %%\n",
+           loss, count, late, delayed * 100);
+    expect(late <= late_max, "late joiner's time", late, late_max);
+    expect(delayed <= others_max, "others' delay", delayed, others_max);
+}
+
+/* One receiver behind a bad link must not make the others pay. */
+static void run_outage(void)
+{
+    struct sim_receiver_spec specs[6];
+    struct sim_config c = lan(OBJECT, 6);
+    struct sim sim;
+    double time, wire;
+
+    lan_specs(specs, 6, 0.0);
+    specs[5].down.rate_bps = 950000000; /* slower than the sender: its queue overflows */
+    specs[5].down.queue_bytes = 256 * 1024;
+    sim_init(&sim, &c, specs, 6);
+    run_or_fail(&sim);
+    time = seconds(sim_last_completion(&sim)) / object_time(&c);
+    wire = (double)sim.totals.wire_bytes / ((double)(OBJECT / SEGMENT) * PACKET) - 1.0;
+    printf("one of six behind 95 %% of the rate: %.3f object times, wire +%.2f %%, nacks %" PRIu64
+           "\n",
+           time, wire * 100, sim.totals.nacks);
+    expect(time <= 1.15, "time", time, 1.15);
+    expect(wire <= 0.08, "overhead", wire, 0.08);
+    sim_done(&sim);
+}
+
+/* ---- real cost ---- */
+
+static double real_seconds(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* 100 virtual seconds at 1 Gbit/s: the sender alone, then the receiver on the same packets; the
+ * difference to a run without it is its cost. */
+static void run_speed(void)
+{
+    struct sim_config c = lan(SPEED_BYTES / (SEGMENT * BLOCK) * (SEGMENT * BLOCK), 1);
+    struct norm_receiver_config rc = {.node_id = SIM_RECEIVER_ID,
+                                      .sender_id = SIM_SENDER_ID,
+                                      .object_known = true,
+                                      .object_id = 1,
+                                      .fec_id = 129,
+                                      .fti = c.sender.fti,
+                                      .auth_size = 24,
+                                      .unicast_nack = true,
+                                      .robust_factor = 20,
+                                      .grtt = 10 * CP_MSEC,
+                                      .seed = 1};
+    struct norm_txbuf tx = {.cap = PACKET * NORM_TX_PACKETS_MAX};
+    struct norm_receiver *r = NULL;
+    struct norm_sender *s = NULL;
+    double fill = 0.0, receive = 0.0;
+    uint64_t sent = 0;
+
+    tx.data = calloc(1, tx.cap);
+    if (tx.data == NULL || norm_sender_new(&c.sender, 0, &s) != CP_OK ||
+        norm_receiver_new(&rc, 0, &r) != CP_OK) {
+        abort();
+    }
+    for (cp_time now = 0; !norm_receiver_complete(r) && now != CP_TIME_NEVER;) {
+        double a = real_seconds(), b;
+        struct norm_rx rx;
+
+        norm_sender_fill(s, now, &tx);
+        b = real_seconds();
+        fill += b - a;
+        for (size_t i = 0, at = 0; i < tx.count; i++, at += tx.stride) {
+            size_t size = i + 1 < tx.count ? tx.stride : tx.size - at;
+
+            if (norm_receiver_on_packet(r, now, tx.data + at, size, &rx) != CP_OK) {
+                abort();
+            }
+        }
+        receive += real_seconds() - b;
+        sent += tx.count;
+        if (tx.count == 0) {
+            cp_time next = norm_sender_next_time(s);
+
+            now = next > now ? next : now + CP_USEC;
+        }
+    }
+    printf("%" PRIu64 " packets: sender %.0f ns, receiver %.0f ns each\n", sent,
+           fill / (double)sent * 1e9, receive / (double)sent * 1e9);
+    norm_sender_free(s);
+    norm_receiver_free(r);
+    free(tx.data);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1 && strcmp(argv[1], "speed") == 0) {
+        run_speed();
+        return EXIT_SUCCESS;
+    }
+    run_rows();
+    run_late(0.0, 5, 1.1, 0.03);
+    run_late(0.01, 5, 1.10, 0.03);
+    run_outage();
+    printf("%u limits exceeded\n", failures);
+    return failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
