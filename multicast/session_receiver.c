@@ -17,6 +17,7 @@
 #define LINGER           (2 * CP_SEC) /* at the end, for the sender's question */
 #define SILENCE_DEFAULT  (30 * CP_SEC)
 #define IDLE_WAIT        (100 * CP_MSEC)
+#define DISK_WAIT        (20 * CP_MSEC) /* a turn; packets stay in the socket's buffer meanwhile */
 #define VERIFIER_NODES   1024u /* the sender and those whose NACKs to the group are overheard */
 
 static enum cp_err copy_config(struct mc_receiver *r, const struct mc_receiver_config *config)
@@ -345,6 +346,7 @@ static void wait_for_work(struct mc_receiver *r, bool flowing, cp_time until)
 static enum cp_err turn(struct mc_receiver *r, bool *ret_any, bool *ret_more, struct cp_error *err)
 {
     (void)io_wake_take(&r->wake);
+    r->wait_left = DISK_WAIT;
     CP_TRY(drain(r, ret_any, ret_more, err));
     mc_store_poll(r);
     run_timers(r);

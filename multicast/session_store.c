@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "multicast/session_receiver.h"
 
 /* A chunk that fails is asked for so often again; then it is left to HTTPS. */
@@ -12,9 +13,6 @@
 
 /* A share of the pool is kept free for what comes next, by spilling what waits longest. */
 #define POOL_RESERVE 8u
-
-/* When the disk is behind, packets may wait this long in the socket's buffer. */
-#define POOL_WAIT (20 * CP_MSEC)
 
 static bool spilled(const struct mc_receiver *r, uint32_t sbn)
 {
@@ -142,8 +140,13 @@ static struct io_block *take_buffer(struct mc_receiver *r, uint32_t sbn)
 {
     keep_reserve(r);
     struct io_block *b = io_pool_take(r->pool, sbn);
-    if (b == NULL && io_pool_wait(r->pool, POOL_WAIT)) {
-        b = io_pool_take(r->pool, sbn);
+    if (b == NULL && r->wait_left > 0) {
+        cp_time before = cp_clock_now();
+        if (io_pool_wait(r->pool, r->wait_left)) {
+            b = io_pool_take(r->pool, sbn);
+        }
+        cp_time waited = cp_clock_now() - before;
+        r->wait_left = waited < r->wait_left ? r->wait_left - waited : 0;
     }
     return b;
 }

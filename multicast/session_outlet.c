@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The sender's way out: symbols from the source and the code, the seal, one send a batch. The
+ * session's thread. */
+#include <string.h>
+
+#include "common/clock.h"
+#include "multicast/session_sender.h"
+
+#define EOT_COUNT   3u /* it is only a courtesy: silence says the same, later */
+#define EOT_SPACING (5 * CP_MSEC)
+
+static uint8_t *packet_at(struct mc_sender *s, unsigned index)
+{
+    return s->tx.data + (size_t)index * s->tx.stride;
+}
+
+static size_t packet_size(const struct mc_sender *s, unsigned index)
+{
+    return index + 1 < s->tx.count ? s->tx.stride : s->tx.size - (size_t)index * s->tx.stride;
+}
+
+/* Parity rows for the run of packets from `first` that belong to one block and follow one another;
+ * *ret_count is the run's length. */
+static enum cp_err fill_parity(struct mc_sender *s, unsigned first, unsigned *ret_count)
+{
+    const struct norm_tx_packet *p = &s->tx.packet[first];
+    uint16_t segment = s->partition.segment_size;
+    uint16_t block_len = norm_partition_block_len(&s->partition, p->sbn);
+    uint8_t *out[NORM_TX_PACKETS_MAX];
+    const uint8_t *data = NULL;
+    unsigned count = 0;
+
+    CP_TRY(io_source_get(s->source, p->sbn, &data));
+    for (uint16_t i = 0; i < block_len; i++) {
+        s->rows[i] = data + (size_t)i * segment;
+    }
+    if (p->payload_size != segment) { /* a short block of one symbol */
+        fec_encode(s->code, block_len, s->rows, segment, (uint16_t)(p->esi - block_len), 1,
+                   &s->parity);
+        memcpy(packet_at(s, first) + p->payload_offset, s->parity, p->payload_size);
+        *ret_count = 1;
+        return CP_OK;
+    }
+    while (first + count < s->tx.count && p[count].kind == NORM_TX_PARITY &&
+           p[count].sbn == p->sbn && p[count].esi == p->esi + count &&
+           p[count].payload_size == segment) {
+        out[count] = packet_at(s, first + count) + p[count].payload_offset;
+        count++;
+    }
+    fec_encode(s->code, block_len, s->rows, segment, (uint16_t)(p->esi - block_len),
+               (uint16_t)count, out);
+    *ret_count = count;
+    return CP_OK;
+}
+
+static enum cp_err fill_source(struct mc_sender *s, unsigned index)
+{
+    const struct norm_tx_packet *p = &s->tx.packet[index];
+    const uint8_t *data = NULL;
+
+    CP_TRY(io_source_get(s->source, p->sbn, &data));
+    memcpy(packet_at(s, index) + p->payload_offset,
+           data + (size_t)p->esi * s->partition.segment_size, p->payload_size);
+    return CP_OK;
+}
+
+enum cp_err mc_outlet_send(struct mc_sender *s, struct cp_error *err)
+{
+    unsigned index = 0;
+
+    while (index < s->tx.count) {
+        unsigned run = 1;
+        enum cp_err code = CP_OK;
+        if (s->tx.packet[index].kind == NORM_TX_SOURCE) {
+            code = fill_source(s, index);
+        } else if (s->tx.packet[index].kind == NORM_TX_PARITY) {
+            code = fill_parity(s, index, &run);
+        }
+        if (code != CP_OK) {
+            return cp_error_set(err, code, "reading the content failed");
+        }
+        index += run;
+    }
+    for (index = 0; s->signer != NULL && index < s->tx.count; index++) {
+        CP_TRY(seal_sign(s->signer, packet_at(s, index), packet_size(s, index),
+                         s->tx.packet[index].auth_offset));
+    }
+    enum cp_err code = io_udp_send(s->udp, NULL, s->tx.data, s->tx.size, s->tx.stride, err);
+    /* For now it cannot go: as good as lost on the way, receivers will ask. */
+    return code == CP_ERR_UNAVAILABLE ? CP_OK : code;
+}
+
+/* RFC5740 4.2.3.2: EOT tells that no more is sent. The core knows it only behind a SQUELCH, which
+ * would withdraw what was sent. Losing it costs receivers nothing but time. */
+void mc_outlet_say_goodbye(struct mc_sender *s)
+{
+    struct norm_sender_stats core;
+
+    norm_sender_get_stats(s->core, &core);
+    for (unsigned i = 0; i < EOT_COUNT; i++) {
+        struct norm_msg msg = {
+            .type = NORM_CMD,
+            .cmd = NORM_CMD_EOT,
+            .source_id = s->config.channel.sender_id,
+            .instance_id = s->config.instance_id,
+            .grtt = norm_rtt_quantize(core.grtt),
+            .backoff = MC_BACKOFF_FEW,
+            .gsize = norm_gsize_quantize(s->config.gsize),
+            .ext.auth_size = s->signer != NULL ? SEAL_AUTH_SIZE : 0,
+        };
+        size_t size = norm_encode(&msg, s->tx.data, s->tx.cap);
+        if (size == 0 ||
+            (s->signer != NULL &&
+             seal_sign(s->signer, s->tx.data, size, msg.ext.auth_offset) != CP_OK) ||
+            io_udp_send(s->udp, NULL, s->tx.data, size, size, NULL) != CP_OK) {
+            return;
+        }
+        cp_time now = cp_clock_now();
+        io_wait(&s->wake.fd, 1, now, now + EOT_SPACING);
+    }
+}

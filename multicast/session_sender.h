@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The sender's inside, shared by session_sender.c (life, other threads' calls), session_sender_run.c
+ * (loop, feedback) and session_outlet.c (packets out) only. */
+#ifndef MULTICAST_SESSION_SENDER_H
+#define MULTICAST_SESSION_SENDER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "multicast/fec/fec.h"
+#include "multicast/io/source.h"
+#include "multicast/io/udp.h"
+#include "multicast/io/wake.h"
+#include "multicast/norm/sender.h"
+#include "multicast/seal/seal.h"
+#include "multicast/session_common.h"
+
+#define MC_BACKOFF_FEW  4u /* K, for up to FEW receivers; more must spread out further */
+#define MC_RATE_DEFAULT UINT64_C(1000000000)
+
+/* A change of the roster. The mailbox holds as many as the core takes nodes, twice over; what
+ * comes beyond is not expected to acknowledge. */
+#define MC_MAIL_MAX (2u * NORM_ACKING_MAX)
+struct mc_mail {
+    uint32_t node_id;
+    bool add;
+};
+
+enum mc_stop { MC_STOP_NO, MC_STOP_NOW, MC_STOP_WITHDRAW };
+
+struct mc_sender {
+    struct mc_sender_config config;
+    struct norm_partition partition;
+    struct norm_sender *core; /* made by run() */
+    struct io_source *source;
+    struct io_udp *udp;
+    struct io_udp *group; /* hears feedback sent to the group; NULL: there is none */
+    struct fec_code *code;
+    struct seal_signer *signer;     /* NULL: no authentication */
+    struct seal_verifier *verifier; /* the same */
+    struct norm_txbuf tx;
+    uint8_t *parity; /* a symbol, for packets that carry less than one */
+    const uint8_t **rows;
+    uint64_t forged, replayed;
+    bool holding, withdrawing;
+    cp_time withdrawn_at;
+
+    struct io_wake wake;
+    atomic_int stop; /* enum mc_stop */
+    atomic_bool hold;
+    atomic_uint_fast64_t rate_bps; /* wish; 0 none */
+    pthread_mutex_t lock;
+    struct mc_mail *mail; /* under the lock, as the rest */
+    size_t mail_count;
+    struct mc_sender_stats stats;
+};
+
+/* session_outlet.c: fills the symbols in, seals and sends what the core laid out in s->tx.
+ * CP_ERR_STORAGE when reading failed, CP_ERR_NETWORK. */
+CP_MUST_CHECK enum cp_err mc_outlet_send(struct mc_sender *s, struct cp_error *err);
+/* Tells receivers that no more is sent. */
+void mc_outlet_say_goodbye(struct mc_sender *s);
+
+#endif

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The sender at work: feedback in, packets out, at the pace that the core sets. The session's
+ * thread. */
+#include "common/clock.h"
+#include "multicast/session_sender.h"
+
+#define GRTT_MIN         CP_MSEC         /* norm.md section 6.3 */
+#define GRTT_MAX         (200 * CP_MSEC) /* the same */
+#define LIVE_WINDOW      (2 * CP_SEC)
+#define BACKOFF_MANY     6u
+#define FEW              50u
+#define CC_RECEIVERS     500u /* above it nobody is asked for ACK(CC) */
+#define FILLS_PER_ROUND  8u   /* then feedback is looked at again */
+#define RECEIVES_A_ROUND 64u
+#define WITHDRAW_TIME    (2 * CP_SEC)
+#define IDLE_WAIT        (100 * CP_MSEC)
+
+static enum cp_err start_core(struct mc_sender *s, cp_time now)
+{
+    const struct mc_sender_config *c = &s->config;
+    struct norm_sender_config config = {
+        .node_id = c->channel.sender_id,
+        .instance_id = c->instance_id,
+        .object_id = c->channel.object_id,
+        .fec_id = c->channel.fec_id,
+        .fti = mc_channel_fti(&c->channel),
+        .auth_size = c->channel.auth ? SEAL_AUTH_SIZE : 0,
+        .auto_parity = c->auto_parity,
+        .repair_flag = true,
+        .multicast_nack = c->multicast_nack,
+        .cc_probe_rate = c->gsize <= CC_RECEIVERS,
+        .grtt = MC_GRTT_START,
+        .grtt_min = GRTT_MIN,
+        .grtt_max = GRTT_MAX,
+        .backoff = c->gsize <= FEW ? MC_BACKOFF_FEW : BACKOFF_MANY,
+        .gsize = c->gsize,
+        .robust_factor = MC_ROBUST_FACTOR,
+        .rate_bps = c->rate_bps == 0 ? MC_RATE_DEFAULT : c->rate_bps,
+        .live_window = LIVE_WINDOW,
+        .seed = mc_seed(c->channel.sender_id),
+    };
+    return norm_sender_new(&config, now, &s->core);
+}
+
+static void read_mail(struct mc_sender *s)
+{
+    pthread_mutex_lock(&s->lock);
+    for (size_t i = 0; i < s->mail_count; i++) {
+        if (!s->mail[i].add) {
+            norm_sender_remove_acker(s->core, s->mail[i].node_id);
+        } else if (norm_sender_add_acker(s->core, s->mail[i].node_id) != CP_OK) {
+            /* Past NORM_ACKING_MAX: served as all, but the end does not wait for it. */
+            continue;
+        }
+    }
+    s->mail_count = 0;
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* What other threads want. */
+static void take_wishes(struct mc_sender *s, cp_time now)
+{
+    if (!io_wake_take(&s->wake)) {
+        return;
+    }
+    read_mail(s);
+    uint64_t rate = atomic_exchange(&s->rate_bps, 0);
+    if (rate != 0) {
+        norm_sender_set_rate(s->core, now, rate);
+    }
+    bool hold = atomic_load(&s->hold);
+    if (hold != s->holding) {
+        s->holding = hold;
+        norm_sender_set_hold(s->core, now, hold ? CP_TIME_NEVER : now);
+    }
+    if (atomic_load(&s->stop) == MC_STOP_WITHDRAW && !s->withdrawing) {
+        s->withdrawing = true;
+        s->withdrawn_at = now;
+        norm_sender_set_hold(s->core, now, now);
+        norm_sender_withdraw(s->core, now);
+    }
+}
+
+/* Is the packet feedback, and from a member of the group? Anything else is counted and dropped, but
+ * for our own packets, which come by on the group. */
+static bool genuine(struct mc_sender *s, const struct io_udp *udp, const struct io_udp_packet *pkt)
+{
+    struct norm_msg msg;
+    bool decoded = norm_decode(pkt->data, pkt->size, &msg) == CP_OK;
+
+    if (decoded && udp == s->group && msg.source_id == s->config.channel.sender_id) {
+        return false;
+    }
+    if (!decoded || (msg.type != NORM_NACK && msg.type != NORM_ACK)) {
+        s->forged += s->verifier != NULL;
+        return false;
+    }
+    if (s->verifier == NULL) {
+        return true;
+    }
+    if (!msg.ext.has_auth) {
+        s->forged++;
+        return false;
+    }
+    switch (seal_verify(s->verifier, msg.source_id, s->config.instance_id, SEAL_FROM_RECEIVER,
+                        pkt->data, pkt->size, msg.ext.auth_offset)) {
+    case SEAL_GOOD:
+        return true;
+    case SEAL_REPLAYED:
+        s->replayed++;
+        return false;
+    default:
+        s->forged++;
+        return false;
+    }
+}
+
+static enum cp_err read_feedback(struct mc_sender *s, struct io_udp *udp, cp_time now,
+                                 struct cp_error *err)
+{
+    const struct io_udp_packet *pkt = NULL;
+    size_t count = 0;
+
+    for (unsigned i = 0; i < RECEIVES_A_ROUND; i++) {
+        CP_TRY(io_udp_receive(udp, &pkt, &count, err));
+        for (size_t j = 0; j < count; j++) {
+            if (genuine(s, udp, &pkt[j])) {
+                enum cp_err code = norm_sender_on_packet(s->core, now, pkt[j].data, pkt[j].size);
+                (void)code; /* malformed: counted by the core */
+            }
+        }
+        if (count == 0) {
+            break;
+        }
+    }
+    return CP_OK;
+}
+
+static void publish(struct mc_sender *s, cp_time now, enum mc_phase end)
+{
+    struct norm_sender_stats core;
+    struct io_udp_stats udp;
+    uint64_t segment = s->partition.segment_size;
+    uint64_t sent = s->config.channel.content_size;
+
+    norm_sender_get_stats(s->core, &core);
+    io_udp_get_stats(s->udp, &udp);
+    if (core.next_block < s->partition.block_count) {
+        uint64_t offset = norm_partition_offset(&s->partition, core.next_block, 0);
+        sent = offset < sent ? offset : sent;
+    }
+    pthread_mutex_lock(&s->lock);
+    struct mc_sender_stats *st = &s->stats;
+    st->phase = core.state == NORM_SENDER_SENDING ? MC_SENDING : MC_FLUSHING;
+    st->bytes_sent = udp.sent_bytes;
+    st->packets_sent = udp.sent_packets;
+    st->source_bytes = core.source_symbols * segment;
+    st->parity_bytes = core.parity_symbols * segment;
+    st->repair_bytes = core.repair_symbols * segment;
+    st->content_sent = sent;
+    st->nacks = core.nacks;
+    st->forged = s->forged;
+    st->replayed = s->replayed;
+    st->rate_bps = core.rate_bps;
+    st->gso = udp.gso;
+    if (st->started == 0 && udp.sent_packets > 0) {
+        st->started = now;
+    }
+    if (end != MC_OPEN) {
+        st->phase = end;
+        st->ended = now;
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* Is the session over by itself? */
+static bool over(struct mc_sender *s)
+{
+    struct norm_sender_stats core;
+
+    norm_sender_get_stats(s->core, &core);
+    return !s->holding && core.state == NORM_SENDER_IDLE;
+}
+
+/* Sends what is due, a bounded amount at a time. */
+static enum cp_err transmit(struct mc_sender *s, struct cp_error *err)
+{
+    for (unsigned i = 0; i < FILLS_PER_ROUND; i++) {
+        cp_time now = cp_clock_now();
+        if (norm_sender_next_time(s->core) > now) {
+            break;
+        }
+        norm_sender_on_timer(s->core, now);
+        norm_sender_fill(s->core, now, &s->tx);
+        if (s->tx.count == 0) {
+            break;
+        }
+        CP_TRY(mc_outlet_send(s, err));
+    }
+    return CP_OK;
+}
+
+static enum cp_err run_loop(struct mc_sender *s, struct cp_error *err)
+{
+    const int fds[] = {io_udp_fd(s->udp), s->wake.fd, s->group != NULL ? io_udp_fd(s->group) : -1};
+
+    for (;;) {
+        cp_time now = cp_clock_now();
+        take_wishes(s, now);
+        if (atomic_load(&s->stop) == MC_STOP_NOW ||
+            (s->withdrawing && (over(s) || now > s->withdrawn_at + WITHDRAW_TIME))) {
+            return cp_error_set(err, CP_ERR_CANCELLED, "the transmission was stopped");
+        }
+        CP_TRY(read_feedback(s, s->udp, now, err));
+        if (s->group != NULL) {
+            CP_TRY(read_feedback(s, s->group, now, err));
+        }
+        CP_TRY(transmit(s, err));
+        norm_sender_on_timer(s->core, now); /* what was sent may have been the last of it */
+        publish(s, now, MC_OPEN);
+        if (!s->withdrawing && over(s)) {
+            return CP_OK;
+        }
+        now = cp_clock_now();
+        cp_time next = norm_sender_next_time(s->core);
+        if (next > now) {
+            io_wait(fds, sizeof(fds) / sizeof(fds[0]), now, cp_time_min(next, now + IDLE_WAIT));
+        }
+    }
+}
+
+enum cp_err mc_sender_run(struct mc_sender *s, struct cp_error *err)
+{
+    enum cp_err code = start_core(s, cp_clock_now());
+
+    if (code != CP_OK) {
+        return cp_error_set(err, code, "session: the sender could not be set up");
+    }
+    io_wake_raise(&s->wake); /* wishes from before */
+    code = run_loop(s, err);
+    if (code == CP_OK) {
+        mc_outlet_say_goodbye(s);
+    }
+    publish(s, cp_clock_now(), code == CP_OK ? MC_DONE : MC_FAILED);
+    return code;
+}
