@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Receiver: life, who the sender is, timers and questions. Pure; one thread. */
+#include "multicast/norm/receiver.h"
+
 #include <stdlib.h>
 
 #include "multicast/norm/receiver_state.h"

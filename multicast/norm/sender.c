@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Sender: life, timers and questions. Pure; one thread. */
+#include "multicast/norm/sender.h"
+
 #include <stdlib.h>
 #include <string.h>
 

@@ -12,10 +12,11 @@ def main():
     paths = tree.files(root, ['.c', '.h'], SOURCES)
     version = subprocess.run([tool, '--version'], capture_output=True, text=True, check=True).stdout
     complaints = [] if 'version 14.' in version else [f'clang-format 14 is wanted, this is {version.strip()}']
-    for path in paths:
-        done = subprocess.run([tool, '--dry-run', '-Werror', path], cwd=root, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            complaints.append(done.stderr.split('\n')[0])
+    done = subprocess.run([tool, '--dry-run', '-Werror', *paths], cwd=root, capture_output=True, text=True, check=False)
+    wrong = {line.split(':')[0]: line for line in reversed(done.stderr.split('\n')) if '[-Wclang-format' in line}
+    complaints += [wrong[path] for path in sorted(wrong)]
+    if done.returncode != 0 and not wrong:
+        complaints.append(done.stderr)
     tree.finish('format', len(paths), complaints)
 
 

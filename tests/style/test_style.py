@@ -67,6 +67,11 @@ class Sizes(unittest.TestCase):
         self.assertEqual(self.complaints(self.function(9, 'int a, int b, int c, int d, int e, int (*f)(int, int)')), [])
         self.assertEqual(len(self.complaints(self.function(9, 'int a, int b, int c, int d, int e, int f, int g'))), 1)
 
+    def test_the_text_for_humans_does_not_count(self):
+        six = 'int a, int b, int c, int d, int e, int *ret_f'
+        self.assertEqual(self.complaints(self.function(9, six + ', struct cp_error *err')), [])
+        self.assertEqual(len(self.complaints(self.function(9, six + ', int g, struct cp_error *err'))), 1)
+
     def nested(self, depth):
         opening = ''.join('    ' * (i + 1) + 'if (a) {\n' for i in range(depth))
         closing = ''.join('    ' * (depth - i) + '}\n' for i in range(depth))
@@ -109,6 +114,12 @@ class Purity(unittest.TestCase):
         done = self.run_on('long time(long *); long a(void) { return time(0); }')
         self.assertEqual(done.returncode, 1)
         self.assertIn('uses time', done.stdout)
+
+    def test_state(self):
+        done = self.run_on('int a(void) { static int n; return ++n; }')
+        self.assertEqual(done.returncode, 1)
+        self.assertIn('keeps state in n', done.stdout)
+        self.assertEqual(self.run_on('static const int t[] = {1, 2}; int a(int i) { return t[i]; }').returncode, 0)
 
 
 if __name__ == '__main__':
