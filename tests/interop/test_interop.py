@@ -12,7 +12,7 @@ SIZE = BLOCKS * 128 * 1408
 
 class InteropCase(unittest.TestCase):
     def setUp(self):
-        self.scene = Scene()
+        self.scene = Scene(receivers=2)
         self.addCleanup(self.scene.close)
 
 
@@ -50,6 +50,19 @@ class ToNrl(InteropCase):
 
     def test_with_fec_id_5(self):
         self.transfer('--unicast-nack', '--rx-loss', 5, mc_options=['--fec', 5])
+
+    def test_late_joiner(self):
+        # It asks for 255 objects of the past, too, which have to be squelched.
+        source, targets = self.scene.make_object(BLOCKS), [self.scene.path('0'), self.scene.path('1')]
+        receivers = [self.scene.nrl('receive', 'r1', THEIRS, targets[0], '--unicast-nack')]
+        receivers[0].wait_for('ready')
+        sender = self.scene.mc('send', 'srv', OURS, source, '--rate', 100_000_000, '--ack', THEIRS, '--ack', SECOND)
+        receivers[0].wait_for('object')
+        receivers.append(self.scene.nrl('receive', 'r2', SECOND, targets[1], '--unicast-nack', '--rx-loss', 2))
+        for receiver, target in zip(receivers, targets):
+            receiver.wait_for('completed')
+            self.scene.check_same(source, target)
+        self.scene.check_ends(sender)
 
     def test_with_auth_extension(self):
         # libnorm skips EXT_AUTH, but cannot produce it: it completes, and its acknowledgement counts as forged.
@@ -96,6 +109,20 @@ class FromNrl(InteropCase):
 
     def test_with_fec_id_5(self):
         self.transfer(5, '--fec', 5, mc_options=['--fec', 5])
+
+    def test_late_joiner_in_a_mixed_group(self):
+        source, targets = self.scene.make_object(BLOCKS), [self.scene.path('0'), self.scene.path('1')]
+        self.scene.lab.call('loss', 'r2', '2')
+        receivers = [self.scene.nrl('receive', 'r1', SECOND, targets[0], '--unicast-nack', '--rx-loss', 2)]
+        receivers[0].wait_for('ready')
+        sender = self.scene.nrl('send', 'srv', THEIRS, source, '--rate', 100_000_000, '--ack', OURS, '--ack', SECOND)
+        receivers[0].wait_for('object')
+        receivers.append(self.scene.mc('receive', 'r2', OURS, targets[1], '--sender', THEIRS, '--object', 0,
+                                       '--size', SIZE))
+        for receiver, target in zip(receivers, targets):
+            receiver.wait_for('completed')
+            self.scene.check_same(source, target)
+        self.scene.check_ends(sender)
 
 
 if __name__ == '__main__':
