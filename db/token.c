@@ -37,6 +37,14 @@ static const struct db_col cols[] = {
     DB_COL_TIME(db_token, created_at),
 };
 
+/* What a token may do ends where its account's role ends. */
+static void lower_scope(struct db_token *token)
+{
+    if (token->scope > token->account_role) {
+        token->scope = token->account_role;
+    }
+}
+
 enum cp_err db_token_create(struct db_conn *conn, const struct db_token *in,
                             const uint8_t hash[DB_HASH_SIZE], struct db_token *ret_token,
                             struct cp_error *err)
@@ -64,6 +72,9 @@ enum cp_err db_token_find(struct db_conn *conn, const uint8_t hash[DB_HASH_SIZE]
     if (rc == CP_ERR_NOT_FOUND) {
         (void)cp_error_set(err, rc, "unknown token");
     }
+    if (rc == CP_OK) {
+        lower_scope(ret_token);
+    }
     return rc;
 }
 
@@ -76,6 +87,9 @@ enum cp_err db_token_get(struct db_conn *conn, const char *id, struct db_token *
     if (rc == CP_ERR_NOT_FOUND) {
         (void)cp_error_set(err, rc, "no token '%s'", id);
     }
+    if (rc == CP_OK) {
+        lower_scope(ret_token);
+    }
     return rc;
 }
 
@@ -86,7 +100,11 @@ enum cp_err db_token_list(struct db_conn *conn, const char *account_id, const ch
     struct db_param params[] = {db_p_id(account_id), db_p_id(after), db_p_u64(limit)};
     struct db_rows rows = {ret_items, sizeof *ret_items, limit, ret_count};
 
-    return db_many(conn, DB_QUERY(&list_stmt, params, cols), rows, err);
+    CP_TRY(db_many(conn, DB_QUERY(&list_stmt, params, cols), rows, err));
+    for (size_t i = 0; i < *ret_count; i++) {
+        lower_scope(&ret_items[i]);
+    }
+    return CP_OK;
 }
 
 enum cp_err db_token_delete(struct db_conn *conn, const char *id, struct cp_error *err)

@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The API's test rig. */
+#include "tests/api/rig.h"
+
+#include <dirent.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "api/auth.h"
+#include "api/keyring.h"
+#include "api/respond.h"
+#include "api/router.h"
+#include "db/account.h"
+#include "db/node.h"
+#include "db/token.h"
+
+#define REQUEST_ID "test-request"
+
+/* ---- setting up ---- */
+
+static const char *const role_names[RIG_WHO_COUNT] = {"", "content", "viewer", "operator", "admin"};
+
+static enum cp_err make_rows(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    struct rig *r = arg;
+    struct db_node node;
+
+    CP_TRY(db_node_register(conn, "testnode", "0.0.1", &node, err));
+    (void)snprintf(r->node_id, sizeof r->node_id, "%s", node.id);
+    for (int i = RIG_CONTENT; i < RIG_WHO_COUNT; i++) {
+        struct db_account account = {.role = (enum db_role)i, .enabled = true};
+        struct db_token token = {.scope = (enum db_role)i};
+        struct db_account made;
+        struct db_token kept;
+        uint8_t hash[API_TOKEN_HASH_SIZE];
+
+        (void)snprintf(r->accounts[i], sizeof r->accounts[i], "%s", role_names[i]);
+        (void)snprintf(account.name, sizeof account.name, "%s", role_names[i]);
+        CP_TRY(api_password_hash(RIG_PASSWORD, account.password_hash));
+        CP_TRY(db_account_create(conn, &account, &made, err));
+        CP_TRY(api_token_new(API_TOKEN_ACCOUNT, r->tokens[i], hash));
+        (void)snprintf(token.account_id, sizeof token.account_id, "%s", made.id);
+        CP_TRY(db_token_create(conn, &token, hash, &kept, err));
+    }
+    return CP_OK;
+}
+
+static void must(enum cp_err code, const struct cp_error *err)
+{
+    if (code != CP_OK) {
+        fail_msg("%s: %s", cp_err_info(code)->code, err->text);
+    }
+}
+
+struct rig *rig_new(void)
+{
+    static const uint8_t master_key[API_MASTER_KEY_SIZE] = {7};
+    const char *conninfo = getenv("CASTPOINT_TEST_DB");
+    const char *record = getenv("CASTPOINT_API_RECORD");
+    struct rig *r = calloc(1, sizeof *r);
+    char content[80];
+    struct cp_error err = {.code = CP_OK};
+
+    assert_non_null(conninfo); /* run under tests/support/with-postgres */
+    assert_non_null(r);
+    (void)snprintf(r->folder, sizeof r->folder, "/tmp/castpoint-api.XXXXXX");
+    assert_non_null(mkdtemp(r->folder));
+    (void)snprintf(content, sizeof content, "%s/content", r->folder);
+    must(db_pool_open(conninfo, 8, &r->ctx.db, &err), &err);
+    must(db_migrate(r->ctx.db, &err), &err);
+    must(db_run_tx(r->ctx.db, "test-rows", make_rows, r, &err), &err);
+    must(blob_store_open(content, &r->ctx.blobs, &err), &err);
+    must(api_keyring_new(master_key, r->node_id, &r->ctx.keyring), &err);
+    must(api_auth_cache_new(&r->ctx.auth_cache), &err);
+    r->ctx.node_id = r->node_id;
+    r->ctx.node_name = "testnode";
+    r->ctx.base_url = "https://localhost:8443";
+    r->ctx.openapi_path = TESTS_OPENAPI;
+    r->ctx.tls_fingerprint = "sha256//x";
+    r->ctx.version = "0.0.1";
+    r->ctx.link_speed_mbps = 1000;
+    r->record = record != NULL ? fopen(record, "ae") : NULL;
+    return r;
+}
+
+void rig_free(struct rig *r)
+{
+    char command[128];
+
+    api_auth_cache_free(r->ctx.auth_cache);
+    api_keyring_free(r->ctx.keyring);
+    blob_store_close(r->ctx.blobs);
+    db_pool_close(r->ctx.db);
+    if (r->record != NULL) {
+        assert_int_equal(fclose(r->record), 0);
+    }
+    (void)snprintf(command, sizeof command, "rm -rf '%s'", r->folder);
+    assert_int_equal(system(command), 0);
+    free(r);
+}
+
+/* ---- a call ---- */
+
+#define PAIRS_MAX 8
+
+struct prepared {
+    struct api_request rq;
+    struct api_pair headers[PAIRS_MAX];
+    struct api_pair query[PAIRS_MAX];
+    char text[2048]; /* what the pairs point into */
+    char path[2048];
+};
+
+static void add_header(struct prepared *p, char **at, const char *line)
+{
+    char *colon;
+
+    assert_true(p->rq.header_count < PAIRS_MAX);
+    (void)strcpy(*at, line);
+    colon = strstr(*at, ": ");
+    assert_non_null(colon);
+    *colon = '\0';
+    p->headers[p->rq.header_count++] = (struct api_pair){*at, colon + 2};
+    *at = colon + 2 + strlen(colon + 2) + 1;
+}
+
+static void split_query(struct prepared *p)
+{
+    char *at = strchr(p->path, '?');
+
+    while (at != NULL) {
+        char *equals;
+
+        *at = '\0';
+        equals = strchr(at + 1, '=');
+        assert_non_null(equals);
+        *equals = '\0';
+        p->query[p->rq.query_count++] = (struct api_pair){at + 1, equals + 1};
+        at = strchr(equals + 1, '&');
+    }
+}
+
+static void prepare(const struct rig *r, enum rig_who who, const struct rig_call *call,
+                    struct prepared *p)
+{
+    char line[256];
+    char *at = p->text;
+
+    memset(p, 0, sizeof *p);
+    (void)snprintf(p->path, sizeof p->path, "%s", call->path);
+    p->rq = (struct api_request){.method = call->method,
+                                 .path = p->path,
+                                 .headers = p->headers,
+                                 .query = p->query,
+                                 .body = call->body,
+                                 .body_size = call->body != NULL ? strlen(call->body) : 0,
+                                 .content_length = call->no_length ? UINT64_MAX : call->size,
+                                 .remote = "192.0.2.7",
+                                 .request_id = REQUEST_ID};
+    split_query(p);
+    if (call->authorization != NULL) {
+        (void)snprintf(line, sizeof line, "Authorization: %s", call->authorization);
+        add_header(p, &at, line);
+    } else if (who != RIG_NOBODY) {
+        (void)snprintf(line, sizeof line, "authorization: Bearer %s", r->tokens[who]);
+        add_header(p, &at, line);
+    }
+    if (call->body != NULL) {
+        p->rq.content_length = p->rq.body_size;
+        add_header(p, &at, "Content-Type: application/json");
+    }
+    for (size_t i = 0; i < 6 && call->headers[i] != NULL; i++) {
+        add_header(p, &at, call->headers[i]);
+    }
+}
+
+static struct api_response send_upload(struct api_upload *u, const struct rig_call *call)
+{
+    size_t size = call->break_early ? call->size / 2 : call->size;
+    size_t piece = call->piece > 0 ? call->piece : size;
+
+    for (size_t at = 0; at < size; at += piece) {
+        api_upload_data(u, (const char *)call->data + at, at + piece < size ? piece : size - at);
+    }
+    return api_upload_finish(u, !call->break_early);
+}
+
+static void write_down(struct rig *r, const struct prepared *p, const struct rig_answer *a)
+{
+    json_t *line;
+
+    if (r->record == NULL) {
+        return;
+    }
+    line = json_pack("{s:s, s:s, s:i, s:s?, s:O?, s:s?}", "method", api_method_name(p->rq.method),
+                     "path", p->path, "status", a->status, "type", a->rs.content_type, "body",
+                     a->json, "request", p->rq.body);
+    assert_non_null(line);
+    assert_int_equal(json_dumpf(line, r->record, JSON_COMPACT), 0);
+    assert_int_equal(fputc('\n', r->record), '\n');
+    json_decref(line);
+}
+
+/* The body as server/ would send it; GET of a descriptor reads its piece. */
+static void take_body(struct rig_answer *a, bool is_head)
+{
+    struct api_response *rs = &a->rs;
+
+    a->status = rs->status;
+    a->size = rs->fd >= 0 ? (size_t)rs->fd_size : rs->body_size;
+    if (rs->fd >= 0 && !is_head) {
+        a->bytes = calloc(1, a->size + 1);
+        assert_non_null(a->bytes);
+        assert_int_equal(pread(rs->fd, a->bytes, a->size, (off_t)rs->fd_offset), a->size);
+    } else if (rs->body != NULL) {
+        a->bytes = rs->body;
+        rs->body = NULL;
+    }
+    if (rs->content_type != NULL && strstr(rs->content_type, "json") != NULL) {
+        a->json = json_loadb(a->bytes, a->size, JSON_REJECT_DUPLICATES, NULL);
+        assert_non_null(a->json);
+    }
+    api_response_done(rs);
+}
+
+struct rig_answer rig_send(struct rig *r, enum rig_who who, const struct rig_call *call)
+{
+    struct rig_answer a = {.status = 0};
+    struct api_upload *upload = NULL;
+    struct prepared p;
+
+    prepare(r, who, call, &p);
+    if (!api_upload_start(&r->ctx, &p.rq, &upload, &a.rs)) {
+        a.rs = api_handle(&r->ctx, &p.rq);
+    } else if (upload != NULL) {
+        a.rs = send_upload(upload, call);
+    }
+    take_body(&a, call->method == API_HEAD);
+    assert_string_equal(rig_header(&a, "X-Request-Id"), REQUEST_ID);
+    assert_non_null(rig_header(&a, "Cache-Control"));
+    write_down(r, &p, &a);
+    return a;
+}
+
+void rig_answer_done(struct rig_answer *a)
+{
+    json_decref(a->json);
+    free(a->bytes);
+    a->json = NULL;
+    a->bytes = NULL;
+}
+
+int rig_status(struct rig *r, enum rig_who who, const struct rig_call *call)
+{
+    struct rig_answer a = rig_send(r, who, call);
+
+    rig_answer_done(&a);
+    return a.status;
+}
+
+struct rig_answer rig_expect(struct rig *r, enum rig_who who, const struct rig_call *call,
+                             int status)
+{
+    struct rig_answer a = rig_send(r, who, call);
+
+    if (a.status != status) {
+        fail_msg("%s %s: %d instead of %d: %s", api_method_name(call->method), call->path, a.status,
+                 status, a.bytes != NULL ? a.bytes : "");
+    }
+    return a;
+}
+
+void rig_refused(struct rig *r, enum rig_who who, const struct rig_call *call, const char *code,
+                 const char *word)
+{
+    struct rig_answer a =
+        rig_expect(r, who, call, cp_err_info(cp_err_from_code(code))->http_status);
+
+    assert_string_equal(a.rs.content_type, "application/problem+json");
+    if (strcmp(rig_text(&a, "code"), code) != 0 ||
+        (word != NULL && strstr(rig_text(&a, "detail"), word) == NULL)) {
+        fail_msg("%s: not %s with '%s': %s", call->path, code, word, a.bytes);
+    }
+    assert_string_equal(rig_text(&a, "request_id"), REQUEST_ID);
+    rig_answer_done(&a);
+}
+
+const char *rig_text(const struct rig_answer *a, const char *field)
+{
+    const char *text = json_string_value(json_object_get(a->json, field));
+
+    if (text == NULL) {
+        fail_msg("no text '%s' in %s", field, a->bytes);
+    }
+    return text;
+}
+
+json_int_t rig_number(const struct rig_answer *a, const char *field)
+{
+    const json_t *value = json_object_get(a->json, field);
+
+    if (!json_is_integer(value)) {
+        fail_msg("no number '%s' in %s", field, a->bytes);
+    }
+    return json_integer_value(value);
+}
+
+const char *rig_header(const struct rig_answer *a, const char *name)
+{
+    return api_header_get(&a->rs, name);
+}
+
+/* ---- what many tests need ---- */
+
+void rig_if_match(struct rig *r, const char *path, char ret_header[128])
+{
+    struct rig_answer a =
+        rig_expect(r, RIG_ADMIN, &(struct rig_call){.method = API_GET, .path = path}, 200);
+
+    (void)snprintf(ret_header, 128, "If-Match: %s", rig_header(&a, "ETag"));
+    rig_answer_done(&a);
+}
+
+void rig_package(struct rig *r, const char *name, const char *more_fields)
+{
+    struct rig_answer a;
+    char path[128];
+    char body[256];
+
+    (void)snprintf(body, sizeof body, "{\"name\": \"%s\"%s}", name, more_fields);
+    a = rig_expect(r, RIG_OPERATOR,
+                   &(struct rig_call){.method = API_POST, .path = "/api/v1/packages", .body = body},
+                   201);
+    rig_answer_done(&a);
+    (void)snprintf(path, sizeof path, "/api/v1/packages/%s/versions", name);
+    a = rig_expect(r, RIG_OPERATOR, &(struct rig_call){.method = API_POST, .path = path}, 201);
+    assert_int_equal(rig_number(&a, "version"), 1);
+    rig_answer_done(&a);
+}
+
+void rig_put(struct rig *r, const char *package, int version, const char *path, const char *data)
+{
+    struct rig_answer a;
+    char address[512];
+
+    (void)snprintf(address, sizeof address, "/api/v1/packages/%s/versions/%d/files/%s", package,
+                   version, path);
+    a = rig_expect(
+        r, RIG_OPERATOR,
+        &(struct rig_call){.method = API_PUT, .path = address, .data = data, .size = strlen(data)},
+        201);
+    rig_answer_done(&a);
+}
+
+void rig_seal(struct rig *r, const char *package, int version)
+{
+    struct rig_answer a;
+    char path[256];
+
+    (void)snprintf(path, sizeof path, "/api/v1/packages/%s/versions/%d/seal", package, version);
+    a = rig_expect(r, RIG_OPERATOR, &(struct rig_call){.method = API_POST, .path = path}, 200);
+    assert_string_equal(rig_text(&a, "state"), "sealed");
+    rig_answer_done(&a);
+}
+
+void rig_content_access(struct rig *r, const char *word)
+{
+    static const char path[] = "/api/v1/distribution-points/local/settings";
+    struct rig_answer a;
+    char match[128];
+    char body[64];
+
+    rig_if_match(r, path, match);
+    (void)snprintf(body, sizeof body, "{\"content_access\": \"%s\"}", word);
+    a = rig_expect(
+        r, RIG_ADMIN,
+        &(struct rig_call){.method = API_PATCH, .path = path, .body = body, .headers = {match}},
+        200);
+    rig_answer_done(&a);
+}
+
+void rig_sql(const char *sql)
+{
+    char command[1024];
+
+    (void)snprintf(command, sizeof command,
+                   "psql -qX -v ON_ERROR_STOP=1 \"$CASTPOINT_TEST_DB\" -c \"%s\"", sql);
+    assert_int_equal(system(command), 0);
+}
+
+int rig_blob_count(struct rig *r)
+{
+    char path[256];
+    int count = 0;
+    DIR *outer;
+
+    (void)snprintf(path, sizeof path, "%s/content/sha256", r->folder);
+    outer = opendir(path);
+    assert_non_null(outer);
+    for (struct dirent *e = readdir(outer); e != NULL; e = readdir(outer)) {
+        char inner_path[sizeof path + 8];
+        DIR *inner;
+
+        if (e->d_name[0] == '.') {
+            continue;
+        }
+        (void)snprintf(inner_path, sizeof inner_path, "%s/%.4s", path, e->d_name);
+        inner = opendir(inner_path);
+        assert_non_null(inner);
+        for (struct dirent *f = readdir(inner); f != NULL; f = readdir(inner)) {
+            count += f->d_name[0] != '.';
+        }
+        (void)closedir(inner);
+    }
+    (void)closedir(outer);
+    return count;
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the API's tests stand on: a real database and blob store, one account of each role, and
+ * calls as server/ makes them. Every answer is written down for answers.py, which holds it against
+ * openapi.yaml. A failure ends the test by a cmocka assertion. */
+#ifndef TESTS_API_RIG_H
+#define TESTS_API_RIG_H
+
+#include <jansson.h>
+#include <stdio.h>
+
+#include "api/api.h"
+#include "api/credentials.h"
+#include "content/blob.h"
+#include "db/db.h"
+#include "db/settings.h"
+
+enum rig_who { RIG_NOBODY, RIG_CONTENT, RIG_VIEWER, RIG_OPERATOR, RIG_ADMIN, RIG_WHO_COUNT };
+
+#define RIG_PASSWORD "a password of ten"
+
+struct rig {
+    struct api_context ctx;
+    char folder[64];
+    char node_id[DB_ID_SIZE];
+    char accounts[RIG_WHO_COUNT][16]; /* names: "content", "viewer", … */
+    char tokens[RIG_WHO_COUNT][API_TOKEN_SIZE];
+    FILE *record; /* one JSON line an answer; NULL: not asked for */
+};
+
+struct rig *rig_new(void);
+void rig_free(struct rig *r);
+
+/* One call. path may have a query. Each header is a "Name: value" string. */
+struct rig_call {
+    enum api_method method;
+    const char *path;
+    const char *body;          /* JSON text, NULL none */
+    const char *authorization; /* instead of the token of `who` */
+    const char *headers[6];
+    const void *data; /* upload */
+    size_t size;
+    size_t piece;     /* bytes an upload hands over at once; 0: all */
+    bool no_length;   /* chunked */
+    bool break_early; /* the connection breaks before the last byte */
+};
+
+struct rig_answer {
+    int status;
+    json_t *json; /* body, when it is JSON */
+    char *bytes;  /* body, whatever it is, NUL behind it; NULL none */
+    size_t size;
+    struct api_response rs; /* for its headers; body and descriptor are gone */
+};
+
+/* Calls as `who`. The answer is the rig_answer_done()'s. */
+struct rig_answer rig_send(struct rig *r, enum rig_who who, const struct rig_call *call);
+void rig_answer_done(struct rig_answer *a);
+
+/* Short forms: only the status; the answer when it has that status. */
+int rig_status(struct rig *r, enum rig_who who, const struct rig_call *call);
+struct rig_answer rig_expect(struct rig *r, enum rig_who who, const struct rig_call *call,
+                             int status);
+/* A refusal: its code, and that the detail names `word` (may be NULL). */
+void rig_refused(struct rig *r, enum rig_who who, const struct rig_call *call, const char *code,
+                 const char *word);
+
+const char *rig_text(const struct rig_answer *a, const char *field);
+json_int_t rig_number(const struct rig_answer *a, const char *field);
+const char *rig_header(const struct rig_answer *a, const char *name);
+
+/* The ETag of an address, for If-Match: "If-Match: \"r1\"". */
+void rig_if_match(struct rig *r, const char *path, char ret_header[128]);
+
+/* A package with a draft; a file in a draft; a sealed version; its access setting. */
+void rig_package(struct rig *r, const char *name, const char *more_fields);
+void rig_put(struct rig *r, const char *package, int version, const char *path, const char *data);
+void rig_seal(struct rig *r, const char *package, int version);
+void rig_content_access(struct rig *r, const char *word);
+
+/* SQL by hand, as an operator would do it. */
+void rig_sql(const char *sql);
+
+/* Blobs in the store: files below folder/content/sha256. */
+int rig_blob_count(struct rig *r);
+
+#endif

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A walk over every route of the table: without credentials, with wrong ones, with too small a
+ * role and with just enough. Nothing is open that is not meant to be. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/router.h"
+#include "tests/api/rig.h"
+
+#define NO_UUID "00000000-0000-4000-8000-000000000000"
+
+static struct rig *rig;
+
+static const struct api_pair examples[] = {
+    {"package", "walk"},
+    {"version", "1"},
+    {"path...", "a.bin"},
+    {"sha256", "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"}, /* "a" */
+    {"dp", "local"},
+    {"kind", "multicast"},
+    {"account", "admin"},
+    {"token", NO_UUID},
+    {"session", NO_UUID},
+    {"join", NO_UUID},
+};
+
+/* The pattern with its parameters filled. */
+static void fill(const char *pattern, char *ret_path, size_t cap)
+{
+    size_t at = 0;
+
+    while (*pattern != '\0') {
+        size_t size = strcspn(pattern + 1, "}");
+        const char *value = NULL;
+
+        if (*pattern != '{') {
+            assert_true(at + 1 < cap);
+            ret_path[at++] = *pattern++;
+            continue;
+        }
+        for (size_t i = 0; i < sizeof examples / sizeof examples[0]; i++) {
+            if (strlen(examples[i].name) == size &&
+                memcmp(examples[i].name, pattern + 1, size) == 0) {
+                value = examples[i].value;
+            }
+        }
+        assert_non_null(value); /* a new parameter needs an example here */
+        assert_true(at + strlen(value) < cap);
+        memcpy(ret_path + at, value, strlen(value));
+        at += strlen(value);
+        pattern += size + 2;
+    }
+    ret_path[at] = '\0';
+}
+
+static enum api_role smallest(enum api_need need)
+{
+    switch (need) {
+    case API_NEED_ACCOUNT:
+        return API_ROLE_CONTENT;
+    case API_NEED_VIEWER:
+        return API_ROLE_VIEWER;
+    case API_NEED_OPERATOR:
+        return API_ROLE_OPERATOR;
+    case API_NEED_ADMIN:
+        return API_ROLE_ADMIN;
+    default:
+        return API_ROLE_NONE;
+    }
+}
+
+static struct rig_call call_of(const struct api_route *route, const char *path)
+{
+    struct rig_call call = {.method = route->method, .path = path};
+
+    if (strcmp(route->operation, "createJoin") == 0) {
+        call.body = "{\"package\": \"walk\", \"client_id\": \"c1\", \"client_name\": \"c1\", "
+                    "\"client_version\": \"0.0.1\", \"multicast\": false}";
+    }
+    if (route->upload != NULL) {
+        call.data = "x";
+        call.size = 1;
+    }
+    return call;
+}
+
+static void check_roles(const struct api_route *route, const struct rig_call *call)
+{
+    enum api_role need = smallest(route->need);
+
+    for (int who = RIG_NOBODY; who < RIG_WHO_COUNT; who++) {
+        int status = rig_status(rig, (enum rig_who)who, call);
+        int want = (enum api_role)who >= need ? 0 : who == RIG_NOBODY ? 401 : 403;
+        bool fine = want != 0 ? status == want : status != 401 && status < 500;
+
+        /* others' tokens are for admins */
+        if (route->need == API_NEED_ACCOUNT && who != RIG_NOBODY && who != RIG_ADMIN) {
+            fine = status == 403 || status == 404 || status == 400;
+        } else if (want == 0) {
+            fine = fine && status != 403;
+        }
+        if (!fine) {
+            fail_msg("%s %s as %d: %d", route->operation, call->path, who, status);
+        }
+    }
+}
+
+static void check_wrong_credentials(const struct api_route *route, struct rig_call call)
+{
+    static const char *const wrong[] = {"Bearer cpt_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+                                        "Bearer cpr_x", "Bearer x",
+                                        "Basic YWRtaW46d3Jvbmc=", /* admin:wrong */
+                                        "Digest x"};
+
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        if (i == 3 && route->need != API_NEED_VIEWER) {
+            continue; /* scrypt takes 80 ms: a few routes are enough */
+        }
+        call.authorization = wrong[i];
+        if (route->need == API_NEED_PUBLIC) {
+            assert_true(rig_status(rig, RIG_NOBODY, &call) < 400);
+        } else {
+            rig_refused(rig, RIG_NOBODY, &call, "authentication-failed", NULL);
+        }
+    }
+}
+
+static void every_route(void **state)
+{
+    const struct api_route *routes;
+    size_t count;
+
+    (void)state;
+    rig_package(rig, "walk", ", \"content_access\": \"authenticated\"");
+    rig_put(rig, "walk", 1, "a.bin", "a");
+    rig_seal(rig, "walk", 1);
+    routes = api_routes(&count);
+    for (size_t i = 0; i < count; i++) {
+        struct rig_call call;
+        char path[256];
+
+        fill(routes[i].pattern, path, sizeof path);
+        call = call_of(&routes[i], path);
+        check_wrong_credentials(&routes[i], call);
+        switch (routes[i].need) {
+        case API_NEED_PUBLIC:
+            assert_true(rig_status(rig, RIG_NOBODY, &call) < 400);
+            break;
+        case API_NEED_CONTENT:
+            rig_refused(rig, RIG_NOBODY, &call, "authentication-required", NULL);
+            assert_true(rig_status(rig, RIG_CONTENT, &call) != 403);
+            break;
+        case API_NEED_RECEIVER:
+            rig_refused(rig, RIG_NOBODY, &call, "authentication-required", NULL);
+            rig_refused(rig, RIG_ADMIN, &call, "access-denied", "receiver token");
+            break;
+        default:
+            check_roles(&routes[i], &call);
+        }
+    }
+}
+
+static void other_methods_are_405(void **state)
+{
+    const struct api_route *routes;
+    size_t count;
+
+    (void)state;
+    routes = api_routes(&count);
+    for (size_t i = 0; i < count; i++) {
+        struct rig_call call;
+        char path[256];
+
+        fill(routes[i].pattern, path, sizeof path);
+        for (int m = 0; m < API_METHOD_COUNT; m++) {
+            struct api_match match = {.route = NULL};
+            struct rig_answer a;
+
+            call = (struct rig_call){.method = (enum api_method)m, .path = path};
+            if (api_route_find(routes, count, call.method, path, &match, NULL) == CP_OK) {
+                api_match_done(&match);
+                continue;
+            }
+            a = rig_expect(rig, RIG_ADMIN, &call, 405);
+            assert_string_equal(rig_text(&a, "code"), "method-not-allowed");
+            assert_non_null(strstr(rig_header(&a, "Allow"), api_method_name(routes[i].method)));
+            rig_answer_done(&a);
+        }
+    }
+}
+
+static void a_page_of_another_site_changes_nothing(void **state)
+{
+    struct rig_call call = {.method = API_POST,
+                            .path = "/api/v1/packages",
+                            .body = "{\"name\": \"csrf\"}",
+                            .headers = {"Sec-Fetch-Site: cross-site"}};
+
+    (void)state;
+    rig_refused(rig, RIG_ADMIN, &call, "access-denied", "Sec-Fetch-Site");
+    call.headers[0] = "Sec-Fetch-Site: same-origin";
+    assert_int_equal(rig_status(rig, RIG_ADMIN, &call), 201);
+}
+
+static void the_service_tells_who_it_is(void **state)
+{
+    struct rig_answer a =
+        rig_expect(rig, RIG_NOBODY, &(struct rig_call){.method = API_GET, .path = "/api/v1"}, 200);
+    struct rig_answer again =
+        rig_expect(rig, RIG_NOBODY, &(struct rig_call){.method = API_GET, .path = "/api/v1"}, 200);
+
+    (void)state;
+    assert_int_equal(strlen(rig_text(&a, "identity_key")), 64);
+    assert_string_equal(rig_text(&a, "identity_key"), rig_text(&again, "identity_key"));
+    rig_answer_done(&a);
+    rig_answer_done(&again);
+    a = rig_expect(rig, RIG_NOBODY,
+                   &(struct rig_call){.method = API_GET, .path = "/api/v1/openapi.yaml"}, 200);
+    assert_non_null(strstr(a.bytes, "openapi: 3.1"));
+    rig_answer_done(&a);
+    rig_refused(rig, RIG_NOBODY, &(struct rig_call){.method = API_GET, .path = "/nothing"},
+                "not-found", "/nothing");
+    rig_refused(rig, RIG_NOBODY,
+                &(struct rig_call){.method = API_GET, .path = "/api/v1/packages/%zz"},
+                "invalid-request", "%zz");
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    rig = rig_new();
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    rig_free(rig);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_route),
+        cmocka_unit_test(other_methods_are_405),
+        cmocka_unit_test(a_page_of_another_site_changes_nothing),
+        cmocka_unit_test(the_service_tells_who_it_is),
+    };
+
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
