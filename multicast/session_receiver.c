@@ -10,9 +10,14 @@
 #include "common/clock.h"
 #include "common/log.h"
 
-#define TX_BYTES         4096u           /* feedback is one packet */
-#define DRAIN_INTERVAL   (500 * CP_USEC) /* peers.md: "recvmmsg drained every 0.5 ms" */
-#define DRAIN_CALLS      16u             /* then timers are looked at again */
+#define TX_BYTES 4096u /* feedback is one packet */
+/* peers.md: "recvmmsg drained every 0.5 ms"; at lower rates less often, as long as one turn brings
+ * few packets: a wake-up costs more than they do. GRTT and NACK timers bear it. */
+#define DRAIN_LEAST      (500 * CP_USEC)
+#define DRAIN_MOST       (2 * CP_MSEC)
+#define DRAIN_FEW        24u /* packets a turn: wait longer */
+#define DRAIN_MANY       96u /* wait less */
+#define DRAIN_CALLS      16u /* then timers are looked at again */
 #define FEEDBACK_A_ROUND 4u
 #define LINGER           (2 * CP_SEC) /* at the end, for the sender's question */
 #define SILENCE_DEFAULT  (30 * CP_SEC)
@@ -91,6 +96,7 @@ enum cp_err mc_receiver_open(const struct mc_receiver_config *config,
         return cp_error_set(err, CP_ERR_NO_MEMORY, "session: no memory");
     }
     r->wake.fd = -1;
+    r->drain_interval = DRAIN_LEAST;
     pthread_mutex_init(&r->lock, NULL);
     r->stats.phase = MC_OPEN;
     r->stats.content_size = config->channel.content_size;
@@ -178,6 +184,7 @@ static enum cp_err drain(struct mc_receiver *r, bool *ret_any, bool *ret_more, s
 {
     const struct io_udp_packet *pkt = NULL;
     size_t count = 0;
+    size_t total = 0;
 
     *ret_any = false;
     *ret_more = true;
@@ -192,6 +199,12 @@ static enum cp_err drain(struct mc_receiver *r, bool *ret_any, bool *ret_more, s
         for (size_t j = 0; j < count; j++) {
             CP_TRY(mc_intake(r, now, &pkt[j], err));
         }
+        total += count;
+    }
+    if (total > 0 && total < DRAIN_FEW) {
+        r->drain_interval = cp_time_min(r->drain_interval * 2, DRAIN_MOST);
+    } else if (total > DRAIN_MANY && r->drain_interval > DRAIN_LEAST) {
+        r->drain_interval /= 2;
     }
     return CP_OK;
 }
@@ -333,10 +346,10 @@ static void wait_for_work(struct mc_receiver *r, bool flowing, cp_time until)
 {
     cp_time now = cp_clock_now();
     cp_time end = cp_time_min(until, norm_receiver_next_time(r->core));
-    const int fds[] = {r->wake.fd, r->sink != NULL ? io_sink_fd(r->sink) : -1,
+    const int fds[] = {r->wake.fd, flowing || r->sink == NULL ? -1 : io_sink_fd(r->sink),
                        flowing ? -1 : io_udp_fd(r->udp)};
 
-    end = cp_time_min(end, now + (flowing ? DRAIN_INTERVAL : IDLE_WAIT));
+    end = cp_time_min(end, now + (flowing ? r->drain_interval : IDLE_WAIT));
     if (end > now) {
         io_wait(fds, sizeof(fds) / sizeof(fds[0]), now, end);
     }
@@ -376,6 +389,7 @@ static enum cp_err linger(struct mc_receiver *r, struct cp_error *err)
 {
     cp_time end = cp_clock_now() + LINGER;
 
+    r->heard.flush_unasked = false; /* what counts is the next one */
     while (!r->acked && !r->heard.ended && !r->heard.withdrawn && !r->heard.flush_unasked &&
            !atomic_load(&r->stop) && cp_clock_now() < end) {
         bool any = false;

@@ -45,6 +45,7 @@ struct mc_receiver {
     bool acked;           /* ACK(FLUSH) sent since all was verified */
     bool settled;         /* all blocks are here and the sink has done with them */
     struct norm_txbuf tx;
+    cp_time drain_interval;
     cp_time wait_left; /* how long this turn of the loop may still wait for the disk */
 
     /* Store: there once the object is known. */

@@ -227,5 +227,5 @@ void mc_store_poll(struct mc_receiver *r)
             forget(r, sbn);
         }
     }
-    r->settled = sink.pending == 0 && norm_receiver_complete(r->core);
+    r->settled = sink.pending == 0 && sink.error == CP_OK && norm_receiver_complete(r->core);
 }
