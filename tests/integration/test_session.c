@@ -18,6 +18,7 @@
 #include "multicast/norm/wire.h"
 #include "multicast/seal/seal.h"
 #include "session_rig.h"
+#include "tests/support/failing_alloc.h"
 
 #define MIB (1024u * 1024u)
 
@@ -573,10 +574,44 @@ static void test_refused(void **state)
     rig_drop(&r);
 }
 
+static void test_no_memory(void **state)
+{
+    (void)state;
+    struct rig r;
+    bool failed = true;
+    unsigned refused = 0;
+
+    rig_make(&r, 100000);
+    r.sender_config.channel = r.channel;
+    for (int i = 0; failed; i++) {
+        failing_alloc_after(i);
+        enum cp_err code = mc_sender_open(&r.sender_config, &r.sender, &r.err);
+        failed = failing_alloc_happened();
+        failing_alloc_after(-1);
+        assert_int_equal(code, failed ? CP_ERR_NO_MEMORY : CP_OK);
+        refused += failed;
+    }
+    struct rig_receiver *x = rig_prepare(&r, 0);
+    const uint8_t have[1] = {0};
+    x->config.chunks_have = have;
+    failed = true;
+    for (int i = 0; failed; i++) {
+        failing_alloc_after(i);
+        enum cp_err code = mc_receiver_open(&x->config, &x->mc, &x->err);
+        failed = failing_alloc_happened();
+        failing_alloc_after(-1);
+        assert_int_equal(code, failed ? CP_ERR_NO_MEMORY : CP_OK);
+        refused += failed;
+    }
+    assert_true(refused > 30);
+    rig_drop(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_transfer_bare),
         cmocka_unit_test(test_transfer_authenticated),
         cmocka_unit_test(test_transfer_sealed),

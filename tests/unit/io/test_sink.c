@@ -19,6 +19,7 @@
 #include <cmocka.h>
 
 #include "common/prng.h"
+#include "tests/support/failing_alloc.h"
 
 #define SEGMENT 64u
 #define BLOCK   16u
@@ -368,6 +369,32 @@ static void test_pool(void **state)
     teardown(&f);
 }
 
+static void test_no_memory(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct io_pool *pool = NULL;
+    const uint8_t have[3] = {1, 0, 0};
+    unsigned refused = 0;
+    bool failed = true;
+
+    setup(&f, 6 * 1024);
+    for (int i = 0; i < 3; i++) {
+        failing_alloc_after(i);
+        assert_int_equal(io_pool_new(&f.partition, 1, &pool), CP_ERR_NO_MEMORY);
+    }
+    for (int i = 0; failed; i++) {
+        failing_alloc_after(i);
+        enum cp_err code = open_sink(&f, have);
+        failed = failing_alloc_happened();
+        failing_alloc_after(-1);
+        assert_int_equal(code, failed ? CP_ERR_NO_MEMORY : CP_OK);
+        refused += failed;
+    }
+    assert_true(refused >= 8);
+    teardown(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -377,6 +404,7 @@ int main(void)
         cmocka_unit_test(test_bad_chunk),
         cmocka_unit_test(test_had_before),
         cmocka_unit_test(test_full_and_refused),
+        cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

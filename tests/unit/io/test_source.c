@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "common/prng.h"
+#include "tests/support/failing_alloc.h"
 
 #define SEGMENT 64u
 #define BLOCK   16u
@@ -175,6 +176,38 @@ static void test_failures(void **state)
     drop(&f);
 }
 
+static void test_no_memory(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct seal_content_key key = {.nonce = {1}};
+    unsigned refused = 0;
+
+    make(&f, 20u * SEGMENT * BLOCK, 20u * SEGMENT * BLOCK);
+    struct io_source_config config = {.partition = &f.partition,
+                                      .content_size = f.content_size,
+                                      .extents = &f.extent,
+                                      .extent_count = 1,
+                                      .key = &key,
+                                      .memory = 1};
+    for (int i = 0;; i++) {
+        struct io_source *s = NULL;
+        failing_alloc_after(i);
+        enum cp_err code = io_source_new(&config, &s);
+        bool failed = failing_alloc_happened();
+        failing_alloc_after(-1);
+        io_source_free(s);
+        if (!failed) {
+            assert_int_equal(code, CP_OK);
+            break;
+        }
+        assert_int_equal(code, CP_ERR_NO_MEMORY);
+        refused++;
+    }
+    assert_true(refused >= 4);
+    drop(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -182,6 +215,7 @@ int main(void)
         cmocka_unit_test(test_jump_ahead),
         cmocka_unit_test(test_cipher_and_short_end),
         cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
