@@ -270,15 +270,26 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
     return rc;
 }
 
+/* Each receiver reports every second: a line each would drown all else. */
+static bool is_routine(const struct exchange *x)
+{
+    static const char tail[] = "/progress";
+    size_t size = strlen(x->request->target);
+
+    return x->status < 300 && size > sizeof tail &&
+           strcmp(x->request->target + size - (sizeof tail - 1), tail) == 0;
+}
+
 static void write_access_log(const struct exchange *x, bool complete)
 {
     const struct srv_request *r = x->request;
     cp_time spent = cp_clock_now() - x->started;
 
     cp_log_correlation(r->id);
-    cp_log(CP_LOG_INFO, "request", "remote", r->remote, "method", x->method, "path", r->target,
-           "status", cp_log_u64((uint64_t)x->status), "bytes", cp_log_u64(x->bytes), "ms",
-           cp_log_u64(spent / CP_MSEC), "cut", complete ? NULL : "yes", NULL);
+    cp_log(is_routine(x) ? CP_LOG_DEBUG : CP_LOG_INFO, "request", "remote", r->remote, "method",
+           x->method, "path", r->target, "status", cp_log_u64((uint64_t)x->status), "bytes",
+           cp_log_u64(x->bytes), "ms", cp_log_u64(spent / CP_MSEC), "cut", complete ? NULL : "yes",
+           NULL);
     cp_log_correlation(NULL);
 }
 

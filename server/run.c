@@ -275,7 +275,9 @@ static enum cp_err fail(struct srv_run *r, const struct cp_error *why, struct cp
 
     CP_TRY(db_run_tx_locking(r->api->db, "fail-session", end_body, &a, err));
     r->closing = true;
+    cp_log_correlation(r->session.id);
     cp_log_error(CP_LOG_ERROR, "session-failed", why);
+    cp_log_correlation(NULL);
     return CP_OK;
 }
 
