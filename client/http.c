@@ -23,7 +23,8 @@
 struct cl_http {
     CURL *easy;
     struct cl_http_config config;
-    char *token; /* owned: the join's, instead of the configured credentials */
+    char *token;                /* owned: the join's, instead of the configured credentials */
+    struct curl_slist *headers; /* of every request */
     char curl_text[CURL_ERROR_SIZE];
 };
 
@@ -40,6 +41,27 @@ struct transfer {
     enum cp_err sink_code;
     struct cp_error *err;
 };
+
+/* Appends a header line; false when memory is out. */
+static bool add_header(struct cl_http *h, const char *line)
+{
+    struct curl_slist *more = curl_slist_append(h->headers, line);
+
+    h->headers = more == NULL ? h->headers : more;
+    return more != NULL;
+}
+
+/* Content-Type goes along with requests that have no body, too: nobody looks at it then. */
+static bool make_headers(struct cl_http *h)
+{
+    char line[128];
+
+    (void)snprintf(line, sizeof line, "X-Request-Id: %s",
+                   h->config.correlation_id == NULL ? "" : h->config.correlation_id);
+    return add_header(h, "Accept: application/json, application/problem+json, */*;q=0.5") &&
+           add_header(h, "Content-Type: application/json") &&
+           (h->config.correlation_id == NULL || add_header(h, line));
+}
 
 enum cp_err cl_http_new(const struct cl_http_config *config, struct cl_http **ret_http,
                         struct cp_error *err)
@@ -59,6 +81,10 @@ enum cp_err cl_http_new(const struct cl_http_config *config, struct cl_http **re
         return cp_error_set(err, CP_ERR_NO_MEMORY, "HTTPS");
     }
     h->config = *config;
+    if (!make_headers(h)) {
+        cl_http_free(h);
+        return cp_error_set(err, CP_ERR_NO_MEMORY, "HTTPS");
+    }
     *ret_http = h;
     return CP_OK;
 }
@@ -75,6 +101,7 @@ void cl_http_free(struct cl_http *h)
 {
     if (h != NULL) {
         curl_easy_cleanup(h->easy);
+        curl_slist_free_all(h->headers);
         wipe(h->token);
         free(h);
         curl_global_cleanup();
@@ -225,6 +252,7 @@ static enum cp_err prepare(struct cl_http *h, const char *path, struct transfer 
     (void)curl_easy_setopt(h->easy, CURLOPT_NOSIGNAL, 1L);
     (void)curl_easy_setopt(h->easy, CURLOPT_USERAGENT, USER_AGENT);
     (void)curl_easy_setopt(h->easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
+    (void)curl_easy_setopt(h->easy, CURLOPT_HTTPHEADER, h->headers);
     (void)curl_easy_setopt(h->easy, CURLOPT_ERRORBUFFER, h->curl_text);
     (void)curl_easy_setopt(h->easy, CURLOPT_WRITEFUNCTION, on_body);
     (void)curl_easy_setopt(h->easy, CURLOPT_WRITEDATA, t);
@@ -317,7 +345,6 @@ enum cp_err cl_http_call(struct cl_http *h, const struct cl_http_call *call,
 {
     size_t max = call->answer_max > PROBLEM_MAX ? call->answer_max : PROBLEM_MAX;
     struct transfer t = {.http = h, .even_stopped = call->even_stopped, .max = max, .err = err};
-    struct curl_slist *headers = NULL;
     long status = 0;
     enum cp_err code;
 
@@ -325,20 +352,12 @@ enum cp_err cl_http_call(struct cl_http *h, const struct cl_http_call *call,
     if (code != CP_OK) {
         return code;
     }
-    headers = curl_slist_append(headers, "Accept: application/json, application/problem+json");
-    if (headers == NULL) {
-        return cp_error_set(err, CP_ERR_NO_MEMORY, "HTTPS");
-    }
     if (call->body != NULL) {
-        struct curl_slist *more = curl_slist_append(headers, "Content-Type: application/json");
-
-        headers = more == NULL ? headers : more;
         (void)curl_easy_setopt(h->easy, CURLOPT_POSTFIELDSIZE_LARGE,
                                (curl_off_t)strlen(call->body));
         (void)curl_easy_setopt(h->easy, CURLOPT_POSTFIELDS, call->body);
     }
     (void)curl_easy_setopt(h->easy, CURLOPT_CUSTOMREQUEST, call->method);
-    (void)curl_easy_setopt(h->easy, CURLOPT_HTTPHEADER, headers);
     (void)curl_easy_setopt(h->easy, CURLOPT_TIMEOUT_MS, (long)call->timeout_ms);
     code = perform(&t, &status);
     if (code == CP_OK && (status < 200 || status > 299)) {
@@ -347,7 +366,6 @@ enum cp_err cl_http_call(struct cl_http *h, const struct cl_http_call *call,
         code = cp_error_set(err, CP_ERR_PROTOCOL,
                             "the answer is larger than the %zu bytes expected", call->answer_max);
     }
-    curl_slist_free_all(headers);
     if (code == CP_OK && t.body == NULL && (t.body = calloc(1, 1)) == NULL) {
         code = cp_error_set(err, CP_ERR_NO_MEMORY, "HTTPS");
     }

@@ -20,7 +20,8 @@ struct cl_http_config {
     const char *pin;      /* NULL none; without cacert the pinned key alone is trusted */
     const char *account;  /* with password, NULL none */
     const char *password;
-    const char *token;                 /* bearer token instead, NULL none */
+    const char *token;          /* bearer token instead, NULL none */
+    const char *correlation_id; /* sent as X-Request-Id: both logs speak of the same; NULL none */
     const volatile sig_atomic_t *stop; /* NULL: never stopped */
 };
 

@@ -258,3 +258,12 @@ enum cp_err cl_client_id(const char *output, char ret_id[65])
     cp_hex_encode(digest, sizeof digest, ret_id);
     return CP_OK;
 }
+
+void cl_correlation_id(char ret_id[33])
+{
+    uint8_t random[16] = {0};
+
+    /* Only a name: where the kernel has no random bytes yet, zeros do no harm. */
+    (void)!getrandom(random, sizeof random, GRND_NONBLOCK);
+    cp_hex_encode(random, sizeof random, ret_id);
+}

@@ -44,4 +44,8 @@ CP_MUST_CHECK enum cp_err cl_manifest_verify(const struct cl_ticket *ticket, con
  * CP_ERR_NO_MEMORY. */
 CP_MUST_CHECK enum cp_err cl_client_id(const char *output, char ret_id[65]);
 
+/* A new id for one run: it goes along with every request, and the ticket gives it back. 32
+ * hexadecimal digits and NUL. */
+void cl_correlation_id(char ret_id[33]);
+
 #endif

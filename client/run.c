@@ -34,6 +34,7 @@ struct run {
     char *password, *token;
     char client_id[65];
     char client_name[65];
+    char correlation_id[33];
     struct cl_http_config http_config;
     struct cl_http *http;
     struct cl_join join;
@@ -422,12 +423,15 @@ static enum cp_err prepare(struct run *r, struct cp_error *err)
     } else {
         (void)gethostname(r->client_name, sizeof r->client_name - 1);
     }
+    cl_correlation_id(r->correlation_id);
+    cp_log_correlation(r->correlation_id);
     r->http_config = (struct cl_http_config){.base_url = o->base_url,
                                              .cacert = o->cacert,
                                              .pin = o->pin,
                                              .account = o->account,
                                              .password = r->password,
                                              .token = r->token,
+                                             .correlation_id = r->correlation_id,
                                              .stop = r->stop};
     return cl_http_new(&r->http_config, &r->http, err);
 }
