@@ -15,6 +15,9 @@ static const struct db_stmt list_stmt = {
     " FROM events WHERE ($1::text IS NULL OR kind = $1) AND ($2 = 0 OR id < $2)"
     " ORDER BY id DESC LIMIT $3"};
 
+static const struct db_stmt seen_stmt = {
+    "event_seen", "SELECT 1 FROM events WHERE node_id = $1 AND kind = $2 LIMIT 1"};
+
 static const struct db_col cols[] = {
     DB_COL_INT(db_event, id),       DB_COL_TIME(db_event, time),
     DB_COL_TEXT(db_event, node_id), DB_COL_TEXT(db_event, kind),
@@ -39,4 +42,15 @@ enum cp_err db_event_list(struct db_conn *conn, const char *kind, uint64_t befor
     struct db_rows rows = {ret_items, sizeof *ret_items, limit, ret_count};
 
     return db_many(conn, DB_QUERY(&list_stmt, params, cols), rows, err);
+}
+
+enum cp_err db_event_seen(struct db_conn *conn, const char *node_id, const char *kind,
+                          bool *ret_seen, struct cp_error *err)
+{
+    struct db_param params[] = {db_p_id(node_id), db_p_text(kind)};
+    uint64_t count;
+
+    CP_TRY(db_do(conn, DB_COMMAND(&seen_stmt, params), &count, err));
+    *ret_seen = count > 0;
+    return CP_OK;
 }

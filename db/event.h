@@ -28,4 +28,8 @@ CP_MUST_CHECK enum cp_err db_event_list(struct db_conn *conn, const char *kind, 
                                         size_t limit, struct db_event *ret_items, size_t *ret_count,
                                         struct cp_error *err);
 
+/* Whether the node has had an event of that kind. */
+CP_MUST_CHECK enum cp_err db_event_seen(struct db_conn *conn, const char *node_id, const char *kind,
+                                        bool *ret_seen, struct cp_error *err);
+
 #endif

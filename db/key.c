@@ -26,9 +26,11 @@ static const struct db_stmt list_stmt = {
     "key_list", "SELECT " COLUMNS " FROM keys WHERE node_id = $1 AND ($2::uuid IS NULL OR"
                 " (created_at, id) < (SELECT created_at, id FROM keys WHERE id = $2))"
                 " ORDER BY created_at DESC, id DESC LIMIT $3"};
+/* Whoever finds the row locked leaves the note to the other one. */
 static const struct db_stmt touch_stmt = {
-    "key_touch", "UPDATE keys SET last_used_at = now() WHERE id = $1"
-                 " AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')"};
+    "key_touch", "UPDATE keys SET last_used_at = now(), checked_at = now(), check_result = 'ok'"
+                 " WHERE id = (SELECT id FROM keys WHERE id = $1 AND (last_used_at IS NULL"
+                 "   OR last_used_at < now() - interval '1 minute') FOR UPDATE SKIP LOCKED)"};
 static const struct db_stmt checked_stmt = {
     "key_checked", "UPDATE keys SET checked_at = now(), check_result = $2 WHERE id = $1"};
 

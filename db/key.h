@@ -51,7 +51,8 @@ CP_MUST_CHECK enum cp_err db_key_list(struct db_conn *conn, const char *node_id,
                                       size_t limit, struct db_key *ret_items, size_t *ret_count,
                                       struct cp_error *err);
 
-/* Notes use (rate-limited to one write a minute). */
+/* Notes a use, which a good self-check came before (rate-limited to one write a minute; never waits
+ * for another writer). */
 CP_MUST_CHECK enum cp_err db_key_touch(struct db_conn *conn, const char *id, struct cp_error *err);
 
 /* Notes the result of a self-check. */

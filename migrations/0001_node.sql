@@ -42,7 +42,7 @@ CREATE TABLE settings (
         port_first BETWEEN 1024 AND 65535 AND port_last BETWEEN port_first AND 65535),
     CONSTRAINT settings_interface_check CHECK (interface ~ '^[^/[:space:][:cntrl:]]{0,15}$'),
     CONSTRAINT settings_ttl_check CHECK (ttl BETWEEN 1 AND 255),
-    CONSTRAINT settings_rate_check CHECK (rate_ceiling_bps >= 100000),
+    CONSTRAINT settings_rate_check CHECK (rate_ceiling_bps >= 64000),
     CONSTRAINT settings_gathering_check CHECK (gathering_delay_ms BETWEEN 0 AND 600000),
     CONSTRAINT settings_access_check CHECK (content_access IN ('anonymous', 'authenticated'))
 );
@@ -156,7 +156,7 @@ CREATE TABLE events (
     request_id  text NOT NULL DEFAULT ''
 );
 CREATE INDEX events_kind_index ON events (kind, id);
-CREATE INDEX events_node_index ON events (node_id, id);
+CREATE INDEX events_node_index ON events (node_id, kind, id);
 COMMENT ON TABLE events IS 'What happened, for the operator. Rows are only added.';
 COMMENT ON COLUMN events.id IS 'Ascending number.';
 COMMENT ON COLUMN events.time IS 'When.';

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Random bytes, tokens, passwords and sealing, over libcrypto; the master key's file is in
+ * masterkey.c. Thread-safe. */
+#include "api/credentials.h"
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base64.h"
+#include "common/hex.h"
+
+#define TOKEN_BYTES 32u
+
+/* scrypt: 32 MiB and about 80 ms a guess (OWASP's floor is N=2^14 with r=8, p=5, or 2^17 with p=1;
+ * this is between them in memory, and a login must not cost the service more). */
+#define SCRYPT_LOG_N 15u
+#define SCRYPT_R     8u
+#define SCRYPT_P     1u
+#define SALT_SIZE    16u
+#define HASH_SIZE    32u
+
+#define SEAL_FORMAT 1u
+#define NONCE_SIZE  12u
+#define TAG_SIZE    16u
+
+enum cp_err api_random(void *ret_bytes, size_t size)
+{
+    return RAND_bytes(ret_bytes, (int)size) == 1 ? CP_OK : CP_ERR_INTERNAL;
+}
+
+enum cp_err api_random_uuid(char ret_id[37])
+{
+    uint8_t bytes[16];
+    char hex[33];
+
+    CP_TRY(api_random(bytes, sizeof bytes));
+    bytes[6] = (uint8_t)((bytes[6] & 0x0F) | 0x40); /* RFC 9562: version 4 */
+    bytes[8] = (uint8_t)((bytes[8] & 0x3F) | 0x80); /* variant */
+    cp_hex_encode(bytes, sizeof bytes, hex);
+    (void)snprintf(ret_id, 37, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16,
+                   hex + 20);
+    return CP_OK;
+}
+
+bool api_equal_secret(const void *a, const void *b, size_t size)
+{
+    return CRYPTO_memcmp(a, b, size) == 0;
+}
+
+void api_wipe(void *data, size_t size)
+{
+    OPENSSL_cleanse(data, size);
+}
+
+static enum cp_err sha256(const void *data, size_t size, uint8_t ret_digest[32])
+{
+    return EVP_Digest(data, size, ret_digest, NULL, EVP_sha256(), NULL) == 1 ? CP_OK
+                                                                             : CP_ERR_INTERNAL;
+}
+
+enum cp_err api_sha256_hex(const void *data, size_t size, char ret_text[65])
+{
+    uint8_t digest[32];
+
+    CP_TRY(sha256(data, size, digest));
+    cp_hex_encode(digest, sizeof digest, ret_text);
+    return CP_OK;
+}
+
+/* ---- tokens and generated passwords ---- */
+
+enum cp_err api_token_hash(const char *token, uint8_t ret_hash[API_TOKEN_HASH_SIZE])
+{
+    return sha256(token, strlen(token), ret_hash);
+}
+
+enum cp_err api_token_new(const char *prefix, char ret_token[API_TOKEN_SIZE],
+                          uint8_t ret_hash[API_TOKEN_HASH_SIZE])
+{
+    uint8_t bytes[TOKEN_BYTES];
+    char token[API_TOKEN_SIZE];
+    size_t length = strlen(prefix);
+    enum cp_err rc;
+
+    CP_ASSERT(length + CP_BASE64_SIZE(TOKEN_BYTES) <= sizeof token);
+    CP_TRY(api_random(bytes, sizeof bytes));
+    memcpy(token, prefix, length);
+    (void)cp_base64_encode(CP_BASE64_URL, bytes, sizeof bytes, token + length);
+    rc = api_token_hash(token, ret_hash);
+    if (rc == CP_OK) {
+        (void)snprintf(ret_token, API_TOKEN_SIZE, "%s", token);
+    }
+    api_wipe(bytes, sizeof bytes);
+    api_wipe(token, sizeof token);
+    return rc;
+}
+
+enum cp_err api_password_new(char ret_password[API_PASSWORD_SIZE])
+{
+    /* Without 0, 1, l and o, which people mistake for each other. */
+    static const char alphabet[] = "23456789abcdefghijkmnpqrstuvwxyz";
+    uint8_t bytes[20];
+
+    _Static_assert(sizeof alphabet == 33, "five bits a character");
+    CP_TRY(api_random(bytes, sizeof bytes));
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        ret_password[i] = alphabet[bytes[i] & 31];
+    }
+    ret_password[sizeof bytes] = '\0';
+    api_wipe(bytes, sizeof bytes);
+    return CP_OK;
+}
+
+/* ---- passwords ---- */
+
+struct scrypt {
+    unsigned log_n, r, p;
+    uint8_t salt[SALT_SIZE];
+    uint8_t hash[HASH_SIZE];
+};
+
+/* OpenSSL's default limit of 32 MiB is just too little for N=2^15: it would refuse. */
+static enum cp_err derive(const char *password, const struct scrypt *s, uint8_t ret_hash[HASH_SIZE])
+{
+    uint64_t n = (uint64_t)1 << s->log_n;
+    uint64_t max_memory = 128 * (uint64_t)s->r * (n + s->p + 2) + (1u << 20);
+
+    return EVP_PBE_scrypt(password, strlen(password), s->salt, SALT_SIZE, n, s->r, s->p, max_memory,
+                          ret_hash, HASH_SIZE) == 1
+               ? CP_OK
+               : CP_ERR_INTERNAL;
+}
+
+enum cp_err api_password_hash(const char *password, char ret_encoded[API_PASSWORD_HASH_SIZE])
+{
+    struct scrypt s = {.log_n = SCRYPT_LOG_N, .r = SCRYPT_R, .p = SCRYPT_P};
+    char salt[CP_BASE64_SIZE(SALT_SIZE)];
+    char hash[CP_BASE64_SIZE(HASH_SIZE)];
+
+    CP_TRY(api_random(s.salt, sizeof s.salt));
+    CP_TRY(derive(password, &s, s.hash));
+    (void)cp_base64_encode(CP_BASE64_URL, s.salt, sizeof s.salt, salt);
+    (void)cp_base64_encode(CP_BASE64_URL, s.hash, sizeof s.hash, hash);
+    (void)snprintf(ret_encoded, API_PASSWORD_HASH_SIZE, "scrypt$%u$%u$%u$%s$%s", s.log_n, s.r, s.p,
+                   salt, hash);
+    return CP_OK;
+}
+
+static bool decode(const char *encoded, struct scrypt *ret)
+{
+    struct scrypt s;
+    char salt[32], hash[64];
+    size_t salt_size, hash_size;
+    int end = 0;
+
+    if (sscanf(encoded, "scrypt$%2u$%2u$%2u$%31[^$]$%63s%n", &s.log_n, &s.r, &s.p, salt, hash,
+               &end) != 5 ||
+        encoded[end] != '\0') {
+        return false;
+    }
+    /* A damaged row must not make the service allocate gigabytes. */
+    if (s.log_n < 10 || s.log_n > 18 || s.r < 1 || s.r > 16 || s.p < 1 || s.p > 16) {
+        return false;
+    }
+    if (!cp_base64_decode(CP_BASE64_URL, salt, strlen(salt), s.salt, SALT_SIZE, &salt_size) ||
+        !cp_base64_decode(CP_BASE64_URL, hash, strlen(hash), s.hash, HASH_SIZE, &hash_size) ||
+        salt_size != SALT_SIZE || hash_size != HASH_SIZE) {
+        return false;
+    }
+    *ret = s;
+    return true;
+}
+
+enum cp_err api_password_verify(const char *password, const char *encoded)
+{
+    struct scrypt s = {.log_n = SCRYPT_LOG_N, .r = SCRYPT_R, .p = SCRYPT_P};
+    uint8_t hash[HASH_SIZE];
+    bool known = decode(encoded, &s);
+    enum cp_err rc = derive(password, &s, hash);
+
+    if (rc == CP_OK && (!known || !api_equal_secret(hash, s.hash, HASH_SIZE))) {
+        rc = CP_ERR_AUTH_FAILED;
+    }
+    api_wipe(hash, sizeof hash);
+    api_wipe(&s, sizeof s);
+    return rc;
+}
+
+/* ---- sealing: format, nonce, ciphertext, tag; the purpose is authenticated with it ---- */
+
+enum cp_err api_seal(const uint8_t key[API_MASTER_KEY_SIZE], const char *purpose, const void *data,
+                     size_t size, uint8_t *ret_sealed, size_t *ret_sealed_size)
+{
+    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+    uint8_t *nonce = ret_sealed + 1;
+    uint8_t *text = nonce + NONCE_SIZE;
+    int n = 0;
+    bool ok;
+
+    CP_ASSERT(size <= INT32_MAX);
+    if (ctx == NULL) {
+        return CP_ERR_NO_MEMORY;
+    }
+    ret_sealed[0] = SEAL_FORMAT;
+    ok = api_random(nonce, NONCE_SIZE) == CP_OK &&
+         EVP_EncryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, key, nonce) == 1 &&
+         EVP_EncryptUpdate(ctx, NULL, &n, ret_sealed, 1) == 1 &&
+         EVP_EncryptUpdate(ctx, NULL, &n, (const uint8_t *)purpose, (int)strlen(purpose)) == 1 &&
+         EVP_EncryptUpdate(ctx, text, &n, data, (int)size) == 1 &&
+         EVP_EncryptFinal_ex(ctx, text + n, &n) == 1 &&
+         EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_GET_TAG, (int)TAG_SIZE, text + size) == 1;
+    EVP_CIPHER_CTX_free(ctx);
+    if (!ok) {
+        return CP_ERR_INTERNAL;
+    }
+    *ret_sealed_size = size + API_SEAL_OVERHEAD;
+    return CP_OK;
+}
+
+enum cp_err api_unseal(const uint8_t key[API_MASTER_KEY_SIZE], const char *purpose,
+                       const uint8_t *sealed, size_t sealed_size, void *ret_data, size_t cap,
+                       size_t *ret_size)
+{
+    const uint8_t *nonce = sealed + 1;
+    const uint8_t *text = nonce + NONCE_SIZE;
+    uint8_t tag[TAG_SIZE];
+    EVP_CIPHER_CTX *ctx;
+    size_t size;
+    int n = 0;
+    bool ok;
+
+    _Static_assert(API_SEAL_OVERHEAD == 1 + NONCE_SIZE + TAG_SIZE, "what sealing adds");
+    if (sealed_size < API_SEAL_OVERHEAD || sealed_size > INT32_MAX || sealed[0] != SEAL_FORMAT ||
+        sealed_size - API_SEAL_OVERHEAD > cap) {
+        return CP_ERR_SIGNATURE;
+    }
+    size = sealed_size - API_SEAL_OVERHEAD;
+    memcpy(tag, text + size, TAG_SIZE);
+    ctx = EVP_CIPHER_CTX_new();
+    if (ctx == NULL) {
+        return CP_ERR_NO_MEMORY;
+    }
+    ok = EVP_DecryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, key, nonce) == 1 &&
+         EVP_DecryptUpdate(ctx, NULL, &n, sealed, 1) == 1 &&
+         EVP_DecryptUpdate(ctx, NULL, &n, (const uint8_t *)purpose, (int)strlen(purpose)) == 1 &&
+         EVP_DecryptUpdate(ctx, ret_data, &n, text, (int)size) == 1 &&
+         EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_SET_TAG, (int)TAG_SIZE, tag) == 1 &&
+         EVP_DecryptFinal_ex(ctx, (uint8_t *)ret_data + n, &n) == 1;
+    EVP_CIPHER_CTX_free(ctx);
+    if (!ok) {
+        api_wipe(ret_data, size);
+        return CP_ERR_SIGNATURE;
+    }
+    *ret_size = size;
+    return CP_OK;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * One stored key: making it, and finding out whether it can be used. No database, no memory of its
+ * own; thread-safe. */
+#ifndef API_KEYCHECK_H
+#define API_KEYCHECK_H
+
+#include <stdbool.h>
+
+#include "common/time.h"
+#include "content/jws.h"
+#include "db/key.h"
+
+/* Lifetime of a multicast key's certificate, and when it is renewed before its end: a receiver must
+ * never meet one that ends during a transmission. */
+#define API_CERTIFICATE_LIFETIME (365 * 86400 * CP_SEC)
+#define API_CERTIFICATE_RENEWAL  (30 * 86400 * CP_SEC)
+
+/* Unseals the row's private key and checks it against everything else in the row. True: *ret_pair
+ * is usable (wipe it). False: reason says in plain words what is wrong. */
+bool api_key_check(const struct db_key *row, const uint8_t *master_key, struct jws_key *ret_pair,
+                   char ret_reason[DB_TEXT_SIZE]);
+
+/* For a multicast key whose own parts are in order: its certificate is by this identity, for this
+ * key and node, and will hold for a while from now_ns on. */
+bool api_key_check_certificate(const struct db_key *row, const uint8_t identity[JWS_KEY_SIZE],
+                               uint64_t now_ns, char ret_reason[DB_TEXT_SIZE]);
+
+/* A new key pair and the row to store for it. identity: certifies a multicast key; NULL for an
+ * identity key. now_ns: its certificate's beginning. Wipe *ret_pair. */
+CP_MUST_CHECK enum cp_err api_key_make(enum db_key_kind kind, const char *node_id,
+                                       const uint8_t *master_key, const struct jws_key *identity,
+                                       uint64_t now_ns, struct db_key *ret_row,
+                                       struct jws_key *ret_pair);
+
+#endif

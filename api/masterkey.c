@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The master key's file: read with its permissions checked, made when it is not there. Touches the
+ * file system. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "api/credentials.h"
+
+#define PATH_SIZE 4096
+
+static enum cp_err refuse(struct cp_error *err, const char *path, const char *why)
+{
+    return cp_error_set(err, CP_ERR_KEY_UNUSABLE, "master key file %s: %s", path, why);
+}
+
+/* NULL: the file is as it must be. */
+static const char *complaint(const struct stat *st)
+{
+    if (!S_ISREG(st->st_mode)) {
+        return "it is not a regular file";
+    }
+    if (st->st_uid != geteuid()) {
+        return "it belongs to another user";
+    }
+    if ((st->st_mode & 077) != 0) {
+        return "others may read or write it; set its mode to 0600";
+    }
+    if (st->st_size != API_MASTER_KEY_SIZE) {
+        return "it does not hold exactly 32 bytes; restore it from a backup, or move it away to "
+               "start with a new key (stored keys are then made anew)";
+    }
+    return NULL;
+}
+
+static enum cp_err read_key(int fd, const char *path, uint8_t ret_key[API_MASTER_KEY_SIZE],
+                            struct cp_error *err)
+{
+    uint8_t key[API_MASTER_KEY_SIZE];
+    const char *why = NULL;
+    struct stat st;
+
+    if (fstat(fd, &st) != 0) {
+        return refuse(err, path, strerror(errno));
+    }
+    why = complaint(&st);
+    if (why != NULL) {
+        return refuse(err, path, why);
+    }
+    if (read(fd, key, sizeof key) != (ssize_t)sizeof key) {
+        return refuse(err, path, "it cannot be read");
+    }
+    memcpy(ret_key, key, sizeof key);
+    api_wipe(key, sizeof key);
+    return CP_OK;
+}
+
+static void sync_folder(const char *path)
+{
+    char folder[PATH_SIZE];
+    char *slash;
+    int fd;
+
+    (void)snprintf(folder, sizeof folder, "%s", path);
+    slash = strrchr(folder, '/');
+    if (slash == NULL) {
+        (void)snprintf(folder, sizeof folder, ".");
+    } else {
+        slash[slash == folder ? 1 : 0] = '\0';
+    }
+    fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0) {
+        (void)fsync(fd);
+        (void)close(fd);
+    }
+}
+
+/* The file appears whole or not at all: written under another name, then linked. Who comes second
+ * finds the first one's key. */
+static enum cp_err make_key(const char *path, struct cp_error *err)
+{
+    uint8_t key[API_MASTER_KEY_SIZE];
+    char temporary[PATH_SIZE];
+    int saved;
+    bool ok;
+    int fd;
+
+    if (snprintf(temporary, sizeof temporary, "%s.XXXXXX", path) >= (int)sizeof temporary) {
+        return refuse(err, path, "the path is too long");
+    }
+    CP_TRY(api_random(key, sizeof key));
+    fd = mkostemp(temporary, O_CLOEXEC); /* mode 0600 */
+    if (fd < 0) {
+        api_wipe(key, sizeof key);
+        return refuse(err, path, strerror(errno));
+    }
+    ok = write(fd, key, sizeof key) == (ssize_t)sizeof key && fsync(fd) == 0;
+    api_wipe(key, sizeof key);
+    ok = close(fd) == 0 && ok;
+    ok = ok && (link(temporary, path) == 0 || errno == EEXIST);
+    saved = errno;
+    (void)unlink(temporary);
+    if (!ok) {
+        return refuse(err, path, strerror(saved));
+    }
+    sync_folder(path);
+    return CP_OK;
+}
+
+enum cp_err api_master_key_load(const char *path, uint8_t ret_key[API_MASTER_KEY_SIZE],
+                                struct cp_error *err)
+{
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    enum cp_err rc;
+
+    if (fd < 0 && errno == ENOENT) {
+        CP_TRY(make_key(path, err));
+        fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    }
+    if (fd < 0) {
+        return refuse(err, path, strerror(errno));
+    }
+    rc = read_key(fd, path, ret_key, err);
+    (void)close(fd);
+    return rc;
+}

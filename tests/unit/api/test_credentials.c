@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Tokens, passwords, the master key's file, sealing. Writes below a folder of its own in /tmp. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "api/credentials.h"
+
+static void test_random(void **state)
+{
+    char a[37], b[37];
+
+    (void)state;
+    assert_int_equal(api_random_uuid(a), CP_OK);
+    assert_int_equal(api_random_uuid(b), CP_OK);
+    assert_int_equal(strlen(a), 36);
+    assert_int_equal(a[14], '4');
+    assert_non_null(strchr("89ab", a[19]));
+    assert_string_not_equal(a, b);
+    assert_true(api_equal_secret("abc", "abc", 3));
+    assert_false(api_equal_secret("abc", "abd", 3));
+    assert_true(api_equal_secret("x", "y", 0));
+}
+
+static void test_tokens(void **state)
+{
+    char token[API_TOKEN_SIZE], other[API_TOKEN_SIZE];
+    uint8_t hash[32], again[32];
+
+    (void)state;
+    assert_int_equal(api_token_new(API_TOKEN_RECEIVER, token, hash), CP_OK);
+    assert_int_equal(strlen(token), 4 + 43);
+    assert_memory_equal(token, "cpr_", 4);
+    assert_int_equal(api_token_hash(token, again), CP_OK);
+    assert_memory_equal(hash, again, 32);
+    assert_int_equal(api_token_new(API_TOKEN_ACCOUNT, other, again), CP_OK);
+    assert_string_not_equal(token + 4, other + 4);
+    assert_memory_not_equal(hash, again, 32);
+}
+
+static void test_sha256(void **state)
+{
+    char text[65];
+
+    (void)state;
+    assert_int_equal(api_sha256_hex("abc", 3, text), CP_OK); /* FIPS 180-2 B.1 */
+    assert_string_equal(text, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+static void test_password_new(void **state)
+{
+    char a[API_PASSWORD_SIZE], b[API_PASSWORD_SIZE];
+
+    (void)state;
+    assert_int_equal(api_password_new(a), CP_OK);
+    assert_int_equal(api_password_new(b), CP_OK);
+    assert_int_equal(strlen(a), 20);
+    assert_null(strpbrk(a, "01lo"));
+    assert_string_not_equal(a, b);
+}
+
+static void test_password(void **state)
+{
+    /* The same as Python's hashlib.scrypt(b"secret", salt=bytes(range(16)), n=2**15, r=8, p=1,
+     * dklen=32, maxmem=2**26). */
+    static const char known[] =
+        "scrypt$15$8$1$AAECAwQFBgcICQoLDA0ODw$71MrULv6YuZMr-5TlqzaKGb6X4rZEs0_5cvElSZBr2s";
+    char encoded[API_PASSWORD_HASH_SIZE], other[API_PASSWORD_HASH_SIZE];
+
+    (void)state;
+    assert_int_equal(api_password_hash("secret", encoded), CP_OK);
+    assert_memory_equal(encoded, "scrypt$15$8$1$", 14);
+    assert_int_equal(api_password_verify("secret", encoded), CP_OK);
+    assert_int_equal(api_password_verify("Secret", encoded), CP_ERR_AUTH_FAILED);
+    assert_int_equal(api_password_verify("", encoded), CP_ERR_AUTH_FAILED);
+    assert_int_equal(api_password_hash("secret", other), CP_OK);
+    assert_string_not_equal(encoded, other);
+    assert_int_equal(api_password_verify("secret", known), CP_OK);
+}
+
+static void test_password_damaged(void **state)
+{
+    static const char *const damaged[] = {
+        "",
+        "secret",
+        "scrypt$15$8$1$$",
+        "scrypt$31$8$1$AAECAwQFBgcICQoLDA0ODw$AAECAwQFBgcICQoLDA0ODwABAgMEBQYHCAkKCwwNDg8",
+        "scrypt$15$99$1$AAECAwQFBgcICQoLDA0ODw$AAECAwQFBgcICQoLDA0ODwABAgMEBQYHCAkKCwwNDg8",
+        "scrypt$15$8$1$AAECAwQFBgcICQoLDA0ODw$AAECAwQFBgcICQoLDA0ODwABAgMEBQYHCAkKCwwNDg8x",
+        "scrypt$15$8$1$AAEC!wQFBgcICQoLDA0ODw$AAECAwQFBgcICQoLDA0ODwABAgMEBQYHCAkKCwwNDg8",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof damaged / sizeof damaged[0]; i++) {
+        assert_int_equal(api_password_verify("secret", damaged[i]), CP_ERR_AUTH_FAILED);
+    }
+}
+
+static void test_seal(void **state)
+{
+    uint8_t key[32] = {1}, other[32] = {2};
+    uint8_t sealed[64 + API_SEAL_OVERHEAD], again[64 + API_SEAL_OVERHEAD], back[64];
+    uint8_t data[64];
+    size_t size = 0, back_size = 0;
+
+    (void)state;
+    memset(data, 'd', sizeof data);
+    assert_int_equal(api_seal(key, "purpose", data, 64, sealed, &size), CP_OK);
+    assert_int_equal(size, 64 + API_SEAL_OVERHEAD);
+    assert_int_equal(api_seal(key, "purpose", data, 64, again, &size), CP_OK);
+    assert_memory_not_equal(sealed, again, size);
+    assert_int_equal(api_unseal(key, "purpose", sealed, size, back, 64, &back_size), CP_OK);
+    assert_int_equal(back_size, 64);
+    assert_memory_equal(back, data, 64);
+
+    assert_int_equal(api_unseal(other, "purpose", sealed, size, back, 64, &back_size),
+                     CP_ERR_SIGNATURE);
+    assert_int_equal(api_unseal(key, "Purpose", sealed, size, back, 64, &back_size),
+                     CP_ERR_SIGNATURE);
+    assert_int_equal(api_unseal(key, "purpose", sealed, size, back, 63, &back_size),
+                     CP_ERR_SIGNATURE);
+    for (size_t i = 0; i < size; i++) {
+        sealed[i] ^= 1;
+        assert_int_equal(api_unseal(key, "purpose", sealed, size, back, 64, &back_size),
+                         CP_ERR_SIGNATURE);
+        sealed[i] ^= 1;
+        assert_int_equal(api_unseal(key, "purpose", sealed, i, back, 64, &back_size),
+                         CP_ERR_SIGNATURE);
+    }
+    assert_int_equal(api_seal(key, "", NULL, 0, sealed, &size), CP_OK);
+    assert_int_equal(api_unseal(key, "", sealed, size, back, 0, &back_size), CP_OK);
+    assert_int_equal(back_size, 0);
+}
+
+/* ---- master key ---- */
+
+struct folder {
+    char path[64];
+    char file[96];
+};
+
+static int folder_open(void **state)
+{
+    struct folder *f = calloc(1, sizeof *f);
+
+    assert_non_null(f);
+    (void)snprintf(f->path, sizeof f->path, "/tmp/castpoint-test.XXXXXX");
+    assert_non_null(mkdtemp(f->path));
+    (void)snprintf(f->file, sizeof f->file, "%s/master.key", f->path);
+    *state = f;
+    return 0;
+}
+
+static int folder_close(void **state)
+{
+    struct folder *f = *state;
+
+    (void)unlink(f->file);
+    (void)rmdir(f->file);
+    assert_int_equal(rmdir(f->path), 0); /* nothing else was left there */
+    free(f);
+    return 0;
+}
+
+static void test_master_key_made(void **state)
+{
+    struct folder *f = *state;
+    uint8_t key[32] = {0}, again[32] = {0}, zero[32] = {0};
+    struct cp_error err;
+    struct stat st;
+
+    assert_int_equal(api_master_key_load(f->file, key, &err), CP_OK);
+    assert_memory_not_equal(key, zero, 32);
+    assert_int_equal(stat(f->file, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    assert_int_equal(st.st_size, 32);
+    assert_int_equal(api_master_key_load(f->file, again, &err), CP_OK);
+    assert_memory_equal(key, again, 32);
+}
+
+static void test_master_key_refused(void **state)
+{
+    struct folder *f = *state;
+    uint8_t key[32], before[32];
+    struct cp_error err;
+
+    memset(before, 7, sizeof before);
+    memcpy(key, before, sizeof key);
+    assert_int_equal(api_master_key_load("/nonexistent/x/master.key", key, &err),
+                     CP_ERR_KEY_UNUSABLE);
+    assert_int_equal(mkdir(f->file, 0700), 0);
+    assert_int_equal(api_master_key_load(f->file, key, &err), CP_ERR_KEY_UNUSABLE);
+    assert_int_equal(rmdir(f->file), 0);
+
+    assert_int_equal(symlink("/dev/zero", f->file), 0);
+    assert_int_equal(api_master_key_load(f->file, key, &err), CP_ERR_KEY_UNUSABLE);
+    assert_int_equal(unlink(f->file), 0);
+
+    assert_int_equal(api_master_key_load(f->file, key, &err), CP_OK);
+    memcpy(key, before, sizeof key);
+    assert_int_equal(chmod(f->file, 0640), 0);
+    assert_int_equal(api_master_key_load(f->file, key, &err), CP_ERR_KEY_UNUSABLE);
+    assert_non_null(strstr(err.text, "0600"));
+    assert_int_equal(chmod(f->file, 0600), 0);
+    assert_int_equal(truncate(f->file, 31), 0);
+    assert_int_equal(api_master_key_load(f->file, key, &err), CP_ERR_KEY_UNUSABLE);
+    assert_non_null(strstr(err.text, "32 bytes"));
+    assert_memory_equal(key, before, sizeof key);
+}
+
+#define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, folder_open, folder_close)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_random),      cmocka_unit_test(test_tokens),
+        cmocka_unit_test(test_sha256),      cmocka_unit_test(test_password_new),
+        cmocka_unit_test(test_password),    cmocka_unit_test(test_password_damaged),
+        cmocka_unit_test(test_seal),        IN_FOLDER(test_master_key_made),
+        IN_FOLDER(test_master_key_refused),
+    };
+
+    return cmocka_run_group_tests_name("credentials", tests, NULL, NULL);
+}

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The keyring on a real database: made when needed, healed when damaged, one key for all. */
+#include "tests/unit/db/fixture.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/keyring.h"
+#include "content/certificate.h"
+#include "db/event.h"
+#include "db/key.h"
+
+static const uint8_t master[32] = {1, 2, 3};
+
+static struct api_keyring *ring_new(struct fixture *f, const uint8_t *key)
+{
+    struct api_keyring *k = NULL;
+
+    assert_int_equal(api_keyring_new(key, f->node.id, &k), CP_OK);
+    return k;
+}
+
+struct use {
+    struct fixture *f;
+    struct api_keyring *k;
+    struct api_multicast_key key;
+    enum cp_err rc;
+};
+
+static enum cp_err use_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    struct use *u = arg;
+
+    return api_keyring_multicast(u->k, conn, "req-7", &u->key, err);
+}
+
+/* A use that must succeed with a key that is good by every outside measure. */
+static struct api_multicast_key use(struct fixture *f, struct api_keyring *k)
+{
+    static const char payload[] = "ticket";
+    struct use u = {.f = f, .k = k};
+    struct certificate certificate;
+    char *jws = NULL;
+
+    OK(f, db_run_tx_locking(f->pool, "use", use_body, &u, &f->err));
+    OK(f, certificate_verify(u.key.identity_key, u.key.certificate, 0, &certificate, &f->err));
+    assert_memory_equal(certificate.public_key, u.key.public_key, 32);
+    assert_string_equal(certificate.node, f->node.id);
+    OK(f, api_keyring_sign_detached(&u.key, payload, 6, &jws, &f->err));
+    OK(f, jws_verify_detached(u.key.public_key, jws, payload, 6, &f->err));
+    free(jws);
+    assert_int_equal(fixture_number(f, "SELECT count(*) FROM keys WHERE state = 'active'"), 2);
+    return u.key;
+}
+
+/* The newest event of that kind and what its detail says. */
+static void expect_event(struct fixture *f, const char *kind, const char *reason)
+{
+    struct db_event event;
+    size_t count = 0;
+    struct db_conn *c = fixture_begin(f);
+
+    OK(f, db_event_list(c, kind, 0, 1, &event, &count, &f->err));
+    fixture_commit(f);
+    assert_int_equal(count, 1);
+    if (strstr(event.detail, reason) == NULL) {
+        print_error("%s\n", event.detail);
+        fail();
+    }
+    assert_string_equal(event.node_id, f->node.id);
+}
+
+static void test_made_once(void **state)
+{
+    struct fixture *f = *state;
+    struct api_keyring *k = ring_new(f, master);
+    struct api_multicast_key a = use(f, k), b = use(f, k);
+    uint8_t public_key[32];
+    char fingerprint[DB_DIGEST_SIZE];
+    struct db_conn *c;
+    char *jws = NULL, *payload = NULL;
+    size_t size;
+
+    assert_string_equal(a.id, b.id);
+    assert_memory_equal(a.seed, b.seed, 32);
+    expect_event(f, "identity-key-created", "there was no active identity key");
+    expect_event(f, "multicast-key-created", "there was no active multicast key");
+    assert_int_equal(fixture_number(f, "SELECT count(*) FROM events"), 2);
+    assert_int_equal(fixture_number(f, "SELECT count(*) FROM keys WHERE last_used_at IS NOT NULL"),
+                     2);
+    c = fixture_begin(f);
+    OK(f, api_keyring_identity(k, c, "r", public_key, fingerprint, &f->err));
+    fixture_commit(f);
+    assert_memory_equal(public_key, a.identity_key, 32);
+    assert_string_equal(fingerprint, a.identity_fingerprint);
+    OK(f, api_keyring_sign(&a, "{}", 2, &jws, &f->err));
+    OK(f, jws_verify(a.public_key, jws, &payload, &size, &f->err));
+    assert_string_equal(payload, "{}");
+    free(jws);
+    free(payload);
+    api_multicast_key_done(&a);
+    assert_int_equal(a.seed[0] | a.seed[31], 0);
+    api_keyring_free(k);
+    api_keyring_free(NULL);
+}
+
+/* Whatever somebody did to the rows, the next use works and says what it found. */
+static void test_damage_heals(void **state)
+{
+    static const struct {
+        const char *sql;
+        const char *event;
+        const char *reason;
+        bool same_identity;
+    } damages[] = {
+        {"DELETE FROM keys WHERE kind = 'multicast'", "multicast-key-replaced",
+         "there was no active multicast key", true},
+        {"DELETE FROM keys", "multicast-key-replaced", "there was no active multicast key", false},
+        {"DELETE FROM keys", "identity-key-replaced", "there was no active identity key", false},
+        {"DELETE FROM keys WHERE kind = 'identity'", "multicast-key-replaced",
+         "the identity key had to be replaced", false},
+        {"UPDATE keys SET private_sealed = set_byte(private_sealed, 20,"
+         " get_byte(private_sealed, 20) # 1) WHERE kind = 'multicast' AND state = 'active'",
+         "multicast-key-replaced", "private key is damaged", true},
+        {"UPDATE keys SET private_sealed = '' WHERE kind = 'multicast' AND state = 'active'",
+         "multicast-key-replaced", "private key is damaged", true},
+        {"UPDATE keys SET private_sealed = repeat('x', 9999)::bytea WHERE state = 'active'",
+         "identity-key-replaced", "private key is damaged", false},
+        {"UPDATE keys SET public_key = set_byte(public_key, 3, get_byte(public_key, 3) # 1)"
+         " WHERE kind = 'multicast' AND state = 'active'",
+         "multicast-key-replaced", "public key or its fingerprint is damaged", true},
+        {"UPDATE keys SET public_key = '\\x00' WHERE state = 'active'", "identity-key-replaced",
+         "public key or its fingerprint is damaged", false},
+        {"UPDATE keys SET fingerprint = 'Ä' || repeat('x', 500) WHERE state = 'active'"
+         " AND kind = 'multicast'",
+         "multicast-key-replaced", "public key or its fingerprint is damaged", true},
+        {"UPDATE keys SET certificate = overlay(certificate placing 'AAAA' from 150)"
+         " WHERE kind = 'multicast' AND state = 'active'",
+         "multicast-key-replaced", "certificate is damaged", true},
+        {"UPDATE keys SET certificate = '' WHERE kind = 'multicast' AND state = 'active'",
+         "multicast-key-replaced", "certificate is damaged", true},
+        {"UPDATE keys a SET certificate = b.certificate FROM keys b WHERE a.kind = 'multicast'"
+         " AND a.state = 'active' AND b.state = 'retired' AND b.certificate LIKE 'e%.%.%'"
+         " AND b.retired_reason LIKE 'its private key is damaged%' AND a.id <> b.id",
+         "multicast-key-replaced", "certificate is", true},
+        {"UPDATE keys SET kind = 'multicast' WHERE kind = 'none'", NULL, NULL, true},
+    };
+    struct fixture *f = *state;
+    struct api_keyring *k = ring_new(f, master);
+    struct api_multicast_key before = use(f, k);
+
+    for (size_t i = 0; i < DB_COUNT(damages); i++) {
+        struct api_multicast_key after;
+
+        fixture_sql(f, damages[i].sql);
+        after = use(f, k);
+        if (damages[i].event != NULL) {
+            assert_string_not_equal(before.fingerprint, after.fingerprint);
+            expect_event(f, damages[i].event, damages[i].reason);
+        } else {
+            assert_string_equal(before.fingerprint, after.fingerprint);
+        }
+        assert_int_equal(memcmp(before.identity_key, after.identity_key, 32) == 0,
+                         damages[i].same_identity);
+        before = after;
+    }
+    api_keyring_free(k);
+}
+
+static void test_other_master_key(void **state)
+{
+    static const uint8_t other[32] = {9};
+    struct fixture *f = *state;
+    struct api_keyring *k = ring_new(f, master);
+    struct api_keyring *l = ring_new(f, other);
+    struct api_multicast_key a = use(f, k);
+    struct api_multicast_key b = use(f, l);
+
+    assert_string_not_equal(a.identity_fingerprint, b.identity_fingerprint);
+    expect_event(f, "identity-key-replaced", "sealed under another master key");
+    expect_event(f, "multicast-key-replaced", "sealed under another master key");
+    assert_int_equal(fixture_number(f, "SELECT count(*) FROM keys WHERE state = 'retired'"
+                                       " AND retired_reason <> '' AND check_result <> 'ok'"),
+                     2);
+    api_keyring_free(k);
+    api_keyring_free(l);
+}
+
+static void test_validity_is_what_was_signed(void **state)
+{
+    struct fixture *f = *state;
+    struct api_keyring *k = ring_new(f, master);
+    struct api_multicast_key a = use(f, k), b;
+    struct db_event event;
+    size_t count;
+
+    (void)a;
+    /* What the column says does not matter; what was signed does. */
+    fixture_sql(f, "UPDATE keys SET not_after = now() - interval '1 day'");
+    b = use(f, k);
+    assert_string_equal(a.id, b.id);
+    (void)fixture_begin(f);
+    OK(f, db_event_list(f->conn, "multicast-key-replaced", 0, 1, &event, &count, &f->err));
+    fixture_commit(f);
+    assert_int_equal(count, 0);
+    api_keyring_free(k);
+}
+
+static void *use_thread(void *arg)
+{
+    struct use *u = arg;
+
+    u->rc = db_run_tx_locking(u->f->pool, "use", use_body, u, NULL);
+    return NULL;
+}
+
+static void test_concurrent_uses_get_one_key(void **state)
+{
+    struct fixture *f = *state;
+    struct api_keyring *k = ring_new(f, master);
+
+    for (int round = 0; round < 5; round++) {
+        struct use uses[8];
+        pthread_t threads[8];
+
+        fixture_sql(f, round % 2 == 0 ? "DELETE FROM keys"
+                                      : "UPDATE keys SET private_sealed = 'x' WHERE"
+                                        " kind = 'multicast' AND state = 'active'");
+        for (size_t i = 0; i < 8; i++) {
+            uses[i] = (struct use){.f = f, .k = k};
+            assert_int_equal(pthread_create(&threads[i], NULL, use_thread, &uses[i]), 0);
+        }
+        for (size_t i = 0; i < 8; i++) {
+            assert_int_equal(pthread_join(threads[i], NULL), 0);
+            assert_int_equal(uses[i].rc, CP_OK);
+            assert_string_equal(uses[i].key.id, uses[0].key.id);
+        }
+        assert_int_equal(fixture_number(f, "SELECT count(*) FROM keys WHERE state = 'active'"), 2);
+    }
+    api_keyring_free(k);
+}
+
+struct rotation {
+    struct api_keyring *k;
+    enum db_key_kind kind;
+};
+
+static enum cp_err rotate_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    const struct rotation *r = arg;
+
+    return api_keyring_rotate(r->k, conn, r->kind, "ann", "req-8", err);
+}
+
+static void test_rotate(void **state)
+{
+    struct fixture *f = *state;
+    struct api_keyring *k = ring_new(f, master);
+    struct rotation r = {.k = k, .kind = DB_KEY_MULTICAST};
+    struct api_multicast_key a = use(f, k), b, c;
+
+    OK(f, db_run_tx_locking(f->pool, "rotate", rotate_body, &r, &f->err));
+    b = use(f, k);
+    assert_string_not_equal(a.fingerprint, b.fingerprint);
+    assert_string_equal(a.identity_fingerprint, b.identity_fingerprint);
+    expect_event(f, "multicast-key-rotated", "rotated by ann");
+    r.kind = DB_KEY_IDENTITY;
+    OK(f, db_run_tx_locking(f->pool, "rotate", rotate_body, &r, &f->err));
+    c = use(f, k);
+    assert_string_not_equal(b.fingerprint, c.fingerprint);
+    assert_string_not_equal(b.identity_fingerprint, c.identity_fingerprint);
+    expect_event(f, "identity-key-rotated", "rotated by ann");
+    assert_int_equal(fixture_number(f, "SELECT count(*) FROM keys WHERE state = 'retired'"
+                                       " AND check_result = 'ok'"),
+                     3);
+    api_keyring_free(k);
+}
+
+/* Nothing stays when the transaction that needed the key does not commit. */
+static enum cp_err use_and_fail_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    CP_TRY(use_body(conn, arg, err));
+    return CP_ERR_INVALID;
+}
+
+static void test_rolled_back_with_its_need(void **state)
+{
+    struct fixture *f = *state;
+    struct use u = {.f = f, .k = ring_new(f, master)};
+
+    assert_int_equal(db_run_tx_locking(f->pool, "fail", use_and_fail_body, &u, &f->err),
+                     CP_ERR_INVALID);
+    assert_int_equal(fixture_number(f, "SELECT count(*) FROM keys"), 0);
+    assert_int_equal(fixture_number(f, "SELECT count(*) FROM events"), 0);
+    api_keyring_free(u.k);
+}
+
+static void test_session_secret(void **state)
+{
+    static const uint8_t other[32] = {9};
+    struct fixture *f = *state;
+    struct api_keyring *k = ring_new(f, master), *l = ring_new(f, other);
+    uint8_t sealed[DB_SEALED_SIZE], secret[32] = {0}, again[32] = {0}, zero[32] = {0};
+    size_t size = 0;
+
+    OK(f, api_keyring_secret_new(k, f->node.id, sealed, &size, &f->err));
+    OK(f, api_keyring_secret_open(k, f->node.id, sealed, size, secret, &f->err));
+    OK(f, api_keyring_secret_open(k, f->node.id, sealed, size, again, &f->err));
+    assert_memory_equal(secret, again, 32);
+    assert_memory_not_equal(secret, zero, 32);
+    assert_int_equal(api_keyring_secret_open(k, "another session", sealed, size, zero, &f->err),
+                     CP_ERR_KEY_UNUSABLE);
+    assert_int_equal(api_keyring_secret_open(l, f->node.id, sealed, size, zero, &f->err),
+                     CP_ERR_KEY_UNUSABLE);
+    assert_int_equal(api_keyring_secret_open(k, f->node.id, sealed, 0, zero, &f->err),
+                     CP_ERR_KEY_UNUSABLE);
+    api_keyring_free(k);
+    api_keyring_free(l);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_made_once),
+        TEST(test_damage_heals),
+        TEST(test_other_master_key),
+        TEST(test_validity_is_what_was_signed),
+        TEST(test_concurrent_uses_get_one_key),
+        TEST(test_rotate),
+        TEST(test_rolled_back_with_its_need),
+        TEST(test_session_secret),
+    };
+
+    return cmocka_run_group_tests_name("keyring", tests, NULL, NULL);
+}
