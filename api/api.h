@@ -78,6 +78,14 @@ struct api_principal {
     char receiver_version_id[37]; /* the version that join was for */
 };
 
+/* The link that multicast leaves by. */
+struct api_link {
+    char source[46]; /* address that packets come from, "" unknown */
+    uint32_t mtu;    /* bytes, 0 unknown */
+};
+/* By that interface ("": by the routing table), to that group. */
+typedef void api_find_link(const char *interface, const char *group, struct api_link *ret_link);
+
 /* Everything the handlers share; made by the composition root (server/) or a test. */
 struct api_context {
     struct db_pool *db;
@@ -93,9 +101,7 @@ struct api_context {
     const char *multicast_interface;   /* the routing table's choice; NULL unknown */
     struct api_auth_cache *auth_cache; /* may be NULL: every password is verified anew */
     struct api_progress *progress;     /* may be NULL: every report is written at once */
-    /* Writes the address that multicast packets to group leave from by that interface ("" by the
-     * routing table) into ret_source, "" when unknown; may be NULL. */
-    void (*find_source)(const char *interface, const char *group, char ret_source[46]);
+    api_find_link *find_link;          /* NULL: nothing is known of links */
 };
 
 /* One streamed upload in progress: made by an upload route's begin. */

@@ -134,16 +134,15 @@ static enum cp_err find_session(struct db_conn *conn, struct api_join *j, struct
         .secret_sealed = sealed,
         .object_id = API_SESSION_OBJECT_ID,
         .fec_id = API_SESSION_FEC_ID,
-        .segment_size = API_SESSION_SEGMENT_SIZE,
+        .segment_size = api_segment_size(j->link.mtu),
         .max_block_len = API_SESSION_MAX_BLOCK_LEN,
         .num_parity = API_SESSION_NUM_PARITY,
         .content_size = j->version.content_size,
-        .object_size = api_object_size(j->version.content_size, API_SESSION_SEGMENT_SIZE,
-                                       API_SESSION_MAX_BLOCK_LEN),
         .encrypt = j->version.encrypt,
         .gathering_delay_ms = j->settings.gathering_delay_ms,
     };
 
+    in.object_size = api_object_size(in.content_size, in.segment_size, in.max_block_len);
     CP_TRY(db_uuid(conn, id, err));
     CP_TRY(random_instance(&in.instance_id, err));
     CP_TRY(api_keyring_secret_new(j->ctx->keyring, id, sealed, &in.secret_sealed_size, err));
@@ -163,6 +162,9 @@ static enum cp_err enter_session(struct db_conn *conn, struct api_join *j, struc
     struct cp_error why = {.code = CP_OK};
     bool changed;
 
+    if (j->ctx->find_link != NULL) {
+        j->ctx->find_link(j->settings.interface, j->settings.address_first, &j->link);
+    }
     CP_TRY(find_session(conn, j, err));
     if (open_secret(j, &why) == CP_OK) {
         return CP_OK;

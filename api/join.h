@@ -27,6 +27,7 @@ struct api_join {
     struct db_settings settings;
     struct db_version version;
     struct api_multicast_key key;
+    struct api_link link;
     struct db_session session; /* id "" : none */
     uint8_t secret[32];
     struct db_receiver receiver;

@@ -46,14 +46,13 @@ static void read_wish(struct api_fields *f, struct api_join *j)
 /* The signed ticket, malloced. */
 static enum cp_err sign_ticket(const struct api_join *j, char **ret_jws, struct cp_error *err)
 {
-    char source[DB_ADDRESS_SIZE] = "";
     bool has_session = j->session.id[0] != '\0';
     struct api_ticket t = {
         .version = &j->version,
         .receiver = &j->receiver,
         .session = has_session ? &j->session : NULL,
         .secret = j->secret,
-        .source = source,
+        .source = j->link.source,
         .no_session = j->no_session,
         .no_session_detail = j->no_session_detail,
         .manifest_signature = j->version.manifest_signature,
@@ -62,9 +61,6 @@ static enum cp_err sign_ticket(const struct api_join *j, char **ret_jws, struct 
     size_t size = 0;
     char *text;
 
-    if (has_session && j->ctx->find_source != NULL) {
-        j->ctx->find_source(j->settings.interface, j->session.group, source);
-    }
     text = api_ticket_text(&t, &size);
     if (text == NULL) {
         return cp_error_set(err, CP_ERR_NO_MEMORY, "No memory for the ticket.");

@@ -16,6 +16,18 @@
 #define SILENCE_MS           5000
 #define PROGRESS_INTERVAL_MS 1000
 #define SECRET_SIZE          32u
+/* IPv4 20, UDP 8, NORM DATA with FTI, EXT_AUTH and payload id up to 64 (norm.md section 6.3). */
+#define HEADERS_SIZE 92u
+/* No real link is narrower (RFC 791: 576); on such a one the engine says what is wrong. */
+#define SEGMENT_SIZE_MIN 448u
+
+uint32_t api_segment_size(uint32_t mtu)
+{
+    if (mtu < SEGMENT_SIZE_MIN + HEADERS_SIZE || mtu >= API_SESSION_SEGMENT_SIZE + HEADERS_SIZE) {
+        return API_SESSION_SEGMENT_SIZE;
+    }
+    return (mtu - HEADERS_SIZE) / 32u * 32u;
+}
 
 uint64_t api_object_size(uint64_t content_size, uint32_t segment_size, uint32_t max_block_len)
 {

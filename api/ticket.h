@@ -10,7 +10,7 @@
 #include "db/version.h"
 
 /* What the distribution point gives to every session (docs/protocol.md section 7). */
-#define API_SESSION_SEGMENT_SIZE  1408u
+#define API_SESSION_SEGMENT_SIZE  1408u /* fits an MTU of 1500 */
 #define API_SESSION_MAX_BLOCK_LEN 128u
 #define API_SESSION_NUM_PARITY    32u
 #define API_SESSION_FEC_ID        129u
@@ -31,6 +31,10 @@ struct api_ticket {
 /* The payload's exact text, malloced; NULL when out of memory. It holds the session secret: wipe it
  * after use. */
 char *api_ticket_text(const struct api_ticket *t, size_t *ret_size);
+
+/* Segment size for a link of that MTU (0 unknown): the usual one, or, on a narrower link (a tunnel,
+ * an overlay network), the largest multiple of 32 that fits with all headers. */
+uint32_t api_segment_size(uint32_t mtu);
 
 /* Size of the object with padding (docs/protocol.md section 2). */
 uint64_t api_object_size(uint64_t content_size, uint32_t segment_size, uint32_t max_block_len);

@@ -4,10 +4,12 @@
 
 #include <arpa/inet.h>
 #include <ifaddrs.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -40,6 +42,27 @@ uint32_t srv_link_speed_in(const char *sys_class_net, const char *interface)
 uint32_t srv_link_speed(const char *interface)
 {
     return srv_link_speed_in("/sys/class/net", interface);
+}
+
+uint32_t srv_link_mtu(const char *interface)
+{
+    struct ifreq rq;
+    uint32_t mtu = 0;
+    int fd;
+
+    if (strlen(interface) >= sizeof rq.ifr_name) {
+        return 0;
+    }
+    memset(&rq, 0, sizeof rq);
+    memcpy(rq.ifr_name, interface, strlen(interface));
+    fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && ioctl(fd, SIOCGIFMTU, &rq) == 0 && rq.ifr_mtu > 0) {
+        mtu = (uint32_t)rq.ifr_mtu;
+    }
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return mtu;
 }
 
 static bool same_address(const struct sockaddr *a, const struct sockaddr *b)

@@ -15,6 +15,9 @@
 uint32_t srv_link_speed_in(const char *sys_class_net, const char *interface);
 uint32_t srv_link_speed(const char *interface);
 
+/* Bytes that the interface carries in one packet; 0 unknown. */
+uint32_t srv_link_mtu(const char *interface);
+
 /* The interface by which packets to that group leave, by the routing table. CP_ERR_INTERFACE. */
 CP_MUST_CHECK enum cp_err srv_link_by_route(const char *group,
                                             char ret_interface[SRV_INTERFACE_SIZE]);

@@ -110,6 +110,17 @@ static void say_ready(const struct srv_config *c, const struct srv_parts *p)
     (void)fflush(stdout);
 }
 
+static void find_link(const char *interface, const char *group, struct api_link *ret_link)
+{
+    char chosen[SRV_INTERFACE_SIZE] = "";
+
+    srv_link_source(interface, group, ret_link->source);
+    if (interface[0] == '\0' && srv_link_by_route(group, chosen) == CP_OK) {
+        interface = chosen;
+    }
+    ret_link->mtu = srv_link_mtu(interface);
+}
+
 /* From here on everything is there but HTTP. */
 static enum cp_err serve(const struct srv_config *c, const struct srv_parts *p,
                          const struct api_context *api, struct cp_error *err)
@@ -165,7 +176,7 @@ static enum cp_err run(const struct srv_config *c, struct cp_error *err)
             .version = CASTPOINT_VERSION,
             .link_speed_mbps = look_at_link(&parts, interface),
             .multicast_interface = interface[0] == '\0' ? NULL : interface,
-            .find_source = srv_link_source,
+            .find_link = find_link,
         };
         rc = serve(c, &parts, &api, err);
     }

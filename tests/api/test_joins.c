@@ -198,6 +198,18 @@ static void ticket_is_complete_and_signed(void **state)
     joined_done(&j);
 }
 
+static void narrow_links_get_small_segments(void **state)
+{
+    (void)state;
+    assert_int_equal(api_segment_size(0), 1408);
+    assert_int_equal(api_segment_size(1500), 1408);
+    assert_int_equal(api_segment_size(65536), 1408);
+    assert_int_equal(api_segment_size(1499), 1376);
+    assert_int_equal(api_segment_size(1400), 1280);
+    assert_int_equal(api_segment_size(540), 448);
+    assert_int_equal(api_segment_size(539), 1408);
+}
+
 static void object_is_padded(void **state)
 {
     (void)state;
@@ -633,7 +645,8 @@ static void cancelled_session_tells_its_receivers(void **state)
     joined_done(&j);
     joined_done(&next);
     rig_sql(sql_reset);
-    rig_sql("UPDATE sessions SET state = 'finished' WHERE state = 'cancelled'");
+    rig_sql("UPDATE sessions SET state = 'finished', started_at = now() "
+            "WHERE state = 'cancelled'");
     rig_refused(rig, RIG_OPERATOR, &cancel, "conflict", "finished");
 }
 
@@ -698,6 +711,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ticket_is_complete_and_signed),
         cmocka_unit_test(object_is_padded),
+        cmocka_unit_test(narrow_links_get_small_segments),
         cmocka_unit_test(place_is_given_back),
         cmocka_unit_test(access_is_decided_at_each_join),
         cmocka_unit_test(package_overrides_access),

@@ -105,6 +105,9 @@ static void addresses_are_found(void **state)
     assert_string_equal(source, "");
     srv_link_source("lo", "not an address", source);
     assert_string_equal(source, "");
+    assert_true(srv_link_mtu("lo") >= 1500);
+    assert_int_equal(srv_link_mtu("no-such-link"), 0);
+    assert_int_equal(srv_link_mtu("a-name-longer-than-any-link"), 0);
     assert_int_equal(srv_link_by_route("not an address", interface), CP_ERR_INTERFACE);
 }
 
