@@ -157,6 +157,24 @@ static void refuses_what_cannot_be(void **state)
 }
 
 /* First attempt: the lowest parity, as many as are missing. Later: what of it is still missing. */
+/* One packet of a stranger must not make us allocate gigabytes. */
+static void refuses_a_giant_that_only_a_packet_announces(void **state)
+{
+    struct norm_receiver_config c = receiver_config();
+    struct norm_msg msg = data_msg(0, 0);
+
+    (void)state;
+    c.object_known = false;
+    struct norm_receiver *r = make(&c);
+    msg.ext.fti.object_size = 0xffffffffffff;
+    assert_int_equal(give_msg(r, 1, &msg), CP_ERR_MALFORMED);
+    assert_null(norm_receiver_partition(r));
+    msg = data_msg(0, 0);
+    assert_int_equal(give_msg(r, 1, &msg), CP_OK);
+    assert_non_null(norm_receiver_partition(r));
+    norm_receiver_free(r);
+}
+
 static void nack_asks_for_lowest_parity(void **state)
 {
     struct norm_receiver_config c = receiver_config();
@@ -483,6 +501,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(learns_the_object),
         cmocka_unit_test(refuses_what_cannot_be),
+        cmocka_unit_test(refuses_a_giant_that_only_a_packet_announces),
         cmocka_unit_test(nack_asks_for_lowest_parity),
         cmocka_unit_test(nack_never_asks_past_the_parity),
         cmocka_unit_test(nack_names_whole_blocks_and_info),
