@@ -116,6 +116,19 @@ void api_fields_body(struct api_fields *f, const struct api_call *call)
     }
 }
 
+bool api_fields_none(const struct api_call *call, struct api_response *ret_response)
+{
+    struct api_fields f;
+
+    api_fields_body(&f, call);
+    if (!api_fields_ok(&f)) {
+        *ret_response = api_fields_refuse(&f, call);
+        return false;
+    }
+    api_fields_done(&f);
+    return true;
+}
+
 void api_fields_query(struct api_fields *f, const struct api_call *call)
 {
     init(f, call->rq);

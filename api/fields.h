@@ -37,6 +37,9 @@ struct api_fields {
  * Failures are kept for api_fields_refuse. An absent body counts as {}. */
 void api_fields_body(struct api_fields *f, const struct api_call *call);
 
+/* For an action that takes no field: true when the body is absent or {}; else *ret_response. */
+bool api_fields_none(const struct api_call *call, struct api_response *ret_response);
+
 /* Reads the query instead of a body. */
 void api_fields_query(struct api_fields *f, const struct api_call *call);
 

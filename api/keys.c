@@ -73,6 +73,9 @@ struct api_response api_keys_list(const struct api_context *ctx, const struct ap
 
     api_fields_query(&f, call);
     api_fields_page(&f, &t.limit, &t.after);
+    if (t.after != NULL && !db_is_uuid(t.after)) {
+        api_field_error(&f, "after", "must be the 'next' of the page before");
+    }
     if (!api_fields_ok(&f)) {
         return api_fields_refuse(&f, call);
     }
@@ -111,7 +114,11 @@ struct api_response api_keys_rotate(const struct api_context *ctx, const struct 
 {
     struct keys_tx t = {.ctx = ctx, .call = call};
     struct cp_error err = {.code = CP_OK};
+    struct api_response rs;
 
+    if (!api_fields_none(call, &rs)) {
+        return rs;
+    }
     if (!db_key_kind_parse(call->params[1], &t.kind)) {
         return api_refuse_text(call, CP_ERR_NOT_FOUND,
                                "There is no kind of key '%.60s': give 'identity' or 'multicast'.",

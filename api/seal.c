@@ -9,6 +9,7 @@
 
 #include "api/credentials.h"
 #include "api/etag.h"
+#include "api/fields.h"
 #include "api/handlers.h"
 #include "api/keyring.h"
 #include "api/resource.h"
@@ -303,6 +304,9 @@ struct api_response api_versions_seal(const struct api_context *ctx, const struc
     struct cp_error err = {.code = CP_OK};
     struct api_response rs;
 
+    if (!api_fields_none(call, &rs)) {
+        return rs;
+    }
     err.code = seal(&s, &err);
     if (err.code == CP_OK) {
         rs = api_response_json(200, api_version_json(&s.sealed));

@@ -141,13 +141,10 @@ struct api_response api_versions_create(const struct api_context *ctx, const str
     struct version_tx t = {.ctx = ctx, .call = call};
     struct cp_error err = {.code = CP_OK};
     struct api_response rs;
-    struct api_fields f;
 
-    api_fields_body(&f, call); /* no fields yet: {} or nothing */
-    if (!api_fields_ok(&f)) {
-        return api_fields_refuse(&f, call);
+    if (!api_fields_none(call, &rs)) {
+        return rs;
     }
-    api_fields_done(&f);
     err.code = db_run_tx_locking(ctx->db, "create-version", create_body, &t, &err);
     if (err.code != CP_OK) {
         return api_refuse(call, &err);
@@ -186,6 +183,9 @@ struct api_response api_versions_retire(const struct api_context *ctx, const str
     struct cp_error err = {.code = CP_OK};
     struct api_response rs;
 
+    if (!api_fields_none(call, &rs)) {
+        return rs;
+    }
     err.code = db_run_tx(ctx->db, "retire-version", retire_body, &t, &err);
     if (err.code != CP_OK) {
         return api_refuse(call, &err);
