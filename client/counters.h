@@ -11,7 +11,7 @@ struct cl_counters {
     uint64_t bytes_multicast; /* content by multicast as first sent, repairs not included … */
     uint64_t bytes_repair;    /* … content by multicast repairs and parity */
     uint64_t bytes_https;     /* content over HTTPS */
-    uint64_t rate_bps;        /* of content, now; in the end: over the whole time */
+    uint64_t rate_bps;        /* of content, now; in the end: while content came */
     uint32_t loss_ppm;        /* packets lost before repair */
     uint64_t nacks;
 };

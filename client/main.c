@@ -49,6 +49,17 @@ static enum cp_err open_log(const struct cl_options *o, struct cp_error *err)
     return CP_OK;
 }
 
+/* Length of a sentence without the full stop at its end. */
+static int without_stop(const char *s)
+{
+    size_t size = strlen(s);
+
+    while (size > 0 && (s[size - 1] == '.' || s[size - 1] == ' ')) {
+        size--;
+    }
+    return (int)size;
+}
+
 /* One line: what is wrong and what to do. Text that came over the network gives no control
  * characters to the terminal. */
 static void print_error(const struct cp_error *err)
@@ -56,11 +67,13 @@ static void print_error(const struct cp_error *err)
     const struct cp_err_info *info = cp_err_info(err->code);
     char line[2048];
 
-    (void)snprintf(line, sizeof line, "castget: %s: %s %s", info->code,
-                   err->text[0] == '\0' ? info->title : err->text, info->remedy);
-    if (err->text[0] != '\0') {
-        (void)snprintf(line, sizeof line, "castget: %s: %s %s. %s", info->code, info->title,
-                       err->text, info->remedy);
+    if (err->text[0] == '\0') {
+        (void)snprintf(line, sizeof line, "castget: %s: %s %s", info->code, info->title,
+                       info->remedy);
+    } else {
+        (void)snprintf(line, sizeof line, "castget: %s: %.*s: %.*s. %s", info->code,
+                       without_stop(info->title), info->title, without_stop(err->text), err->text,
+                       info->remedy);
     }
     for (char *c = line; *c != '\0'; c++) {
         if ((unsigned char)*c < 0x20 || *c == 0x7f) {

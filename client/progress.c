@@ -19,6 +19,10 @@ void cl_rate_add(struct cl_rate *r, cp_time now, uint64_t bytes)
 {
     size_t last = (r->count + CL_RATE_SAMPLES - 1) % CL_RATE_SAMPLES;
 
+    if (r->count == 1 && bytes == r->bytes[0]) {
+        r->when[0] = now; /* nothing has come yet: waiting does not count */
+        return;
+    }
     if (r->count > 0 && now < cp_time_add(r->when[last], SAMPLE_INTERVAL)) {
         return;
     }

@@ -18,7 +18,8 @@ struct cl_rate {
     uint64_t bytes[CL_RATE_SAMPLES];
     size_t count; /* samples ever taken */
 };
-/* A sample: so many bytes in all at this time; samples closer than 100 ms are left out. */
+/* A sample: so many bytes in all at this time; samples closer than 100 ms are left out, and so is
+ * the time before the first byte came. */
 void cl_rate_add(struct cl_rate *r, cp_time now, uint64_t bytes);
 /* Bits per second between the oldest and the newest sample; 0 unknown. */
 uint64_t cl_rate_bps(const struct cl_rate *r);

@@ -52,6 +52,8 @@ struct run {
     enum cp_err moved;         /* why multicast was left, CP_OK not so */
     bool rmem_told;
     cp_time started;
+    cp_time flow_began, flow_ended; /* first and last time that content had come; 0: none yet */
+    uint64_t flow_bytes;            /* bytes_done when it began */
 };
 
 /* Whether the user, or the service, wants the step to end. */
@@ -71,10 +73,35 @@ static enum cp_err check_stop(struct run *r, bool by_multicast, struct cp_error 
     return CP_OK;
 }
 
+/* When content comes, and how fast it came in the end: waiting for a session is not transfer. */
+static void note_flow(struct run *r, cp_time now)
+{
+    if (r->flow_began == 0 || r->counters.bytes_done == r->flow_bytes) {
+        r->flow_began = now;
+        r->flow_bytes = r->counters.bytes_done;
+    }
+    r->flow_ended = now;
+}
+
+static cp_time flow_time(const struct run *r)
+{
+    return r->flow_began == 0 ? 0 : r->flow_ended - r->flow_began;
+}
+
+static uint64_t flow_rate(const struct run *r)
+{
+    const struct cl_counters *c = &r->counters;
+    uint64_t bytes = c->bytes_multicast + c->bytes_repair + c->bytes_https;
+    cp_time time = flow_time(r);
+
+    return time == 0 ? 0 : (uint64_t)((double)bytes * 8e9 / (double)time);
+}
+
 static void show(struct run *r, const char *state, const char *how)
 {
     cp_time now = cp_clock_now();
 
+    note_flow(r, now);
     cl_rate_add(&r->rate, now, r->counters.bytes_done);
     r->counters.rate_bps = cl_rate_bps(&r->rate);
     cl_progress_show(&r->progress, now, &r->counters, how);
@@ -191,6 +218,7 @@ static enum cp_err do_https(struct run *r, struct cp_error *err)
 
     cp_log(CP_LOG_INFO, "https-start", "chunks", cp_log_u64(cl_output_missing(r->output)), "reason",
            r->moved == CP_OK ? NULL : cp_err_info(r->moved)->code, NULL);
+    note_flow(r, cp_clock_now());
     code = cl_https_fetch(&f, &bytes, err);
     r->counters.bytes_done = r->before.bytes_done + bytes;
     r->counters.bytes_https = r->before.bytes_https + bytes;
@@ -328,9 +356,11 @@ static struct cl_plan_event do_step(struct run *r, const struct cl_decision *d,
     } else if (d->step == CL_STEP_MULTICAST) {
         event.what = CL_EVENT_MULTICAST_ENDED;
         event.code = do_multicast(r, why);
+        r->flow_ended = cp_clock_now();
     } else if (d->step == CL_STEP_HTTPS) {
         event.what = CL_EVENT_HTTPS_ENDED;
         event.code = do_https(r, why);
+        r->flow_ended = cp_clock_now();
     } else {
         event.code = join_again(r, why);
         event.what = event.code == CP_OK ? CL_EVENT_JOINED : CL_EVENT_JOIN_FAILED;
@@ -390,7 +420,7 @@ static void closing_line(const struct run *r)
     double seconds = (double)(cp_clock_now() - r->started) / 1e9;
 
     if (!r->options->quiet) {
-        (void)printf("%s version %u: %.1f MB verified in %.1f s, %.1f MB/s "
+        (void)printf("%s version %u: %.1f MB verified in %.1f s, transferred at %.1f MB/s "
                      "(multicast %.1f MB, repair %.1f MB, HTTPS %.1f MB, loss %.2f %%)\n",
                      r->join.ticket.package, r->join.ticket.version, (double)c->bytes_total / 1e6,
                      seconds, (double)c->rate_bps / 8e6, (double)c->bytes_multicast / 1e6,
@@ -451,6 +481,7 @@ static enum cp_err write_summary(struct run *r, const struct cp_error *failure,
                            .manifest = r->join.manifest,
                            .counters = &r->counters,
                            .duration = cp_clock_now() - r->started,
+                           .transfer = flow_time(r),
                            .failure = failure};
 
     return r->options->summary == NULL ? CP_OK : cl_summary_write(r->options->summary, &s, err);
@@ -477,9 +508,7 @@ enum cp_err cl_run(const struct cl_options *options, const volatile sig_atomic_t
     code = work(&r, &failure);
     failure.code = code;
     cl_progress_end(&r.progress);
-    r.counters.rate_bps = (uint64_t)((double)(r.counters.bytes_multicast + r.counters.bytes_repair +
-                                              r.counters.bytes_https) *
-                                     8e9 / (double)(cp_clock_now() - r.started + 1));
+    r.counters.rate_bps = flow_rate(&r);
     report_result(&r, code == CP_OK ? NULL : &failure);
     if (code == CP_OK) {
         closing_line(&r);

@@ -44,12 +44,13 @@ static int add_failure(json_t *root, const struct cp_error *failure)
 char *cl_summary_text(const struct cl_summary *s)
 {
     const struct cl_counters *c = s->counters;
-    json_t *root = json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "package",
+    json_t *root = json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "package",
                              s->package, "verified", s->failure == NULL ? 1 : 0, "bytes_total",
                              (json_int_t)c->bytes_total, "bytes_done", (json_int_t)c->bytes_done,
                              "bytes_multicast", (json_int_t)c->bytes_multicast, "bytes_repair",
                              (json_int_t)c->bytes_repair, "bytes_https", (json_int_t)c->bytes_https,
-                             "duration_ms", (json_int_t)(s->duration / CP_MSEC), "rate_bps",
+                             "duration_ms", (json_int_t)(s->duration / CP_MSEC), "transfer_ms",
+                             (json_int_t)(s->transfer / CP_MSEC), "rate_bps",
                              (json_int_t)c->rate_bps, "loss_ppm", (json_int_t)c->loss_ppm);
     char *text = NULL;
     int failed = root == NULL;

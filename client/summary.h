@@ -13,7 +13,8 @@ struct cl_summary {
     const char *package;
     const struct manifest *manifest; /* NULL when it did not come so far */
     const struct cl_counters *counters;
-    cp_time duration;
+    cp_time duration;               /* of the whole run */
+    cp_time transfer;               /* from the first to the last byte of content */
     const struct cp_error *failure; /* NULL: everything is verified and on the disk */
 };
 

@@ -31,8 +31,9 @@ static void rate_is_of_the_last_seconds(void **state)
 
     (void)state;
     assert_int_equal(cl_rate_bps(&r), 0);
-    cl_rate_add(&r, CP_SEC, 0);
+    cl_rate_add(&r, CP_MSEC, 0);
     assert_int_equal(cl_rate_bps(&r), 0);
+    cl_rate_add(&r, CP_SEC, 0);             /* still waiting: that time does not count */
     cl_rate_add(&r, CP_SEC + CP_MSEC, 999); /* too close: left out */
     assert_int_equal(r.count, 1);
     cl_rate_add(&r, 2 * CP_SEC, 125000000);
@@ -176,8 +177,11 @@ static void summary_names_the_files(void **state)
     struct manifest_file file = {.path = "a/b", .size = 5, .sha256 = {0xab}};
     struct manifest m = {.version = 3, .files = &file, .file_count = 1};
     struct cp_error failure = {.code = CP_ERR_NO_MULTICAST_HEARD};
-    struct cl_summary s = {
-        .package = "win11", .manifest = &m, .counters = &half, .duration = 2 * CP_SEC};
+    struct cl_summary s = {.package = "win11",
+                           .manifest = &m,
+                           .counters = &half,
+                           .duration = 2 * CP_SEC,
+                           .transfer = 1500 * CP_MSEC};
     char *text = cl_summary_text(&s);
     json_t *root = json_loads(text, 0, NULL);
     const json_t *first = json_array_get(json_object_get(root, "files"), 0);
@@ -186,6 +190,14 @@ static void summary_names_the_files(void **state)
     assert_true(json_is_true(json_object_get(root, "verified")));
     assert_int_equal(number(root, "version"), 3);
     assert_int_equal(number(root, "duration_ms"), 2000);
+    assert_int_equal(number(root, "transfer_ms"), 1500);
+    assert_int_equal(number(root, "bytes_total"), 3000000000);
+    assert_int_equal(number(root, "bytes_done"), 1500000000);
+    assert_int_equal(number(root, "bytes_multicast"), 1400000000);
+    assert_int_equal(number(root, "bytes_repair"), 60000000);
+    assert_int_equal(number(root, "bytes_https"), 40000000);
+    assert_int_equal(number(root, "rate_bps"), 800000000);
+    assert_int_equal(number(root, "loss_ppm"), 12345);
     assert_string_equal(text_of(first, "path"), "a/b");
     assert_memory_equal(text_of(first, "sha256"), "ab00", 4);
     json_decref(root);
