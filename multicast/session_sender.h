@@ -44,6 +44,7 @@ struct mc_sender {
     uint64_t forged, replayed;
     bool holding, withdrawing;
     cp_time withdrawn_at;
+    cp_time sent_at;
 
     struct io_wake wake;
     atomic_int stop; /* enum mc_stop */

@@ -14,6 +14,8 @@
 #define RECEIVES_A_ROUND 64u
 #define WITHDRAW_TIME    (2 * CP_SEC)
 #define IDLE_WAIT        (100 * CP_MSEC)
+#define SOURCE_WAIT      (10 * CP_MSEC) /* then feedback and wishes are looked at again */
+#define KEEP_ALIVE       (100 * CP_MSEC)
 
 static enum cp_err start_core(struct mc_sender *s, cp_time now)
 {
@@ -182,6 +184,33 @@ static bool over(struct mc_sender *s)
     return !s->holding && core.state == NORM_SENDER_IDLE;
 }
 
+/* Is what comes next of the first pass in memory? A batch reaches into the next block at most,
+ * unless blocks are tiny. */
+static bool content_ready(struct mc_sender *s)
+{
+    struct norm_sender_stats core;
+
+    norm_sender_get_stats(s->core, &core);
+    for (uint32_t i = 0; i < 2 && core.next_block + i < s->partition.block_count; i++) {
+        if (!io_source_wait(s->source, core.next_block + i, SOURCE_WAIT)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The disk is behind: something must be heard all the same, or receivers believe us dead. */
+static enum cp_err keep_alive(struct mc_sender *s, cp_time now, struct cp_error *err)
+{
+    if (now < s->sent_at + KEEP_ALIVE) {
+        return CP_OK;
+    }
+    CP_TRY(norm_sender_command(s->core, NULL, 0));
+    norm_sender_fill(s->core, now, &s->tx); /* a command goes before content */
+    s->sent_at = now;
+    return mc_outlet_send(s, err);
+}
+
 /* Sends what is due, a bounded amount at a time. */
 static enum cp_err transmit(struct mc_sender *s, struct cp_error *err)
 {
@@ -190,6 +219,10 @@ static enum cp_err transmit(struct mc_sender *s, struct cp_error *err)
         if (norm_sender_next_time(s->core) > now) {
             break;
         }
+        if (!s->withdrawing && !content_ready(s)) {
+            return keep_alive(s, now, err);
+        }
+        s->sent_at = now;
         norm_sender_on_timer(s->core, now);
         norm_sender_fill(s->core, now, &s->tx);
         if (s->tx.count == 0) {

@@ -154,6 +154,47 @@ static bool first_done(void *arg)
     return st.phase == MC_DONE;
 }
 
+/* The disk of the whole process, which a test can stop: -Wl,--wrap=pread64. */
+static pthread_mutex_t disk = PTHREAD_MUTEX_INITIALIZER;
+
+ssize_t __real_pread64(int fd, void *data, size_t size, off_t offset);
+ssize_t __wrap_pread64(int fd, void *data, size_t size, off_t offset);
+
+ssize_t __wrap_pread64(int fd, void *data, size_t size, off_t offset)
+{
+    pthread_mutex_lock(&disk);
+    pthread_mutex_unlock(&disk);
+    return __real_pread64(fd, data, size, offset);
+}
+
+static bool some_packets(void *arg)
+{
+    struct rig *r = arg;
+    struct mc_receiver_stats st;
+    mc_receiver_get_stats(r->receiver[0].mc, &st);
+    return st.packets_received >= 8;
+}
+
+static void test_disk_stands_still(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct mc_sender_stats st;
+
+    rig_make(&r, 3 * MIB);
+    rig_prepare(&r, 0)->config.silence = 2 * CP_SEC;
+    pthread_mutex_lock(&disk);
+    run_all(&r, 1);
+    /* No byte of content can go, but the receiver hears that somebody is there. */
+    assert_true(rig_await(some_packets, &r));
+    mc_sender_get_stats(r.sender, &st);
+    assert_int_equal(st.source_bytes, 0);
+    assert_int_equal(st.content_sent, 0);
+    pthread_mutex_unlock(&disk);
+    check_all(&r, 1);
+    rig_drop(&r);
+}
+
 static bool rate_changed(void *arg)
 {
     struct rig *r = arg;
@@ -619,6 +660,7 @@ int main(void)
         cmocka_unit_test(test_transfer_tiny),
         cmocka_unit_test(test_late_joiner),
         cmocka_unit_test(test_loss),
+        cmocka_unit_test(test_disk_stands_still),
         cmocka_unit_test(test_loss_with_little_memory),
         cmocka_unit_test(test_transfer_shapes),
         cmocka_unit_test(test_sender_gives_up),
