@@ -1,7 +1,9 @@
 """What the interoperation tests share: a laboratory of namespaces, the two peers, a capture."""
+import atexit
 import os
 import queue
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
@@ -85,17 +87,15 @@ class Peer:
 class Lab:
     """One sender's and some receivers' namespaces. The prefix is this process's own."""
 
-    def __init__(self, receivers):
+    def __init__(self):
         self.prefix, self.peers = 'i' + base36(os.getpid())[-5:], []
+
+    def up(self, receivers):
         if subprocess.run([NETLAB, self.prefix, 'permitted'], capture_output=True, check=False).returncode != 0:
             raise AssertionError('network namespaces cannot be made here: run the tests as root, with CAP_SYS_ADMIN')
-        try:
-            # The tests need no address that anybody else can reach, so all labs may use the same ones.
-            self.call('up', str(receivers), '--net', '91', '--snooping', 'off')
-            self.call('offload', 'off')
-        except Exception:
-            self.call('down')
-            raise
+        # The tests need no address that anybody else can reach, so all labs may use the same ones.
+        self.call('up', str(receivers), '--net', '91', '--snooping', 'off')
+        self.call('offload', 'off')
 
     def call(self, *words):
         done = subprocess.run([NETLAB, self.prefix, *words], capture_output=True, text=True, check=False)
@@ -109,18 +109,28 @@ class Lab:
         return '\n'.join(str(p) for p in self.peers)
 
 
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
+# unittest runs no clean-up after an interrupt; Scene leaves one at exit.
+signal.signal(signal.SIGTERM, interrupt)
+
+
 class Scene:
     """A laboratory with a folder of its own and the programs that run in it."""
 
     def __init__(self, receivers=1):
-        self.folder = tempfile.mkdtemp(prefix='interop.')
+        self.folder, self.lab = tempfile.mkdtemp(prefix='interop.'), Lab()
+        atexit.register(self.close)
         try:
-            self.lab = Lab(receivers)
-        except BaseException:
-            shutil.rmtree(self.folder)
+            self.lab.up(receivers)
+        except Exception:
+            self.close()
             raise
 
     def close(self):
+        atexit.unregister(self.close)
         for peer in self.lab.peers:
             peer.kill()
         self.lab.close()
