@@ -64,6 +64,12 @@ class ToNrl(InteropCase):
             self.scene.check_same(source, target)
         self.scene.check_ends(sender)
 
+    def test_with_fec_id_2(self):
+        self.transfer('--unicast-nack', '--rx-loss', 5, mc_options=['--fec', 2])
+
+    def test_with_more_loss_than_parity(self):
+        self.transfer('--unicast-nack', '--rx-loss', 10, mc_options=['--parity', 4])
+
     def test_with_auth_extension(self):
         # libnorm skips EXT_AUTH, but cannot produce it: it completes, and its acknowledgement counts as forged.
         source, target = self.scene.make_object(8), self.scene.path('received')
@@ -109,6 +115,10 @@ class FromNrl(InteropCase):
 
     def test_with_fec_id_5(self):
         self.transfer(5, '--fec', 5, mc_options=['--fec', 5])
+
+    def test_with_more_loss_than_parity(self):
+        # Asking beyond the last parity symbol of a block would crash libnorm's sender.
+        self.transfer(10, '--parity', 4, mc_options=['--parity', 4])
 
     def test_late_joiner_in_a_mixed_group(self):
         source, targets = self.scene.make_object(BLOCKS), [self.scene.path('0'), self.scene.path('1')]
