@@ -46,7 +46,8 @@ CP_MUST_CHECK enum cp_err db_package_update(struct db_conn *conn, const struct d
                                             struct db_package *ret_package, struct cp_error *err);
 
 /* Deletes the package, its versions, files, ended sessions and their receivers. CP_ERR_CONFLICT
- * while sessions of it have not ended: err names them. Blobs stay until they are collected. */
+ * while sessions of it have not ended: err names them (in db_run_tx_locking always in our words; in
+ * db_run_tx a join at the same moment may leave it to the database's). Blobs stay until collected. */
 CP_MUST_CHECK enum cp_err db_package_delete(struct db_conn *conn, const char *name,
                                             int64_t expected_revision, struct cp_error *err);
 

@@ -445,6 +445,43 @@ static void test_live_sessions_hold_their_package(void **state)
     assert_int_equal(fixture_number(f, "SELECT count(*) FROM receivers"), 0);
 }
 
+/* A join comes in between, after the deletion took its view of the tables: the deletion finds out
+ * and is refused, in either kind of transaction. */
+struct deletion {
+    struct fixture *f;
+    const struct db_version *version;
+    int runs;
+};
+
+static enum cp_err delete_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    struct deletion *d = arg;
+    struct db_package package;
+
+    CP_TRY(db_package_get(conn, "win11", &package, err));
+    if (d->runs++ == 0) {
+        (void)fixture_begin(d->f);
+        (void)open_session(d->f, d->version);
+        fixture_commit(d->f);
+    }
+    return db_package_delete(conn, "win11", package.revision, err);
+}
+
+static void test_deletion_meets_join(void **state)
+{
+    struct fixture *f = *state;
+    struct db_version v = fixture_sealed(f, "win11");
+    struct deletion a = {.f = f, .version = &v}, b = {.f = f, .version = &v};
+
+    assert_int_equal(db_run_tx(f->pool, "delete", delete_body, &a, &f->err), CP_ERR_CONFLICT);
+    assert_non_null(strstr(f->err.text, "not ended")); /* by the trigger, or after a retry */
+    fixture_sql(f, "UPDATE sessions SET state = 'cancelled', ended_at = now()");
+    assert_int_equal(db_run_tx_locking(f->pool, "delete", delete_body, &b, &f->err),
+                     CP_ERR_CONFLICT);
+    assert_non_null(strstr(f->err.text, "sessions that have not ended"));
+    assert_int_equal(fixture_number(f, "SELECT count(*) FROM packages"), 1);
+}
+
 static void test_progress(void **state)
 {
     struct fixture *f = *state;
@@ -603,6 +640,7 @@ int main(void)
         TEST(test_transitions),
         TEST(test_due_interrupt_list),
         TEST(test_live_sessions_hold_their_package),
+        TEST(test_deletion_meets_join),
         TEST(test_progress),
         TEST(test_result_and_sweep),
     };
