@@ -80,7 +80,9 @@ static enum cp_err check_password(struct api_auth_cache *cache, const struct db_
     if (api_auth_cache_has(cache, account->password_hash, password)) {
         return CP_OK;
     }
-    api_auth_cache_enter(cache);
+    if (!api_auth_cache_enter(cache)) {
+        return CP_ERR_TOO_MANY_REQUESTS;
+    }
     code = api_password_verify(password, account->password_hash);
     api_auth_cache_leave(cache);
     if (code == CP_OK) {
@@ -112,6 +114,11 @@ static enum cp_err basic(const struct api_context *ctx, const char *text,
     }
     verified = check_password(ctx->auth_cache, &l.account, password);
     api_wipe(pair, sizeof pair);
+    if (verified == CP_ERR_TOO_MANY_REQUESTS) {
+        return cp_error_set(err, verified,
+                            "Too many passwords are being checked: use a token (Bearer), which "
+                            "costs nothing to check, or ask again after Retry-After.");
+    }
     if (found != CP_OK || verified != CP_OK || !l.account.enabled) {
         return refuse(err);
     }

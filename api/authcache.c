@@ -14,6 +14,7 @@
 #define CACHE_ENTRIES 64
 #define CACHE_TTL     (60 * CP_SEC)
 #define CHECKS_MAX    2
+#define WAITING_MAX   8 /* 0.3 s of waiting */
 
 struct entry {
     uint8_t key[CONTENT_DIGEST_SIZE];
@@ -23,7 +24,7 @@ struct entry {
 struct api_auth_cache {
     pthread_mutex_t mutex;
     pthread_cond_t left;
-    int checks;
+    int checks, waiting;
     uint8_t salt[32];
     struct entry entries[CACHE_ENTRIES];
 };
@@ -115,14 +116,23 @@ void api_auth_cache_put(struct api_auth_cache *cache, const char *verifier, cons
     (void)pthread_mutex_unlock(&cache->mutex);
 }
 
-void api_auth_cache_enter(struct api_auth_cache *cache)
+bool api_auth_cache_enter(struct api_auth_cache *cache)
 {
+    bool enters = true;
+
     (void)pthread_mutex_lock(&cache->mutex);
-    while (cache->checks >= CHECKS_MAX) {
-        (void)pthread_cond_wait(&cache->left, &cache->mutex);
+    if (cache->checks >= CHECKS_MAX && cache->waiting >= WAITING_MAX) {
+        enters = false;
+    } else {
+        cache->waiting++;
+        while (cache->checks >= CHECKS_MAX) {
+            (void)pthread_cond_wait(&cache->left, &cache->mutex);
+        }
+        cache->waiting--;
+        cache->checks++;
     }
-    cache->checks++;
     (void)pthread_mutex_unlock(&cache->mutex);
+    return enters;
 }
 
 void api_auth_cache_leave(struct api_auth_cache *cache)
