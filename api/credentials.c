@@ -221,10 +221,9 @@ enum cp_err api_seal(const uint8_t key[API_MASTER_KEY_SIZE], const char *purpose
 }
 
 enum cp_err api_unseal(const uint8_t key[API_MASTER_KEY_SIZE], const char *purpose,
-                       const uint8_t *sealed, size_t sealed_size, void *ret_data, size_t cap,
-                       size_t *ret_size)
+                       struct api_sealed sealed, void *ret_data, size_t cap, size_t *ret_size)
 {
-    const uint8_t *nonce = sealed + 1;
+    const uint8_t *nonce = sealed.data + 1;
     const uint8_t *text = nonce + NONCE_SIZE;
     uint8_t tag[TAG_SIZE];
     EVP_CIPHER_CTX *ctx;
@@ -233,18 +232,18 @@ enum cp_err api_unseal(const uint8_t key[API_MASTER_KEY_SIZE], const char *purpo
     bool ok;
 
     _Static_assert(API_SEAL_OVERHEAD == 1 + NONCE_SIZE + TAG_SIZE, "what sealing adds");
-    if (sealed_size < API_SEAL_OVERHEAD || sealed_size > INT32_MAX || sealed[0] != SEAL_FORMAT ||
-        sealed_size - API_SEAL_OVERHEAD > cap) {
+    if (sealed.size < API_SEAL_OVERHEAD || sealed.size > INT32_MAX ||
+        sealed.data[0] != SEAL_FORMAT || sealed.size - API_SEAL_OVERHEAD > cap) {
         return CP_ERR_SIGNATURE;
     }
-    size = sealed_size - API_SEAL_OVERHEAD;
+    size = sealed.size - API_SEAL_OVERHEAD;
     memcpy(tag, text + size, TAG_SIZE);
     ctx = EVP_CIPHER_CTX_new();
     if (ctx == NULL) {
         return CP_ERR_NO_MEMORY;
     }
     ok = EVP_DecryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, key, nonce) == 1 &&
-         EVP_DecryptUpdate(ctx, NULL, &n, sealed, 1) == 1 &&
+         EVP_DecryptUpdate(ctx, NULL, &n, sealed.data, 1) == 1 &&
          EVP_DecryptUpdate(ctx, NULL, &n, (const uint8_t *)purpose, (int)strlen(purpose)) == 1 &&
          EVP_DecryptUpdate(ctx, ret_data, &n, text, (int)size) == 1 &&
          EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_SET_TAG, (int)TAG_SIZE, tag) == 1 &&

@@ -57,10 +57,16 @@ api_master_key_load(const char *path, uint8_t ret_key[API_MASTER_KEY_SIZE], stru
 CP_MUST_CHECK enum cp_err api_seal(const uint8_t key[API_MASTER_KEY_SIZE], const char *purpose,
                                    const void *data, size_t size, uint8_t *ret_sealed,
                                    size_t *ret_sealed_size);
+/* Sealed bytes as they were stored; borrowed. */
+struct api_sealed {
+    const uint8_t *data;
+    size_t size;
+};
+
 /* CP_ERR_SIGNATURE: not sealed by this key for this purpose, or damaged. cap: room in ret_data. */
 CP_MUST_CHECK enum cp_err api_unseal(const uint8_t key[API_MASTER_KEY_SIZE], const char *purpose,
-                                     const uint8_t *sealed, size_t sealed_size, void *ret_data,
-                                     size_t cap, size_t *ret_size);
+                                     struct api_sealed sealed, void *ret_data, size_t cap,
+                                     size_t *ret_size);
 
 /* SHA-256 of bytes as lower-case hex. */
 CP_MUST_CHECK enum cp_err api_sha256_hex(const void *data, size_t size, char ret_text[65]);

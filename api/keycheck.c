@@ -27,14 +27,14 @@ static bool refuse(char reason[DB_TEXT_SIZE], const char *text)
 
 static bool unseal(const struct db_key *row, const uint8_t *master_key, struct jws_key *ret_pair)
 {
+    struct api_sealed sealed = {row->private_sealed, row->private_sealed_size};
     uint8_t secret[JWS_KEY_SIZE];
     char purpose[PURPOSE_SIZE];
     size_t size = 0;
     bool ok;
 
     set_purpose(row, purpose);
-    ok = api_unseal(master_key, purpose, row->private_sealed, row->private_sealed_size, secret,
-                    sizeof secret, &size) == CP_OK &&
+    ok = api_unseal(master_key, purpose, sealed, secret, sizeof secret, &size) == CP_OK &&
          size == sizeof secret && jws_key_from_secret(secret, ret_pair) == CP_OK;
     api_wipe(secret, sizeof secret);
     return ok;
@@ -119,28 +119,27 @@ static enum cp_err certify(const struct jws_key *identity, struct db_key *row, u
     return rc;
 }
 
-enum cp_err api_key_make(enum db_key_kind kind, const char *node_id, const uint8_t *master_key,
-                         const struct jws_key *identity, uint64_t now_ns, struct db_key *ret_row,
+enum cp_err api_key_make(const struct api_key_spec *spec, struct db_key *ret_row,
                          struct jws_key *ret_pair)
 {
-    struct db_key row = {.kind = kind, .active = true, .public_key_size = JWS_KEY_SIZE};
+    struct db_key row = {.kind = spec->kind, .active = true, .public_key_size = JWS_KEY_SIZE};
     char purpose[PURPOSE_SIZE];
     struct jws_key pair;
     enum cp_err rc;
 
-    CP_ASSERT((identity != NULL) == (kind == DB_KEY_MULTICAST));
+    CP_ASSERT((spec->identity != NULL) == (spec->kind == DB_KEY_MULTICAST));
     CP_TRY(jws_key_make(&pair));
-    (void)snprintf(row.node_id, sizeof row.node_id, "%s", node_id);
+    (void)snprintf(row.node_id, sizeof row.node_id, "%s", spec->node_id);
     memcpy(row.public_key, pair.public_key, JWS_KEY_SIZE);
     rc = jws_fingerprint(pair.public_key, row.fingerprint);
     if (rc == CP_OK) {
         set_purpose(&row, purpose);
         _Static_assert(JWS_KEY_SIZE + API_SEAL_OVERHEAD <= DB_SEALED_SIZE, "room for a sealed key");
-        rc = api_seal(master_key, purpose, pair.secret, JWS_KEY_SIZE, row.private_sealed,
+        rc = api_seal(spec->master_key, purpose, pair.secret, JWS_KEY_SIZE, row.private_sealed,
                       &row.private_sealed_size);
     }
-    if (rc == CP_OK && identity != NULL) {
-        rc = certify(identity, &row, now_ns);
+    if (rc == CP_OK && spec->identity != NULL) {
+        rc = certify(spec->identity, &row, spec->now_ns);
     }
     if (rc == CP_OK) {
         *ret_row = row;

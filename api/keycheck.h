@@ -25,11 +25,17 @@ bool api_key_check(const struct db_key *row, const uint8_t *master_key, struct j
 bool api_key_check_certificate(const struct db_key *row, const uint8_t identity[JWS_KEY_SIZE],
                                uint64_t now_ns, char ret_reason[DB_TEXT_SIZE]);
 
-/* A new key pair and the row to store for it. identity: certifies a multicast key; NULL for an
- * identity key. now_ns: its certificate's beginning. Wipe *ret_pair. */
-CP_MUST_CHECK enum cp_err api_key_make(enum db_key_kind kind, const char *node_id,
-                                       const uint8_t *master_key, const struct jws_key *identity,
-                                       uint64_t now_ns, struct db_key *ret_row,
+/* What key to make. */
+struct api_key_spec {
+    enum db_key_kind kind;
+    const char *node_id;
+    const uint8_t *master_key;
+    const struct jws_key *identity; /* certifies a multicast key; NULL for an identity key */
+    uint64_t now_ns;                /* where its certificate begins */
+};
+
+/* A new key pair and the row to store for it. Wipe *ret_pair. CP_ERR_INTERNAL, NO_MEMORY. */
+CP_MUST_CHECK enum cp_err api_key_make(const struct api_key_spec *spec, struct db_key *ret_row,
                                        struct jws_key *ret_pair);
 
 #endif

@@ -174,7 +174,11 @@ static enum cp_err replace(struct ring *ring, enum db_key_kind kind, const char 
                            struct cp_error *err)
 {
     struct key_state *s = kind == DB_KEY_IDENTITY ? &ring->identity : &ring->multicast;
-    const struct jws_key *signer = kind == DB_KEY_MULTICAST ? &ring->identity.pair : NULL;
+    struct api_key_spec spec = {.kind = kind,
+                                .node_id = ring->k->node_id,
+                                .master_key = ring->k->master_key,
+                                .identity = kind == DB_KEY_MULTICAST ? &ring->identity.pair : NULL,
+                                .now_ns = ring->now_ns};
     char old_fingerprint[DB_DIGEST_SIZE];
     struct db_key row;
     enum cp_err rc;
@@ -187,8 +191,7 @@ static enum cp_err replace(struct ring *ring, enum db_key_kind kind, const char 
         CP_TRY(db_key_checked(ring->conn, s->row.id, s->usable ? "ok" : s->reason, err));
         CP_TRY(db_key_retire(ring->conn, s->row.id, s->reason, err));
     }
-    rc = api_key_make(kind, ring->k->node_id, ring->k->master_key, signer, ring->now_ns, &row,
-                      &s->pair);
+    rc = api_key_make(&spec, &row, &s->pair);
     if (rc != CP_OK) {
         return cp_error_set(err, CP_ERR_KEY_UNUSABLE,
                             "the %s key cannot be used (%s), and making a new one failed",
@@ -376,7 +379,8 @@ enum cp_err api_keyring_secret_open(struct api_keyring *k, const char *session_i
     enum cp_err rc;
 
     secret_purpose(session_id, purpose);
-    rc = api_unseal(k->master_key, purpose, sealed, sealed_size, secret, sizeof secret, &size);
+    rc = api_unseal(k->master_key, purpose, (struct api_sealed){sealed, sealed_size}, secret,
+                    sizeof secret, &size);
     if (rc == CP_OK && size == sizeof secret) {
         memcpy(ret_secret, secret, sizeof secret);
     } else {

@@ -119,26 +119,33 @@ static void test_seal(void **state)
     assert_int_equal(size, 64 + API_SEAL_OVERHEAD);
     assert_int_equal(api_seal(key, "purpose", data, 64, again, &size), CP_OK);
     assert_memory_not_equal(sealed, again, size);
-    assert_int_equal(api_unseal(key, "purpose", sealed, size, back, 64, &back_size), CP_OK);
+    assert_int_equal(
+        api_unseal(key, "purpose", (struct api_sealed){sealed, size}, back, 64, &back_size), CP_OK);
     assert_int_equal(back_size, 64);
     assert_memory_equal(back, data, 64);
 
-    assert_int_equal(api_unseal(other, "purpose", sealed, size, back, 64, &back_size),
-                     CP_ERR_SIGNATURE);
-    assert_int_equal(api_unseal(key, "Purpose", sealed, size, back, 64, &back_size),
-                     CP_ERR_SIGNATURE);
-    assert_int_equal(api_unseal(key, "purpose", sealed, size, back, 63, &back_size),
-                     CP_ERR_SIGNATURE);
+    assert_int_equal(
+        api_unseal(other, "purpose", (struct api_sealed){sealed, size}, back, 64, &back_size),
+        CP_ERR_SIGNATURE);
+    assert_int_equal(
+        api_unseal(key, "Purpose", (struct api_sealed){sealed, size}, back, 64, &back_size),
+        CP_ERR_SIGNATURE);
+    assert_int_equal(
+        api_unseal(key, "purpose", (struct api_sealed){sealed, size}, back, 63, &back_size),
+        CP_ERR_SIGNATURE);
     for (size_t i = 0; i < size; i++) {
         sealed[i] ^= 1;
-        assert_int_equal(api_unseal(key, "purpose", sealed, size, back, 64, &back_size),
-                         CP_ERR_SIGNATURE);
+        assert_int_equal(
+            api_unseal(key, "purpose", (struct api_sealed){sealed, size}, back, 64, &back_size),
+            CP_ERR_SIGNATURE);
         sealed[i] ^= 1;
-        assert_int_equal(api_unseal(key, "purpose", sealed, i, back, 64, &back_size),
-                         CP_ERR_SIGNATURE);
+        assert_int_equal(
+            api_unseal(key, "purpose", (struct api_sealed){sealed, i}, back, 64, &back_size),
+            CP_ERR_SIGNATURE);
     }
     assert_int_equal(api_seal(key, "", NULL, 0, sealed, &size), CP_OK);
-    assert_int_equal(api_unseal(key, "", sealed, size, back, 0, &back_size), CP_OK);
+    assert_int_equal(api_unseal(key, "", (struct api_sealed){sealed, size}, back, 0, &back_size),
+                     CP_OK);
     assert_int_equal(back_size, 0);
 }
 

@@ -27,12 +27,14 @@ struct keys {
 
 static void make(struct keys *k)
 {
-    assert_int_equal(
-        api_key_make(DB_KEY_IDENTITY, NODE, master, NULL, NOW, &k->identity, &k->identity_pair),
-        CP_OK);
-    assert_int_equal(api_key_make(DB_KEY_MULTICAST, NODE, master, &k->identity_pair, NOW,
-                                  &k->multicast, &k->multicast_pair),
-                     CP_OK);
+    struct api_key_spec identity = {
+        .kind = DB_KEY_IDENTITY, .node_id = NODE, .master_key = master, .now_ns = NOW};
+    struct api_key_spec multicast = identity;
+
+    multicast.kind = DB_KEY_MULTICAST;
+    multicast.identity = &k->identity_pair;
+    assert_int_equal(api_key_make(&identity, &k->identity, &k->identity_pair), CP_OK);
+    assert_int_equal(api_key_make(&multicast, &k->multicast, &k->multicast_pair), CP_OK);
 }
 
 static void test_good(void **state)
@@ -69,6 +71,8 @@ static void test_certificate_times(void **state)
 
 static void test_certificate_of_another(void **state)
 {
+    struct api_key_spec same = {
+        .kind = DB_KEY_MULTICAST, .node_id = NODE, .master_key = master, .now_ns = NOW};
     struct keys k, other;
     char reason[DB_TEXT_SIZE];
 
@@ -78,9 +82,8 @@ static void test_certificate_of_another(void **state)
     assert_false(api_key_check_certificate(&k.multicast, other.identity.public_key, NOW, reason));
     assert_non_null(strstr(reason, "not by the present identity key"));
     /* the right identity, another key's certificate */
-    assert_int_equal(api_key_make(DB_KEY_MULTICAST, NODE, master, &k.identity_pair, NOW,
-                                  &other.multicast, &other.multicast_pair),
-                     CP_OK);
+    same.identity = &k.identity_pair;
+    assert_int_equal(api_key_make(&same, &other.multicast, &other.multicast_pair), CP_OK);
     memcpy(k.multicast.certificate, other.multicast.certificate, sizeof k.multicast.certificate);
     assert_false(api_key_check_certificate(&k.multicast, k.identity.public_key, NOW, reason));
     assert_non_null(strstr(reason, "for another key"));
