@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "client/interface.h"
 #include "common/clock.h"
 #include "common/log.h"
 
@@ -157,6 +158,15 @@ static enum cp_err fetch(const struct cl_multicast *m, const struct mc_receiver_
     return code;
 }
 
+static void choose_interface(const struct cl_multicast *m, char ret_name[CL_INTERFACE_SIZE])
+{
+    if (m->interface != NULL) {
+        (void)snprintf(ret_name, CL_INTERFACE_SIZE, "%s", m->interface);
+    } else if (!cl_interface_towards(m->ticket->channel.source, ret_name)) {
+        ret_name[0] = '\0';
+    }
+}
+
 enum cp_err cl_multicast_fetch(const struct cl_multicast *m, struct mc_receiver_stats *ret_stats,
                                struct cp_error *err)
 {
@@ -177,8 +187,10 @@ enum cp_err cl_multicast_fetch(const struct cl_multicast *m, struct mc_receiver_
         code = cp_error_set(err, CP_ERR_NO_MEMORY, "multicast");
         goto out;
     }
-    (void)snprintf(config.channel.interface, sizeof config.channel.interface, "%s",
-                   m->interface == NULL ? "" : m->interface);
+    choose_interface(m, config.channel.interface);
+    cp_log(CP_LOG_INFO, "multicast-start", "group", config.channel.group, "port",
+           cp_log_u64(config.channel.port), "interface", config.channel.interface, "node_id",
+           cp_log_u64(config.node_id), NULL);
     code = fetch(m, &config, have, ret_stats, err);
 out:
     explicit_bzero(&config.channel, sizeof config.channel);

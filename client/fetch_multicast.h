@@ -18,7 +18,7 @@ typedef enum cp_err cl_multicast_tick(void *arg, const struct mc_receiver_stats 
 struct cl_multicast {
     const struct cl_ticket *ticket; /* with a session */
     const struct object_map *map;
-    const char *interface; /* NULL: by route */
+    const char *interface; /* NULL: the one towards the sender, else by the route to the group */
     struct cl_output *output;
     cl_multicast_tick *tick;
     void *arg;

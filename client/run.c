@@ -178,8 +178,6 @@ static enum cp_err do_multicast(struct run *r, struct cp_error *err)
     char drops[160];
     enum cp_err code;
 
-    cp_log(CP_LOG_INFO, "multicast-start", "group", m.ticket->channel.group, "port",
-           cp_log_u64(m.ticket->channel.port), "node_id", cp_log_u64(m.ticket->node_id), NULL);
     r->had = object_bytes_had(r);
     code = cl_multicast_fetch(&m, &stats, err);
     count_multicast(r, &stats);

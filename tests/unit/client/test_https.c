@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Tests of client/fetch_https and client/http without a network: which ranges are asked for, and
- * what refusals mean. */
+ * Tests of client/fetch_https, client/http and client/interface without a network: which ranges are
+ * asked for, what refusals mean, where multicast is expected. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "client/fetch_https.h"
+#include "client/interface.h"
 #include "common/prng.h"
 
 #define MIB ((uint64_t)CONTENT_CHUNK_SIZE)
@@ -179,6 +180,18 @@ static void bare_statuses(void **state)
     assert_int_equal(problem(500, "{\"code\":5,\"detail\":[]}", &err), CP_ERR_PROTOCOL);
 }
 
+static void interface_towards_the_sender(void **state)
+{
+    char name[CL_INTERFACE_SIZE] = "-";
+
+    (void)state;
+    assert_false(cl_interface_towards("", name));
+    assert_false(cl_interface_towards("dp.example", name));
+    assert_string_equal(name, "-");
+    assert_true(cl_interface_towards("127.0.0.1", name));
+    assert_string_equal(name, "lo");
+}
+
 static void what_may_pass(void **state)
 {
     (void)state;
@@ -201,6 +214,7 @@ int main(void)
         cmocka_unit_test(unknown_problems_speak_for_themselves),
         cmocka_unit_test(bare_statuses),
         cmocka_unit_test(what_may_pass),
+        cmocka_unit_test(interface_towards_the_sender),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

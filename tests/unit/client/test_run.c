@@ -80,7 +80,6 @@ static void serve(struct fixture *f, size_t zero_chunk)
     f->o.pin = f->s.tls.pin;
     f->o.summary = f->summary;
     f->o.quiet = true;
-    f->o.interface = f->s.session ? "lo" : NULL;
 }
 
 static enum cp_err run(struct fixture *f)
@@ -274,7 +273,6 @@ static void require_does_not_touch_https(void **state)
     assert_failed(f, CP_ERR_NO_MULTICAST_HEARD, "239.77.9.1");
     assert_non_null(strstr(f->s.result, "no-multicast-heard"));
     f->o.no_multicast = true;
-    f->o.interface = NULL;
     assert_failed(f, CP_ERR_MULTICAST_ONLY, "");
     assert_int_equal(f->s.content_requests, 0);
 }
