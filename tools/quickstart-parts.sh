@@ -166,11 +166,12 @@ run_receivers() {
   say "$total receivers fetch $package version $version at once: r1 to r$receivers by multicast, r$total is cut off from it"
   bytes_before=$(sent_bytes)
   for ((i = 1; i <= total; i++)); do
-    mkdir -p "$state/out/r$i"
+    mkdir -p "$state/out/r$i/image"
     extra=()
     [ "$network" = namespaces ] || [ "$i" -le "$receivers" ] || extra=(--no-multicast)
     on_receiver "$i" "$state/run/castget" "https://$server_ip:8443" "$package@$version" -o "$state/out/r$i/image" \
-      --cacert "$state/service/tls/cert.pem" --interface "$interface" --summary "$state/out/r$i/summary.json" \
+      --cacert "$state/service/tls/cert.pem" --interface "$interface" --client-id "r$i" --client-name "r$i" \
+      --summary "$state/out/r$i/summary.json" \
       "${extra[@]}" </dev/null >"$state/out/r$i/log" 2>&1 &
     echo $! >"$state/out/r$i/pid"
   done
@@ -190,8 +191,9 @@ watch_receivers() {
       if alive "$state/out/r$i/pid"; then running=$((running + 1)); fi
     done
     [ -n "$session" ] || session=$(api GET '/api/v1/sessions?limit=1' | jq -r '.items[0].id // empty')
-    line=$(api GET "/api/v1/sessions/$session/receivers" 2>/dev/null | jq -r '
-      [.items[] | "\(.client_name):\(if .bytes_total > 0 then (100 * .bytes_done / .bytes_total | floor) else 0 end)%"] | join("  ")')
+    line=$([ -z "$session" ] || api GET "/api/v1/sessions/$session/receivers" 2>/dev/null | jq -r '
+      [.items | sort_by(.client_name | ltrimstr("r") | tonumber)[] |
+        "\(.client_name) \(if .bytes_total > 0 then (100 * .bytes_done / .bytes_total | floor) else 0 end)%"] | join("  ")')
     if [ -t 1 ]; then printf '\r\033[K    %s' "$line"; else printf '    %s\n' "$line"; fi
     [ "$running" -gt 0 ] || break
     [ $((SECONDS - started)) -lt 900 ] || { echo; fail "the transfer did not end within 15 minutes; logs in $state/out"; }

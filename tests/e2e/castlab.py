@@ -7,7 +7,7 @@ import urllib.error, urllib.request
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 NETLAB = os.path.join(ROOT, 'tools', 'netlab.sh')
-NET = 78
+NET = int(os.environ.get('CASTPOINT_E2E_NET', '78'))  # another one lets two runs stand side by side
 SERVER = f'198.18.{NET}.1'
 CHUNK = 1 << 20
 
@@ -22,9 +22,14 @@ def wait_until(condition, seconds, what):
     return value
 
 
+def read_text(path):
+    with open(path, errors='replace') as f:
+        return f.read()
+
+
 class Lab:
     def __init__(self, receivers):
-        self.prefix = 'cpe'
+        self.prefix = f'cpe{NET}'
         self.call('up', str(receivers), '--net', str(NET), '--host')
         self.call('offload', 'off')
 
@@ -83,7 +88,7 @@ class Service:
             self.process = self.lab.popen('srv', [os.environ['CASTPOINTD'], '--listen', '0.0.0.0:8443', '--state-dir', self.state,
                 '--database', self.database, '--public-url', self.url, '--openapi', os.path.join(ROOT, 'openapi.yaml')], stdout=log, stderr=log)
         wait_until(self.ready, 40, 'castpointd is ready')
-        self.password = open(os.path.join(self.state, 'admin-password')).read().strip()
+        self.password = read_text(os.path.join(self.state, 'admin-password')).strip()
 
     def ready(self):
         if self.process.poll() is not None:
@@ -94,7 +99,7 @@ class Service:
             return False
 
     def tail(self):
-        return open(self.log, errors='replace').read()[-3000:]
+        return read_text(self.log)[-3000:]
 
     def stop(self, sig=signal.SIGTERM):
         if self.process and self.process.poll() is None:
@@ -159,7 +164,9 @@ class Fetch:
 
     def __init__(self, service, host, package, out, *options, trust=True):
         self.out, self.summary_file, self.log = out, out + '.json', out + '.log'
-        words = [os.environ['CASTGET'], service.url, package, '-o', out, '--interface', 'eth0', '--summary', self.summary_file, *options]
+        os.makedirs(out, exist_ok=True)
+        words = [os.environ['CASTGET'], service.url, package, '-o', out, '--interface', 'eth0', '--summary', self.summary_file,
+                 '--client-id', host, '--client-name', host, *options]
         if trust:
             words += ['--cacert', service.cert]
         with open(self.log, 'wb') as log:
@@ -173,13 +180,14 @@ class Fetch:
             raise AssertionError(f'castget did not end within {seconds} s: {self.text()}') from None
 
     def text(self):
-        return open(self.log, errors='replace').read()
+        return read_text(self.log)
 
     def summary(self):
-        return json.load(open(self.summary_file))
+        return json.loads(read_text(self.summary_file))
 
     def data(self, path):
-        return open(os.path.join(self.out, path), 'rb').read()
+        with open(os.path.join(self.out, path), 'rb') as f:
+            return f.read()
 
 
 def random_bytes(size, seed=1):

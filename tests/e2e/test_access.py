@@ -85,7 +85,7 @@ class Access(Case):
         self.service.publish('healed', files)
         self.assert_fetched(self.fetch('r1', 'healed', name='before'), files)
         harm = ("DELETE FROM keys WHERE kind = 'multicast'",
-                "UPDATE keys SET sealed_private = '\\x00' WHERE kind = 'multicast' AND state = 'active'",
+                "UPDATE keys SET private_sealed = '\\x00' WHERE kind = 'multicast' AND state = 'active'",
                 "UPDATE keys SET certificate = 'nonsense' WHERE kind = 'multicast' AND state = 'active'",
                 "DELETE FROM keys")
         for i, sql in enumerate(harm):

@@ -5,7 +5,7 @@ import subprocess
 import threading
 import unittest
 
-from castlab import CHUNK, Case, random_bytes, wait_until
+from castlab import CHUNK, SERVER, Case, random_bytes, wait_until
 
 
 def processes(name):
@@ -13,10 +13,11 @@ def processes(name):
     found = []
     for pid in filter(str.isdigit, os.listdir('/proc')):
         try:
-            words = open(f'/proc/{pid}/cmdline', 'rb').read().split(b'\0')
+            with open(f'/proc/{pid}/cmdline', 'rb') as f:
+                words = f.read().split(b'\0')
         except OSError:
             continue
-        if os.path.basename(words[0]).decode(errors='replace') == name and any(b'198.18.78.' in w for w in words):
+        if os.path.basename(words[0]).decode(errors='replace') == name and any(SERVER.encode() in w for w in words):
             found.append(int(pid))
     return found
 
