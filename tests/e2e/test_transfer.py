@@ -12,6 +12,8 @@ class Transfer(Case):
     def transfer(self, package, files, *options):
         """Five receivers by multicast at 2 % loss, the sixth is cut off from it."""
         self.lab.call('cut', 'r6')
+        self.service.settings(gathering_delay_ms=3000)  # all are there when it starts, on a busy machine too
+        self.addCleanup(self.service.settings, gathering_delay_ms=500)
         size = sum(map(len, files.values()))
         before = self.lab.tx_bytes()
         fetches = [self.fetch(f'r{i}', package, *options) for i in range(1, 7)]
