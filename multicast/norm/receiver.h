@@ -75,7 +75,10 @@ const struct norm_partition *norm_receiver_partition(const struct norm_receiver 
 uint16_t norm_receiver_object_id(const struct norm_receiver *r);
 
 /* A packet of the group or of the sender (authenticated by the driver when auth is on): sender's
- * messages, and other receivers' NACKs overheard. CP_ERR_MALFORMED: dropped and counted. */
+ * messages, and other receivers' NACKs overheard. CP_ERR_MALFORMED: dropped and counted.
+ * CP_ERR_NO_MEMORY: the object that it announces found no room. When the packet decodes at all,
+ * *ret_rx is filled even then: a restart that it brought has taken place. NORM_RX_COMPLETE comes with
+ * the packet that completes; after norm_receiver_block_have() ask norm_receiver_complete(). */
 CP_MUST_CHECK enum cp_err norm_receiver_on_packet(struct norm_receiver *r, cp_time now,
                                                   const uint8_t *pkt, size_t size,
                                                   struct norm_rx *ret_rx);

@@ -31,7 +31,9 @@ struct sim_receiver_spec {
     cp_time join_at;
     cp_time leave_at; /* 0: never */
     bool silent, defer_missed, object_known;
-    bool acker; /* on the sender's acking list */
+    bool acker;   /* on the sender's acking list */
+    double spoil; /* probability that a finished block turns out wrong and is given up */
+    double have;  /* fraction of the blocks that a journal brings from an earlier run */
 };
 
 /* What happened to a packet, for tests that look at or meddle with the traffic. */

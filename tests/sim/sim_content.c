@@ -86,6 +86,16 @@ const char *sim_content_store(struct sim *sim, struct sim_receiver *r, const str
     return NULL;
 }
 
+void sim_content_have(struct sim *sim, struct sim_receiver *r, uint32_t sbn)
+{
+    unsigned k = norm_partition_block_len(&sim->part, sbn);
+
+    for (unsigned esi = 0; esi < k; esi++) {
+        r->symbols[(size_t)sbn * SIM_SYMBOL_WORDS + esi / 64] |= (uint64_t)1 << (esi % 64);
+    }
+    r->blocks_done++;
+}
+
 void sim_content_forget(struct sim *sim, struct sim_receiver *r, uint32_t sbn)
 {
     uint64_t *map = &r->symbols[(size_t)sbn * SIM_SYMBOL_WORDS];

@@ -14,6 +14,7 @@ struct scenario {
     struct sim_config config;
     struct sim_receiver_spec specs[RECEIVERS_MAX];
     unsigned count;
+    cp_time restart_at; /* of the sender; 0: never */
 };
 
 static uint64_t between(struct cp_prng *p, uint64_t low, uint64_t high)
@@ -108,7 +109,14 @@ static void make(struct scenario *s, uint64_t seed)
             .defer_missed = cp_prng_below(&p, 2) == 0,
         };
         s->specs[i].acker = cp_prng_below(&p, 4) != 0;
+        s->specs[i].spoil = cp_prng_below(&p, 8) == 0 ? 0.1 : 0.0;
+        s->specs[i].have = cp_prng_below(&p, 8) == 0 ? 0.5 : 0.0;
+        if (i > 0 && cp_prng_below(&p, 12) == 0) {
+            s->specs[i].leave_at = 1 + cp_prng_below(&p, 2 * pass + CP_MSEC);
+        }
+        s->specs[i].silent = s->specs[i].leave_at != 0 && cp_prng_below(&p, 2) == 0;
     }
+    s->restart_at = cp_prng_below(&p, 8) == 0 ? 1 + cp_prng_below(&p, pass + CP_MSEC) : 0;
 }
 
 static void describe(const struct scenario *s)
@@ -154,6 +162,10 @@ static bool run(uint64_t seed, bool verbose)
 
     make(&s, seed);
     sim_init(&sim, &s.config, s.specs, s.count);
+    if (s.restart_at > 0) {
+        sim_run_until(&sim, s.restart_at);
+        sim_restart_sender(&sim, (uint16_t)(s.config.sender.instance_id + 1));
+    }
     right = sim_run(&sim);
     if (!right) {
         printf("seed %" PRIu64 " FAILED: %s\n", seed, sim.failure);
