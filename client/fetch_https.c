@@ -12,7 +12,7 @@
 #include "common/log.h"
 #include "content/object_map.h"
 
-#define TRIES_MAX   6u /* failures in a row without a chunk between */
+#define TRIES_MAX   7u /* failures in a row without a chunk between */
 #define FIRST_PAUSE (500 * CP_MSEC)
 #define BAD_MAX     3u /* wrong digests of one chunk */
 #define POLL        (100 * CP_MSEC)

@@ -273,19 +273,21 @@ enum cp_err cl_report_result(struct cl_http *http, const struct cl_result *resul
                                 .timeout_ms = result->stopped ? RESULT_TIMEOUT_END : RESULT_TIMEOUT,
                                 .even_stopped = result->stopped};
     struct cl_http_answer answer;
+    bool away = result->failure != NULL && cl_http_is_passing(result->failure->code);
+    unsigned tries = result->stopped || away ? 1 : RESULT_TRIES;
     enum cp_err code = CP_ERR_NO_MEMORY;
 
     if (body == NULL) {
         return cp_error_set(err, code, "result");
     }
-    for (unsigned i = 0; i < RESULT_TRIES; i++) {
+    for (unsigned i = 0; i < tries; i++) {
         struct timespec pause = {.tv_sec = 1L << i};
 
         code = cl_http_call(http, &call, &answer, err);
         if (code == CP_OK) {
             free(answer.body);
         }
-        if (result->stopped || !cl_http_is_passing(code) || i + 1 == RESULT_TRIES) {
+        if (!cl_http_is_passing(code) || i + 1 == tries) {
             break;
         }
         (void)nanosleep(&pause, NULL);

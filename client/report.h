@@ -33,13 +33,14 @@ bool cl_report_leave(struct cl_report *r, struct cp_error *ret_why);
 /* Ends the thread, in the midst of a request if need be. NULL allowed. */
 void cl_report_stop(struct cl_report *r);
 
-/* Puts the result: err NULL is "done". Tried a few times; stopped: once and quickly, after a signal. */
+/* Puts the result. Tried a few times; once only when the failure is that the service is away, and
+ * once and quickly after a signal. */
 struct cl_result {
     const char *url;
     const struct cl_counters *counters;
     cp_time duration;
     const struct cp_error *failure; /* NULL: done */
-    bool stopped;
+    bool stopped;                   /* by a signal */
 };
 CP_MUST_CHECK enum cp_err cl_report_result(struct cl_http *http, const struct cl_result *result,
                                            struct cp_error *err);

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Tests of client/output: folder, file, resumption, a full disk, and that nothing half-written is
+ * Tests of client/output: folder, file, device, resumption, a full disk, and that nothing half-written is
  * ever to be seen. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <linux/loop.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -389,6 +392,71 @@ static void full_disk_is_told(void **state)
     assert_int_equal(umount(f->target), 0);
 }
 
+/* A loop device over a file of `size` bytes full of noise; -1 when that is not allowed here. */
+static int make_device(const struct fixture *f, off_t size, char *ret_path, size_t path_size)
+{
+    int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+    int number = control < 0 ? -1 : ioctl(control, LOOP_CTL_GET_FREE);
+    int file = memfd_create("device", MFD_CLOEXEC);
+    int device;
+
+    if (control >= 0) {
+        (void)close(control);
+    }
+    (void)snprintf(ret_path, path_size, "/dev/loop%d", number);
+    device = number < 0 ? -1 : open(ret_path, O_RDWR | O_CLOEXEC);
+    assert_int_equal(pwrite(file, f->data, 2 * MIB, (off_t)(2 * MIB)), 2 * MIB);
+    assert_int_equal(ftruncate(file, size), 0);
+    if (device >= 0 && ioctl(device, LOOP_SET_FD, file) != 0) {
+        (void)close(device);
+        device = -1;
+    }
+    (void)close(file);
+    return device;
+}
+
+static void device_is_written(void **state)
+{
+    const struct fixture *f = *state;
+    uint8_t *found = malloc(STREAM);
+    char path[32];
+    struct cl_output *o;
+    struct cp_error err;
+    int device = make_device(f, 8 * MIB, path, sizeof path);
+
+    if (device < 0) {
+        free(found);
+        skip();
+    }
+    assert_int_equal(cl_output_open(path, f->m, &o, &err), CP_ERR_OUTPUT); /* three files */
+    assert_int_equal(cl_output_open(path, f->single, &o, &err), CP_OK);
+    write_missing(f, o);
+    assert_int_equal(cl_output_commit(o, NULL), CP_OK);
+    cl_output_close(o);
+    assert_int_equal(pread(device, found, STREAM, 0), STREAM);
+    assert_memory_equal(found, f->data, STREAM); /* the noise under the zero chunk is gone */
+    (void)ioctl(device, LOOP_CLR_FD);
+    (void)close(device);
+    free(found);
+}
+
+static void small_device_is_refused(void **state)
+{
+    const struct fixture *f = *state;
+    char path[32];
+    struct cl_output *o;
+    struct cp_error err;
+    int device = make_device(f, 5 * MIB, path, sizeof path);
+
+    if (device < 0) {
+        skip();
+    }
+    assert_int_equal(cl_output_open(path, f->single, &o, &err), CP_ERR_OUTPUT_FULL);
+    assert_non_null(strstr(err.text, "5242880"));
+    (void)ioctl(device, LOOP_CLR_FD);
+    (void)close(device);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -402,6 +470,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(own_suffix_is_reserved, setup, teardown),
         cmocka_unit_test_setup_teardown(longest_names_fit, setup, teardown),
         cmocka_unit_test_setup_teardown(full_disk_is_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(device_is_written, setup, teardown),
+        cmocka_unit_test_setup_teardown(small_device_is_refused, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
