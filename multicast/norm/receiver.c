@@ -7,6 +7,7 @@
 #include "multicast/norm/receiver_state.h"
 
 #define INACTIVITY_LEAST CP_SEC
+#define INSTANCE_GRACE   (200 * CP_MSEC) /* longer than packets overtake each other by */
 #define BACKOFF_START    4u
 #define GSIZE_START      10000u /* RFC5740 5.5.4: default until the sender advertises one */
 
@@ -84,9 +85,11 @@ static void restart(struct norm_receiver *r, struct norm_rx *rx)
     }
 }
 
-/* Who speaks, and under which instance. False: not our sender, or a packet of an instance that
- * was replaced, overtaken on its way. */
-static bool accept_sender(struct norm_receiver *r, const struct norm_msg *msg, struct norm_rx *rx)
+/* Who speaks, and under which instance. False: not our sender, or a packet of an instance that was
+ * replaced, overtaken on its way. When that one goes on while the present one is silent, it was the
+ * present one that was overtaken. */
+static bool accept_sender(struct norm_receiver *r, cp_time now, const struct norm_msg *msg,
+                          struct norm_rx *rx)
 {
     if (!r->sender_known) {
         r->sender_known = true;
@@ -96,7 +99,8 @@ static bool accept_sender(struct norm_receiver *r, const struct norm_msg *msg, s
         return false;
     }
     if (r->instance_known && msg->instance_id != r->instance_id) {
-        if (r->instance_replaced && msg->instance_id == r->instance_before) {
+        if (r->instance_replaced && msg->instance_id == r->instance_before &&
+            now < r->stats.last_heard + INSTANCE_GRACE) {
             return false;
         }
         restart(r, rx);
@@ -144,7 +148,7 @@ enum cp_err norm_receiver_on_packet(struct norm_receiver *r, cp_time now, const 
     }
     if (msg.type == NORM_NACK || msg.type == NORM_ACK || msg.type == NORM_REPORT) {
         err = on_peer(r, &msg);
-    } else if (accept_sender(r, &msg, &rx)) {
+    } else if (accept_sender(r, now, &msg, &rx)) {
         heard_sender(r, now, &msg);
         r->stats.packets++;
         r->stats.bytes += size;

@@ -10,6 +10,11 @@
 #define RECEIVERS_MAX 50u
 #define SEEDS_DEFAULT 1000u
 
+/* Seeds that once failed, and why. */
+static const uint64_t regressions[] = {
+    2986, /* an old instance's packet that came after the new one's locked a receiver out */
+};
+
 struct scenario {
     struct sim_config config;
     struct sim_receiver_spec specs[RECEIVERS_MAX];
@@ -186,6 +191,9 @@ int main(int argc, char **argv)
 
     for (uint64_t seed = first; seed < first + count; seed++) {
         failures += !run(seed, count == 1);
+    }
+    for (size_t i = 0; argc < 2 && i < sizeof(regressions) / sizeof(*regressions); i++) {
+        failures += !run(regressions[i], false);
     }
     printf("%" PRIu64 " seeds, %u failed\n", count, failures);
     return failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;

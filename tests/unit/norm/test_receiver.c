@@ -414,6 +414,28 @@ static void probe_is_echoed(void **state)
     norm_receiver_free(r);
 }
 
+/* A packet of the old instance may come after the first of the new one: it must not lock us in. */
+static void restart_in_disorder(void **state)
+{
+    struct norm_receiver_config c = receiver_config();
+    struct norm_receiver *r = make(&c);
+    struct norm_msg msg = data_msg(0, 0);
+
+    (void)state;
+    msg.instance_id = 10;
+    assert_int_equal(give_msg(r, CP_SEC, &msg), CP_OK);
+    assert_int_equal(data(r, CP_SEC, 0, 1), CP_OK); /* instance 9, overtaken */
+    assert_int_equal(rx.events, NORM_RX_RESTART | NORM_RX_SYMBOL);
+    assert_false(norm_receiver_has_symbol(r, 0, 0));
+    assert_int_equal(give_msg(r, CP_SEC + CP_MSEC, &msg), CP_OK);
+    assert_int_equal(rx.events, 0);
+    assert_int_equal(give_msg(r, CP_SEC + 300 * CP_MSEC, &msg), CP_OK); /* 9 is silent */
+    assert_int_equal(rx.events, NORM_RX_RESTART | NORM_RX_SYMBOL);
+    assert_int_equal(data(r, CP_SEC + 300 * CP_MSEC, 0, 1), CP_OK);
+    assert_int_equal(rx.events, 0);
+    norm_receiver_free(r);
+}
+
 static void silent_says_nothing(void **state)
 {
     struct norm_receiver_config c = receiver_config();
@@ -511,6 +533,7 @@ int main(void)
         cmocka_unit_test(blocks_had_and_forgotten),
         cmocka_unit_test(ack_answers_the_watermark),
         cmocka_unit_test(probe_is_echoed),
+        cmocka_unit_test(restart_in_disorder),
         cmocka_unit_test(silent_says_nothing),
         cmocka_unit_test(loss_is_estimated),
         cmocka_unit_test(survives_damaged_packets),
