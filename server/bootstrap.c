@@ -17,6 +17,7 @@
 #include "server/state_file.h"
 
 #define DATABASE_PATIENCE (30 * CP_SEC)
+#define LOG_EVERY         10u /* tries */
 /* Besides a connection for each thread that serves HTTP: scheduler, progress, ending sessions. */
 #define OTHER_CONNECTIONS 4u
 #define CONNECTIONS_MAX   64u
@@ -62,7 +63,7 @@ static enum cp_err open_database(const struct srv_config *c, srv_pause *pause, s
     enum cp_err rc;
 
     size = size > CONNECTIONS_MAX ? CONNECTIONS_MAX : size;
-    for (;;) {
+    for (unsigned round = 0;; round++) {
         rc = db_pool_open(c->database, size, &p->db, err);
         if (rc == CP_OK) {
             rc = db_migrate(p->db, err);
@@ -70,7 +71,9 @@ static enum cp_err open_database(const struct srv_config *c, srv_pause *pause, s
         if (!worth_a_wait(rc) || cp_clock_now() >= end) {
             return rc;
         }
-        cp_log_error(CP_LOG_WARN, "database-away", err);
+        if (round % LOG_EVERY == 0) {
+            cp_log_error(CP_LOG_WARN, "database-away", err);
+        }
         db_pool_close(p->db);
         p->db = NULL;
         if (pause()) {
