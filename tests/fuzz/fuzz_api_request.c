@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Fuzz target of what the API reads of a request before it knows who asks: address, body, query,
+ * Range, If-Match. The input chooses an example and edits it; what comes out must keep the promises
+ * of the headers. */
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/etag.h"
+#include "api/fields.h"
+#include "api/range.h"
+#include "api/respond.h"
+#include "api/router.h"
+#include "tests/fuzz/fuzz.h"
+
+#define TEXT_MAX 1024u
+
+static const char *const examples[] = {
+    "/api/v1/packages/win11/versions/3/files/sources/install.wim",
+    "/api/v1/packages/win%2011/versions/current/files/%2e%2e/x%00",
+    "/api/v1/distribution-points/local/keys/multicast/rotate",
+    "{\"name\": \"win11\", \"port\": 7000, \"encrypt\": true, \"policy\": \"off\"}",
+    "{\"name\": null, \"name\": \"\\u0000\", \"port\": -1e99, \"x\": [[[{}]]]}",
+    "bytes=0-99",
+    "bytes=-18446744073709551616",
+    "\"r1\", W/\"r2\", *",
+};
+
+/* The input as text: an example (or nothing), then edits of three bytes each: where, how, what. */
+static size_t make_text(const uint8_t *data, size_t size, char ret_text[TEXT_MAX])
+{
+    size_t count = sizeof examples / sizeof examples[0];
+    size_t edits =
+        data[0] < 224 ? data[0] / 28 : size; /* few edits leave text that is nearly right */
+    size_t at = 1;
+    size_t length;
+
+    (void)strcpy(ret_text, data[0] % (count + 1) < count ? examples[data[0] % (count + 1)] : "");
+    length = strlen(ret_text);
+    for (; at + 2 < size && edits > 0; at += 3, edits--) {
+        size_t where = length > 0 ? data[at] % (length + 1) : 0;
+
+        if (data[at + 1] % 3 == 0 && length + 1 < TEXT_MAX) { /* insert */
+            memmove(ret_text + where + 1, ret_text + where, length - where + 1);
+            ret_text[where] = (char)data[at + 2];
+            length++;
+        } else if (data[at + 1] % 3 == 1 && where < length) { /* delete */
+            memmove(ret_text + where, ret_text + where + 1, length - where);
+            length--;
+        } else if (where < length) {
+            ret_text[where] = (char)data[at + 2];
+        }
+    }
+    return length; /* NULs may lie inside: a body carries them, C strings end there */
+}
+
+static void route(const char *path)
+{
+    struct api_match m = {.route = NULL};
+    const struct api_route *routes;
+    struct cp_error err;
+    size_t count;
+
+    routes = api_routes(&count);
+    for (int method = 0; method < API_METHOD_COUNT; method++) {
+        if (api_route_find(routes, count, (enum api_method)method, path, &m, &err) != CP_OK) {
+            continue;
+        }
+        for (size_t i = 0; i < m.param_count; i++) {
+            bool greedy = i + 1 == m.param_count && strstr(m.route->pattern, "...}") != NULL;
+
+            CP_ASSERT(m.params[i][0] != '\0');
+            CP_ASSERT(greedy || strchr(m.params[i], '/') == NULL);
+        }
+        api_match_done(&m);
+    }
+}
+
+static void check_refusal(struct api_fields *f, const struct api_call *call)
+{
+    struct api_response rs = api_fields_refuse(f, call);
+    json_t *problem = json_loadb(rs.body, rs.body_size, JSON_REJECT_DUPLICATES, NULL);
+
+    CP_ASSERT(rs.status >= 400 && problem != NULL);
+    CP_ASSERT(json_is_string(json_object_get(problem, "detail")));
+    json_decref(problem);
+    api_response_done(&rs);
+}
+
+static void body(const char *text, size_t size)
+{
+    static const struct api_pair type = {"Content-Type", "application/json"};
+    static const char *const words[] = {"off", "prefer", NULL};
+    struct api_request rq = {
+        .headers = &type, .header_count = 1, .body = text, .body_size = size, .request_id = "f"};
+    struct api_call call = {.rq = &rq};
+    struct api_fields f;
+    int64_t number = 2000;
+    const char *name;
+    bool flag;
+
+    api_fields_body(&f, &call);
+    name = api_field_string(&f, "name", API_REQUIRED, 1, 8);
+    (void)api_field_int(&f, "port", API_OPTIONAL, 1024, 65535, &number);
+    (void)api_field_bool(&f, "encrypt", API_OPTIONAL, &flag);
+    (void)api_field_word(&f, "policy", API_OPTIONAL, words);
+    CP_ASSERT(number >= 1024 && number <= 65535);
+    if (!api_fields_ok(&f)) {
+        check_refusal(&f, &call);
+        return;
+    }
+    CP_ASSERT(name != NULL && strlen(name) >= 1 && strlen(name) <= 8);
+    api_fields_done(&f);
+}
+
+static void query(const char *text)
+{
+    struct api_pair pairs[] = {{"limit", text}, {"after", text}};
+    struct api_request rq = {.query = pairs, .query_count = 2, .request_id = "f"};
+    struct api_call call = {.rq = &rq};
+    struct api_fields f;
+    const char *after;
+    int limit;
+
+    api_fields_query(&f, &call);
+    api_fields_page(&f, &limit, &after);
+    CP_ASSERT(limit >= 1 && limit <= API_LIMIT_MAX);
+    if (api_fields_ok(&f)) {
+        api_fields_done(&f);
+    } else {
+        check_refusal(&f, &call);
+    }
+}
+
+static void conditions(const char *text)
+{
+    static const uint64_t sizes[] = {0, 1, 100, UINT64_MAX};
+
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        uint64_t offset = 0;
+        uint64_t size = 0;
+
+        if (api_range_parse(text, sizes[i], &offset, &size) == API_RANGE_PART) {
+            CP_ASSERT(size > 0 && offset < sizes[i] && size <= sizes[i] - offset);
+        }
+    }
+    if (api_etag_listed(text, "\"r1\"", true)) {
+        CP_ASSERT(api_etag_listed(text, "\"r1\"", false)); /* strong implies weak */
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    char text[TEXT_MAX];
+    size_t length;
+
+    if (size == 0) {
+        return 0;
+    }
+    length = make_text(data, size, text);
+    route(text);
+    query(text);
+    conditions(text);
+    body(text, length);
+    return 0;
+}
