@@ -27,6 +27,8 @@
 
 /* Below it bursts at 1 Gbit/s are lost between two turns of a busy machine. */
 #define RMEM_SMALL (1024u * 1024u)
+/* With pauses of 1, 2, 3 and 4 seconds between. */
+#define JOIN_TRIES 5u
 
 struct run {
     const struct cl_options *options;
@@ -166,6 +168,17 @@ static uint64_t object_bytes_had(const struct run *r)
     return bytes;
 }
 
+/* In the end the output's chunks are the truth; the engine's figures may be a moment older. */
+static void settle_multicast(struct run *r, const struct mc_receiver_stats *s)
+{
+    uint64_t verified = cl_output_bytes(r->output) - r->before.bytes_done;
+    uint64_t repair = s->repair_bytes < verified ? s->repair_bytes : verified;
+
+    r->counters.bytes_done = cl_output_bytes(r->output);
+    r->counters.bytes_repair = r->before.bytes_repair + repair;
+    r->counters.bytes_multicast = r->before.bytes_multicast + verified - repair;
+}
+
 static enum cp_err do_multicast(struct run *r, struct cp_error *err)
 {
     struct cl_multicast m = {.ticket = &r->join.ticket,
@@ -183,11 +196,7 @@ static enum cp_err do_multicast(struct run *r, struct cp_error *err)
     count_multicast(r, &stats);
     r->lost += stats.symbols_lost;
     r->expected += stats.symbols_expected;
-    /* The output's chunks are the truth; the engine's figures may be a moment older. */
-    r->counters.bytes_done = cl_output_bytes(r->output);
-    r->counters.bytes_multicast = r->before.bytes_multicast + r->counters.bytes_done -
-                                  r->before.bytes_done -
-                                  (r->counters.bytes_repair - r->before.bytes_repair);
+    settle_multicast(r, &stats);
     if (stats.socket_drops > 0) {
         (void)snprintf(drops, sizeof drops,
                        "the kernel dropped %llu packets for want of buffer; "
@@ -254,9 +263,35 @@ static enum cp_err ask(struct run *r, uint32_t version, struct cl_join *ret_join
     return CP_OK;
 }
 
+static enum cp_err wait_for(struct run *r, cp_time delay, struct cp_error *err)
+{
+    cp_time end = cp_clock_now() + delay;
+    const struct timespec poll = {.tv_nsec = (long)(50 * CP_MSEC)};
+
+    while (cp_clock_now() < end) {
+        (void)nanosleep(&poll, NULL);
+        CP_TRY(check_stop(r, false, err));
+    }
+    return CP_OK;
+}
+
+/* A service that is busy for a moment is asked again; one that is not there is told at once. */
+static enum cp_err ask_first(struct run *r, struct cp_error *err)
+{
+    enum cp_err code = ask(r, r->options->version, &r->join, err);
+
+    for (unsigned i = 1;
+         i < JOIN_TRIES && code != CP_ERR_SERVICE_UNREACHABLE && cl_http_is_passing(code); i++) {
+        cp_log_error(CP_LOG_WARN, "join-retry", err);
+        CP_TRY(wait_for(r, i * CP_SEC, err));
+        code = ask(r, r->options->version, &r->join, err);
+    }
+    return code;
+}
+
 static enum cp_err first_join(struct run *r, struct cp_error *err)
 {
-    CP_TRY(ask(r, r->options->version, &r->join, err));
+    CP_TRY(ask_first(r, err));
     r->joined = true;
     r->counters.bytes_total = r->join.manifest->stream_size;
     if (object_map_new(r->join.manifest, &r->map) != CP_OK) {
@@ -294,18 +329,6 @@ static enum cp_err join_again(struct run *r, struct cp_error *err)
     r->join = again;
     r->join.manifest = manifest;
     return start_report(r, err);
-}
-
-static enum cp_err wait_for(struct run *r, cp_time delay, struct cp_error *err)
-{
-    cp_time end = cp_clock_now() + delay;
-    const struct timespec poll = {.tv_nsec = (long)(50 * CP_MSEC)};
-
-    while (cp_clock_now() < end) {
-        (void)nanosleep(&poll, NULL);
-        CP_TRY(check_stop(r, false, err));
-    }
-    return CP_OK;
 }
 
 /* Before HTTPS follows on multicast: says so once, to the user and to the service. */

@@ -4,7 +4,7 @@
  *
  * castget's exit statuses: 1 our bug, 2 usage, 3 access, 4 no such content or not ready,
  * 5 service not reachable, 6 service not trusted, 7 multicast not possible, 8 content not as
- * signed, 9 output, 10 too late, 11 cancelled by the operator. */
+ * signed, 9 output, 10 too late, 11 cancelled by the operator, 12 interrupted by a signal. */
 #ifndef CP_COMMON_ERR_CATALOGUE_H
 #define CP_COMMON_ERR_CATALOGUE_H
 

@@ -190,6 +190,10 @@ static struct api_response join(struct fake_service *s, const struct api_request
 
     s->joins++;
     (void)snprintf(s->join_body, sizeof s->join_body, "%s", rq->body == NULL ? "" : rq->body);
+    if (s->join_refusals > 0) {
+        s->join_refusals--;
+        return refuse(rq, CP_ERR_UNAVAILABLE, "starting");
+    }
     if (s->join_problem != 0) {
         return refuse(rq, (enum cp_err)s->join_problem, "as the test ordered");
     }

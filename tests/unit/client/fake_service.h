@@ -28,6 +28,7 @@ struct fake_service {
     unsigned silence_ms;       /* of tickets; 300 */
     bool foreign_manifest_key; /* the manifest is signed by somebody else */
     int join_problem;          /* cp_err that every join is refused with, 0 none */
+    unsigned join_refusals;    /* so many joins get 503 before */
     unsigned content_refusals; /* so many content requests get 503 */
     unsigned content_corrupt;  /* so many get a wrong byte */
     unsigned content_cut;      /* so many end early */

@@ -233,6 +233,7 @@ static void passing_faults_are_passed(void **state)
 {
     struct fixture *f = *state;
 
+    f->s.join_refusals = 1;
     f->s.content_refusals = 1;
     f->s.content_corrupt = 1;
     f->s.content_cut = 1;
