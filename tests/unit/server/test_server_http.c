@@ -338,7 +338,7 @@ static int handshake(uint16_t port, const char *priorities, char *ret_answer, si
         while (at < cap - 1 && (n = gnutls_record_recv(s, ret_answer + at, cap - 1 - at)) > 0) {
             at += (size_t)n;
         }
-        rc = gnutls_protocol_get_version(s);
+        rc = (int)gnutls_protocol_get_version(s);
     }
     ret_answer[at] = '\0';
     gnutls_deinit(s);
