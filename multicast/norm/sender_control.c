@@ -6,6 +6,7 @@
 
 #define OBJECT_ID_SIZE     2u
 #define HOLD_FLUSH         (250 * CP_MSEC) /* spacing of flushes that only keep an ended session open */
+#define PATIENT_FLUSH      (100 * CP_MSEC)
 #define DEFERRED_ADV_LEAST (20 * CP_MSEC)
 
 void norm_sender_fill_header(struct norm_sender *s, struct norm_msg *msg)
@@ -108,9 +109,23 @@ static void position_end(const struct norm_sender *s, struct norm_msg *msg)
     msg->id = (struct norm_payload_id){last, len, (uint16_t)(len - 1)};
 }
 
+/* RFC5740 4.2.3.1: "This command is repeated once per 2*GRTT_sender". With the GRTT of a LAN
+ * robust_factor repeats are over in 40 ms, less than a busy receiver may sleep; so the second half
+ * of them is spread over the second that RFC5740 5.3 gives an inactive sender at least. */
+static cp_time flush_spacing(const struct norm_sender *s)
+{
+    cp_time spacing = 2 * s->grtt.advertised;
+
+    if (s->flush_count > s->config.robust_factor / 2u && spacing < PATIENT_FLUSH) {
+        spacing = PATIENT_FLUSH;
+    }
+    return spacing;
+}
+
 static void emit_flush(struct norm_sender *s, cp_time now, struct norm_txbuf *tx)
 {
     struct norm_msg msg = command(s, NORM_CMD_FLUSH);
+    cp_time spacing;
     bool more;
 
     position_end(s, &msg);
@@ -122,11 +137,11 @@ static void emit_flush(struct norm_sender *s, cp_time now, struct norm_txbuf *tx
     s->flush_count++;
     more = s->flush_count < s->config.robust_factor ||
            norm_acklist_pending(&s->ackers, s->config.robust_factor);
-    /* RFC5740 4.2.3.1: "This command is repeated once per 2*GRTT_sender" */
-    s->flush_at = now + 2 * s->grtt.advertised;
-    if (!more && s->flush_at < now + HOLD_FLUSH && s->hold_until > now) {
-        s->flush_at = now + HOLD_FLUSH;
+    spacing = flush_spacing(s);
+    if (!more && spacing < HOLD_FLUSH && s->hold_until > now) {
+        spacing = HOLD_FLUSH;
     }
+    s->flush_at = now + spacing;
     emit(s, now, &msg, tx);
 }
 

@@ -369,7 +369,7 @@ bool norm_sender_defers(const struct norm_sender *s)
 {
     uint32_t floor = norm_sender_live_floor(s);
 
-    return s->repairs.bulk.count > 0 ||
+    return (s->repairs.bulk.count > 0 && !s->repairs.bulk_runs) ||
            (s->repairs.pending.count > 0 && norm_bitset_next(&s->repairs.pending, 0) < floor) ||
            (s->repairs.asked.count > 0 && norm_bitset_next(&s->repairs.asked, 0) < floor);
 }
