@@ -4,7 +4,6 @@
 #ifndef CLIENT_FETCH_HTTPS_H
 #define CLIENT_FETCH_HTTPS_H
 
-#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 

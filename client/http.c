@@ -122,9 +122,9 @@ enum cp_err cl_http_use_token(struct cl_http *h, const char *token)
 
 static bool stopped(const struct transfer *t)
 {
-    const volatile sig_atomic_t *stop = t->http->config.stop;
+    const atomic_bool *stop = t->http->config.stop;
 
-    return !t->even_stopped && stop != NULL && *stop != 0;
+    return !t->even_stopped && stop != NULL && atomic_load(stop);
 }
 
 static int on_progress(void *arg, curl_off_t total, curl_off_t now, curl_off_t up_total,

@@ -4,7 +4,7 @@
 #ifndef CLIENT_HTTP_H
 #define CLIENT_HTTP_H
 
-#include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -22,7 +22,7 @@ struct cl_http_config {
     const char *password;
     const char *token;          /* bearer token instead, NULL none */
     const char *correlation_id; /* sent as X-Request-Id: both logs speak of the same; NULL none */
-    const volatile sig_atomic_t *stop; /* NULL: never stopped */
+    const atomic_bool *stop;    /* set by a signal handler or another thread; NULL: never */
 };
 
 /* CP_ERR_NO_MEMORY, CP_ERR_USAGE (cacert cannot be read). First call before any thread starts. */

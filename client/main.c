@@ -2,6 +2,8 @@
  * castget: composition root. Signals, log, exit status; everything else is in cl_run(). */
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,12 +13,12 @@
 #include "common/err.h"
 #include "common/log.h"
 
-static volatile sig_atomic_t stop_requested;
+static atomic_bool stop_requested; /* lock-free: a handler may set it */
 
 static void on_signal(int signal)
 {
     (void)signal;
-    stop_requested = 1;
+    atomic_store(&stop_requested, true);
 }
 
 /* The first signal ends the run in order, the second one at once. */

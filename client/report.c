@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -25,7 +26,7 @@ struct cl_report {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    volatile sig_atomic_t stop; /* ends a request in flight */
+    atomic_bool stop; /* ends a request in flight */
     /* under the lock */
     struct cl_counters counters;
     const char *state;
@@ -132,7 +133,7 @@ static void send_progress(struct cl_report *r, const struct cl_counters *c, cons
             take_command(r, &answer);
         }
         free(answer.body);
-    } else if (!r->failing && r->stop == 0) {
+    } else if (!r->failing && !atomic_load(&r->stop)) {
         r->failing = true; /* the service may restart: content goes on without reports */
         cp_log_error(CP_LOG_WARN, "progress-not-reported", &err);
     }
@@ -147,7 +148,7 @@ static void *run(void *arg)
 
     cp_log_correlation(r->config.correlation_id);
     (void)pthread_mutex_lock(&r->lock);
-    while (r->stop == 0) {
+    while (!atomic_load(&r->stop)) {
         struct cl_counters counters = r->counters;
         const char *state = r->state;
         enum cp_err reason = r->reason;
@@ -159,7 +160,7 @@ static void *run(void *arg)
         until.tv_sec = (time_t)(next / CP_SEC);
         until.tv_nsec = (long)(next % CP_SEC);
         (void)pthread_mutex_lock(&r->lock);
-        while (r->stop == 0 && !r->dirty &&
+        while (!atomic_load(&r->stop) && !r->dirty &&
                pthread_cond_timedwait(&r->changed, &r->lock, &until) == 0) {
         }
     }
@@ -252,7 +253,7 @@ void cl_report_stop(struct cl_report *r)
         return;
     }
     (void)pthread_mutex_lock(&r->lock);
-    r->stop = 1;
+    atomic_store(&r->stop, true);
     (void)pthread_cond_signal(&r->changed);
     (void)pthread_mutex_unlock(&r->lock);
     (void)pthread_join(r->thread, NULL);

@@ -32,7 +32,7 @@
 
 struct run {
     const struct cl_options *options;
-    const volatile sig_atomic_t *stop;
+    const atomic_bool *stop;
     char *password, *token;
     char client_id[65];
     char client_name[65];
@@ -63,7 +63,7 @@ static enum cp_err check_stop(struct run *r, bool by_multicast, struct cp_error 
 {
     struct cp_error why;
 
-    if (*r->stop != 0) {
+    if (atomic_load(r->stop)) {
         return cp_error_set(err, CP_ERR_INTERRUPTED, "stopped by a signal");
     }
     if (by_multicast && r->report != NULL && cl_report_leave(r->report, &why)) {
@@ -425,7 +425,7 @@ static void report_result(struct run *r, const struct cp_error *failure)
                                .counters = &r->counters,
                                .duration = cp_clock_now() - r->started,
                                .failure = failure,
-                               .stopped = *r->stop != 0};
+                               .stopped = atomic_load(r->stop)};
     struct cp_error err = {.code = CP_OK};
 
     cl_report_stop(r->report);
@@ -518,8 +518,7 @@ static void run_done(struct run *r)
     cl_secret_free(r->token);
 }
 
-enum cp_err cl_run(const struct cl_options *options, const volatile sig_atomic_t *stop,
-                   struct cp_error *err)
+enum cp_err cl_run(const struct cl_options *options, const atomic_bool *stop, struct cp_error *err)
 {
     struct run r = {.options = options, .stop = stop, .started = cp_clock_now()};
     struct cp_error failure = {.code = CP_OK};

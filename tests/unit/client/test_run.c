@@ -5,8 +5,8 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,7 +34,7 @@ struct fixture {
     char output[96];
     char summary[96];
     char secret_file[96];
-    volatile sig_atomic_t stop;
+    atomic_bool stop;
 };
 
 static int setup(void **state)
@@ -284,7 +284,7 @@ static void signal_ends_it_cleanly(void **state)
 
     f->s.content_refusals = 1000; /* it would try for half a minute */
     serve(f, SIZE_MAX);
-    f->stop = 1;
+    atomic_store(&f->stop, true);
     assert_failed(f, CP_ERR_INTERRUPTED, "");
     assert_int_equal(f->s.joins, 0);
 }
