@@ -157,7 +157,7 @@ static bool touches_resumed(const struct cl_output *o, size_t chunk)
     return false;
 }
 
-static enum cp_err take_over(struct cl_output *o, struct cp_error *err)
+static enum cp_err take_over(struct cl_output *o, const atomic_bool *stop, struct cp_error *err)
 {
     uint8_t *buffer = malloc(CONTENT_CHUNK_SIZE);
     enum cp_err code = CP_OK;
@@ -167,7 +167,9 @@ static enum cp_err take_over(struct cl_output *o, struct cp_error *err)
     }
     for (size_t i = 0; i < o->manifest->chunk_count && code == CP_OK; i++) {
         if (o->kind != OUTPUT_DEVICE && touches_resumed(o, i)) {
-            code = take_over_chunk(o, i, buffer, err);
+            code = stop != NULL && atomic_load(stop)
+                       ? cp_error_set(err, CP_ERR_INTERRUPTED, "stopped by a signal")
+                       : take_over_chunk(o, i, buffer, err);
         } else if (o->manifest->chunks[i].zero) {
             cl_output_mark_chunk(o, i); /* a hole; a device is zeroed at the end */
         }
@@ -267,7 +269,8 @@ static enum cp_err allocate(const struct manifest *m, struct cl_output **ret_out
 }
 
 enum cp_err cl_output_open(const char *path, const struct manifest *manifest,
-                           struct cl_output **ret_output, struct cp_error *err)
+                           const atomic_bool *stop, struct cl_output **ret_output,
+                           struct cp_error *err)
 {
     struct cl_output *o;
     enum cp_err code;
@@ -285,7 +288,7 @@ enum cp_err cl_output_open(const char *path, const struct manifest *manifest,
         code = check_room(o, err);
     }
     if (code == CP_OK) {
-        code = take_over(o, err);
+        code = take_over(o, stop, err);
     }
     if (code != CP_OK) {
         cl_output_close(o);

@@ -5,6 +5,7 @@
 #ifndef CLIENT_OUTPUT_H
 #define CLIENT_OUTPUT_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,9 +20,11 @@ struct cl_output;
  * files: folder (made when it is not there); a block device; otherwise a file. Checks the room,
  * makes the partial files with their full size and zero chunks as holes, and takes over what a
  * killed run left, as far as its bytes have the right digests. The manifest must outlive it.
- * CP_ERR_OUTPUT, CP_ERR_OUTPUT_FULL, CP_ERR_NO_MEMORY; nothing new is left behind then. */
+ * Looking at what was left ends soon after *stop (NULL: never) is set, with CP_ERR_INTERRUPTED.
+ * CP_ERR_OUTPUT, CP_ERR_OUTPUT_FULL, CP_ERR_NO_MEMORY; nothing is left behind after a failure. */
 CP_MUST_CHECK enum cp_err cl_output_open(const char *path, const struct manifest *manifest,
-                                         struct cl_output **ret_output, struct cp_error *err);
+                                         const atomic_bool *stop, struct cl_output **ret_output,
+                                         struct cp_error *err);
 
 /* Descriptor of a file, open for reading and writing; stays the output's. */
 int cl_output_fd(const struct cl_output *o, size_t file_index);

@@ -297,9 +297,10 @@ static enum cp_err first_join(struct run *r, struct cp_error *err)
     if (object_map_new(r->join.manifest, &r->map) != CP_OK) {
         return cp_error_set(err, CP_ERR_NO_MEMORY, "join");
     }
-    CP_TRY(cl_output_open(r->options->output, r->join.manifest, &r->output, err));
+    CP_TRY(start_report(r, err)); /* looking at what a killed run left may take a while */
+    CP_TRY(cl_output_open(r->options->output, r->join.manifest, r->stop, &r->output, err));
     r->counters.bytes_done = cl_output_bytes(r->output);
-    return start_report(r, err);
+    return CP_OK;
 }
 
 /* A new ticket for the same version; output and manifest stay. */

@@ -7,6 +7,7 @@
 #include <linux/loop.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -170,7 +171,7 @@ static void folder_is_filled(void **state)
     const struct fixture *f = *state;
     struct cl_output *o;
 
-    assert_int_equal(cl_output_open(f->target, f->m, &o, NULL), CP_OK);
+    assert_int_equal(cl_output_open(f->target, f->m, NULL, &o, NULL), CP_OK);
     assert_int_equal(cl_output_missing(o), f->m->chunk_count - 1); /* the zero chunk is there */
     assert_int_equal(cl_output_bytes(o), MIB);
     write_missing(f, o);
@@ -195,7 +196,7 @@ static void nothing_is_visible_before_the_end(void **state)
     old = fopen(path, "we");
     assert_true(fputs("old", old) >= 0);
     (void)fclose(old);
-    assert_int_equal(cl_output_open(f->target, f->m, &o, NULL), CP_OK);
+    assert_int_equal(cl_output_open(f->target, f->m, NULL, &o, NULL), CP_OK);
     write_missing(f, o);
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_size, 3);
@@ -211,12 +212,12 @@ static void giving_up_leaves_nothing(void **state)
     const struct fixture *f = *state;
     struct cl_output *o;
 
-    assert_int_equal(cl_output_open(f->target, f->m, &o, NULL), CP_OK);
+    assert_int_equal(cl_output_open(f->target, f->m, NULL, &o, NULL), CP_OK);
     write_chunk(f, o, 0);
     cl_output_close(o);
     assert_int_equal(entries(f->root), 0); /* not even the folder that was made */
     assert_int_equal(mkdir(f->target, 0755), 0);
-    assert_int_equal(cl_output_open(f->target, f->m, &o, NULL), CP_OK);
+    assert_int_equal(cl_output_open(f->target, f->m, NULL, &o, NULL), CP_OK);
     cl_output_close(o);
     assert_int_equal(entries(f->root), 1); /* a folder of the user's stays */
     cl_output_close(NULL);
@@ -230,7 +231,7 @@ static void single_file_goes_to_a_file_or_folder(void **state)
     struct stat st;
 
     (void)umask(mask);
-    assert_int_equal(cl_output_open(f->target, f->single, &o, NULL), CP_OK);
+    assert_int_equal(cl_output_open(f->target, f->single, NULL, &o, NULL), CP_OK);
     write_missing(f, o);
     assert_int_equal(cl_output_commit(o, NULL), CP_OK);
     cl_output_close(o);
@@ -239,7 +240,7 @@ static void single_file_goes_to_a_file_or_folder(void **state)
     assert_true((size_t)st.st_blocks * 512 < STREAM - MIB / 2); /* the zero chunk is a hole */
     assert_int_equal(entries(f->root), 1);
     /* an existing folder: below it, under the name of the manifest */
-    assert_int_equal(cl_output_open(f->root, f->single, &o, NULL), CP_OK);
+    assert_int_equal(cl_output_open(f->root, f->single, NULL, &o, NULL), CP_OK);
     write_missing(f, o);
     assert_int_equal(cl_output_commit(o, NULL), CP_OK);
     cl_output_close(o);
@@ -256,7 +257,7 @@ static void killed_run_is_resumed(void **state)
     int status, fd;
 
     if (child == 0) {
-        if (cl_output_open(f->target, f->m, &o, NULL) != CP_OK ||
+        if (cl_output_open(f->target, f->m, NULL, &o, NULL) != CP_OK ||
             cl_output_write_chunk(o, 0, f->data, NULL) != CP_OK ||
             cl_output_write_chunk(o, 1, f->data + MIB, NULL) != CP_OK ||
             cl_output_write_chunk(o, 3, f->data + 3 * MIB, NULL) != CP_OK) {
@@ -277,7 +278,7 @@ static void killed_run_is_resumed(void **state)
     fd = open(path, O_WRONLY | O_CLOEXEC);
     assert_int_equal(pwrite(fd, "!", 1, (off_t)(2 * MIB + 100 - SIZE_A)), 1);
     (void)close(fd);
-    assert_int_equal(cl_output_open(f->target, f->m, &o, NULL), CP_OK);
+    assert_int_equal(cl_output_open(f->target, f->m, NULL, &o, NULL), CP_OK);
     assert_int_equal(cl_output_chunks(o)[0], 0);
     assert_int_equal(cl_output_chunks(o)[1], 1);
     assert_int_equal(cl_output_chunks(o)[2], 1);
@@ -289,14 +290,31 @@ static void killed_run_is_resumed(void **state)
     assert_folder(f);
 }
 
+/* Looking at what a killed run left may take long on a large image: a signal ends it. */
+static void looking_can_be_stopped(void **state)
+{
+    const struct fixture *f = *state;
+    const atomic_bool stop = true;
+    struct cl_output *o;
+    char path[256];
+    int fd;
+
+    assert_int_equal(cl_output_open(f->target, f->single, &stop, &o, NULL), CP_OK);
+    cl_output_close(o); /* nothing was there to look at */
+    (void)snprintf(path, sizeof path, "%s%s", f->target, CL_PARTIAL_SUFFIX);
+    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    (void)close(fd);
+    assert_int_equal(cl_output_open(f->target, f->single, &stop, &o, NULL), CP_ERR_INTERRUPTED);
+}
+
 static void two_runs_do_not_mix(void **state)
 {
     const struct fixture *f = *state;
     struct cl_output *o, *other;
     struct cp_error err;
 
-    assert_int_equal(cl_output_open(f->target, f->m, &o, NULL), CP_OK);
-    assert_int_equal(cl_output_open(f->target, f->m, &other, &err), CP_ERR_OUTPUT);
+    assert_int_equal(cl_output_open(f->target, f->m, NULL, &o, NULL), CP_OK);
+    assert_int_equal(cl_output_open(f->target, f->m, NULL, &other, &err), CP_ERR_OUTPUT);
     assert_non_null(strstr(err.text, "another castget"));
     write_missing(f, o);
     assert_int_equal(cl_output_commit(o, NULL), CP_OK); /* the refused one removed nothing */
@@ -311,18 +329,19 @@ static void bad_targets_are_refused(void **state)
     struct cp_error err;
     char path[256];
 
-    assert_int_equal(cl_output_open("/no/such/folder/file", f->single, &o, &err), CP_ERR_OUTPUT);
+    assert_int_equal(cl_output_open("/no/such/folder/file", f->single, NULL, &o, &err),
+                     CP_ERR_OUTPUT);
     assert_non_null(strstr(err.text, "/no/such/folder"));
-    assert_int_equal(cl_output_open("/dev/null", f->single, &o, &err), CP_ERR_OUTPUT);
+    assert_int_equal(cl_output_open("/dev/null", f->single, NULL, &o, &err), CP_ERR_OUTPUT);
     /* a folder where a file is to be */
     (void)snprintf(path, sizeof path, "%s/disk.img", f->root);
     assert_int_equal(mkdir(path, 0755), 0);
-    assert_int_equal(cl_output_open(f->root, f->single, &o, &err), CP_ERR_OUTPUT);
+    assert_int_equal(cl_output_open(f->root, f->single, NULL, &o, &err), CP_ERR_OUTPUT);
     assert_non_null(strstr(err.text, "disk.img"));
     /* a link on the way out of the folder */
     (void)snprintf(path, sizeof path, "%s/sub", f->root);
     assert_int_equal(symlink("/tmp", path), 0);
-    assert_int_equal(cl_output_open(f->root, f->m, &o, &err), CP_ERR_OUTPUT);
+    assert_int_equal(cl_output_open(f->root, f->m, NULL, &o, &err), CP_ERR_OUTPUT);
     assert_int_equal(entries(f->root), 2);
 }
 
@@ -334,7 +353,7 @@ static void own_suffix_is_reserved(void **state)
     struct cl_output *o;
     struct cp_error err;
 
-    assert_int_equal(cl_output_open(f->target, m, &o, &err), CP_ERR_OUTPUT);
+    assert_int_equal(cl_output_open(f->target, m, NULL, &o, &err), CP_ERR_OUTPUT);
     assert_non_null(strstr(err.text, CL_PARTIAL_SUFFIX));
     manifest_free(m);
 }
@@ -351,7 +370,7 @@ static void longest_names_fit(void **state)
     name[sizeof name - 1] = '\0';
     m = make(&file, 1, f->data, 3);
     assert_int_equal(mkdir(f->target, 0755), 0);
-    assert_int_equal(cl_output_open(f->target, m, &o, NULL), CP_OK);
+    assert_int_equal(cl_output_open(f->target, m, NULL, &o, NULL), CP_OK);
     write_chunk(f, o, 0);
     assert_int_equal(cl_output_commit(o, NULL), CP_OK);
     cl_output_close(o);
@@ -374,11 +393,11 @@ static void full_disk_is_told(void **state)
     if (mount("tmpfs", f->target, "tmpfs", 0, "size=3m") != 0) {
         skip(); /* not allowed here */
     }
-    assert_int_equal(cl_output_open(f->target, f->m, &o, &err), CP_ERR_OUTPUT_FULL);
+    assert_int_equal(cl_output_open(f->target, f->m, NULL, &o, &err), CP_ERR_OUTPUT_FULL);
     assert_non_null(strstr(err.text, "has room for"));
     assert_int_equal(entries(f->target), 0);
     assert_int_equal(mount("tmpfs", f->target, "tmpfs", MS_REMOUNT, "size=6m"), 0);
-    assert_int_equal(cl_output_open(f->target, f->m, &o, &err), CP_OK);
+    assert_int_equal(cl_output_open(f->target, f->m, NULL, &o, &err), CP_OK);
     (void)snprintf(path, sizeof path, "%s/filler", f->target);
     filler = fopen(path, "we"); /* somebody else takes the room meanwhile */
     assert_int_equal(fwrite(f->data, 1, 4 * MIB, filler), 4 * MIB);
@@ -428,8 +447,8 @@ static void device_is_written(void **state)
         free(found);
         skip();
     }
-    assert_int_equal(cl_output_open(path, f->m, &o, &err), CP_ERR_OUTPUT); /* three files */
-    assert_int_equal(cl_output_open(path, f->single, &o, &err), CP_OK);
+    assert_int_equal(cl_output_open(path, f->m, NULL, &o, &err), CP_ERR_OUTPUT); /* three files */
+    assert_int_equal(cl_output_open(path, f->single, NULL, &o, &err), CP_OK);
     write_missing(f, o);
     assert_int_equal(cl_output_commit(o, NULL), CP_OK);
     cl_output_close(o);
@@ -451,7 +470,7 @@ static void small_device_is_refused(void **state)
     if (device < 0) {
         skip();
     }
-    assert_int_equal(cl_output_open(path, f->single, &o, &err), CP_ERR_OUTPUT_FULL);
+    assert_int_equal(cl_output_open(path, f->single, NULL, &o, &err), CP_ERR_OUTPUT_FULL);
     assert_non_null(strstr(err.text, "5242880"));
     (void)ioctl(device, LOOP_CLR_FD);
     (void)close(device);
@@ -465,6 +484,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(giving_up_leaves_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(single_file_goes_to_a_file_or_folder, setup, teardown),
         cmocka_unit_test_setup_teardown(killed_run_is_resumed, setup, teardown),
+        cmocka_unit_test_setup_teardown(looking_can_be_stopped, setup, teardown),
         cmocka_unit_test_setup_teardown(two_runs_do_not_mix, setup, teardown),
         cmocka_unit_test_setup_teardown(bad_targets_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(own_suffix_is_reserved, setup, teardown),
