@@ -213,6 +213,32 @@ static void run_outage(void)
     sim_done(&sim);
 }
 
+/* Ten milliseconds away: rounds take long, and requests cross repairs on their way. */
+static void run_distant(void)
+{
+    struct sim_receiver_spec specs[5];
+    struct sim_config c = lan(2 * OBJECT, 5);
+    struct sim sim;
+    double time, excess;
+
+    lan_specs(specs, 5, 0.02);
+    for (unsigned i = 0; i < 5; i++) {
+        specs[i].down.delay = (1 + i) * CP_MSEC;
+        specs[i].up.delay = (1 + i) * CP_MSEC;
+    }
+    sim_init(&sim, &c, specs, 5);
+    run_or_fail(&sim);
+    time = seconds(sim_last_completion(&sim)) / object_time(&c);
+    excess = (double)sim.totals.wire_bytes / ((double)(2 * OBJECT / SEGMENT) * PACKET) - 1.0 -
+             sim_bound(BLOCK, 5, 0.02);
+    printf("loss 0.02, 5 receivers 2 to 10 ms away: %.3f object times, wire %+.2f points of the "
+           "bound, nacks %" PRIu64 "\n",
+           time, excess * 100, sim.totals.nacks);
+    expect(time <= 1.38, "time", time, 1.38);
+    expect(excess <= 0.003, "excess", excess, 0.003);
+    sim_done(&sim);
+}
+
 /* ---- real cost ---- */
 
 static double real_seconds(void)
@@ -289,6 +315,7 @@ int main(int argc, char **argv)
     run_late(0.0, 5, 1.1, 0.03);
     run_late(0.01, 5, 1.10, 0.03);
     run_outage();
+    run_distant();
     printf("%u limits exceeded\n", failures);
     return failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
