@@ -18,7 +18,7 @@
 #   netlab.sh PREFIX offload on|off                  segmentation offload of all links (on: faster;
 #                                                    off: every frame on the wire is a real packet)
 #   netlab.sh PREFIX tx-bytes                        bytes that left the server's interface so far
-#   netlab.sh PREFIX permitted                       exit 0 when namespaces can be made here
+#   netlab.sh PREFIX permitted                       exit 0 when such a laboratory can be made here
 set -eu
 
 prefix=$1 action=$2
@@ -87,7 +87,12 @@ case $action in
   up) up "$@" ;;
   down) down ;;
   permitted)
-    ip netns add "$prefix-try" 2>/dev/null && ip netns del "$prefix-try" ;;
+    ip netns add "$prefix-try" 2>/dev/null || exit 1
+    status=0
+    { ip -n "$prefix-try" link add br0 type bridge && ip -n "$prefix-try" link add eth0 type veth peer name eth1 &&
+      ip netns exec "$prefix-try" nft add table netdev try; } >/dev/null 2>&1 || status=1
+    ip netns del "$prefix-try"
+    exit "$status" ;;
   exec)
     ns=$(namespace "$1"); shift
     exec ip netns exec "$ns" "$@" ;;

@@ -34,7 +34,10 @@ class Lab:
         self.call('offload', 'off')
 
     def call(self, *words):
-        return subprocess.run([NETLAB, self.prefix, *words], check=True, capture_output=True, text=True).stdout
+        p = subprocess.run([NETLAB, self.prefix, *words], capture_output=True, text=True)
+        if p.returncode:
+            raise AssertionError(f'netlab {words} failed (these tests need root and network namespaces): {p.stderr}')
+        return p.stdout
 
     def popen(self, host, words, **kw):
         return subprocess.Popen([NETLAB, self.prefix, 'exec', host, *words], stdin=subprocess.DEVNULL, **kw)
