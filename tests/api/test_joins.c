@@ -152,15 +152,27 @@ static int count_events(const char *kind)
     return count;
 }
 
+/* The manifest that the ticket names has its size, and its signature is by the ticket's key. */
+static void check_manifest(const struct joined *j)
+{
+    const json_t *manifest = object_in(j, "manifest");
+    struct rig_call call = {
+        .method = API_GET, .path = text_in(manifest, "url"), .authorization = j->bearer};
+    struct rig_answer a = rig_expect(rig, RIG_NOBODY, &call, 200);
+    struct cp_error err;
+
+    assert_int_equal(a.size, number_in(manifest, "size"));
+    assert_int_equal(
+        jws_verify_detached(j->key, text_in(manifest, "signature"), a.bytes, a.size, &err), CP_OK);
+    rig_answer_done(&a);
+}
+
 /* ---- tickets ---- */
 
 static void ticket_is_complete_and_signed(void **state)
 {
     struct joined j;
     json_t *session;
-    json_t *manifest;
-    struct rig_answer a;
-    struct cp_error err;
 
     (void)state;
     rig_content_access(rig, "anonymous");
@@ -185,16 +197,7 @@ static void ticket_is_complete_and_signed(void **state)
     assert_int_equal(number_in(object_in(&j, "progress"), "interval_ms"), 1000);
     assert_int_equal(number_in(object_in(&j, "fallback"), "silence_ms"), 5000);
 
-    manifest = object_in(&j, "manifest");
-    a = rig_expect(rig, RIG_NOBODY,
-                   &(struct rig_call){.method = API_GET,
-                                      .path = text_in(manifest, "url"),
-                                      .authorization = j.bearer},
-                   200);
-    assert_int_equal(a.size, number_in(manifest, "size"));
-    assert_int_equal(
-        jws_verify_detached(j.key, text_in(manifest, "signature"), a.bytes, a.size, &err), CP_OK);
-    rig_answer_done(&a);
+    check_manifest(&j);
     joined_done(&j);
 }
 
@@ -469,6 +472,7 @@ static void harmed_keys_heal_at_the_next_join(void **state)
         rig_sql(harm[i]);
         j = joined_as(RIG_NOBODY, JOIN("healed", "c1"), i == 0 ? 201 : 200);
         assert_int_equal(count_events("multicast-key-replaced"), before + 1);
+        check_manifest(&j);
         joined_done(&j);
     }
 }
