@@ -116,17 +116,30 @@ static bool observe(struct sim *sim, struct sim_packet *p, struct norm_msg *msg)
 
 /* ---- sender ---- */
 
-static void wake_sender_at(struct sim *sim, cp_time at)
+/* A driver's timer. *asked: what it was set to, so that setting it again changes nothing. */
+static void set_timer(struct sim *sim, cp_time at, unsigned node, cp_time *asked, cp_time *wake)
 {
+    if (at == *asked) {
+        return;
+    }
+    *asked = at;
     if (at == CP_TIME_NEVER) {
-        sim->sender_wake = CP_TIME_NEVER;
+        *wake = CP_TIME_NEVER;
         return;
     }
     at = at > sim->now ? at : sim->now;
-    if (at != sim->sender_wake) {
-        sim->sender_wake = at;
-        sim_events_push(sim->events, (struct sim_event){at, 0, SIM_WAKE_SENDER, NODE_SENDER, NULL});
+    if (sim->config.late > 0) {
+        at += (cp_time)(unit(sim) * (double)sim->config.late);
     }
+    *wake = at;
+    sim_events_push(
+        sim->events,
+        (struct sim_event){at, 0, node == 0 ? SIM_WAKE_SENDER : SIM_WAKE_RECEIVER, node, NULL});
+}
+
+static void wake_sender_at(struct sim *sim, cp_time at)
+{
+    set_timer(sim, at, NODE_SENDER, &sim->sender_asked, &sim->sender_wake);
 }
 
 static void send_batch(struct sim *sim)
@@ -196,15 +209,7 @@ static void wake_receiver_at(struct sim *sim, unsigned index, cp_time at)
 {
     struct sim_receiver *r = &sim->receivers[index];
 
-    if (at == CP_TIME_NEVER) {
-        r->wake = CP_TIME_NEVER;
-        return;
-    }
-    at = at > sim->now ? at : sim->now;
-    if (at != r->wake) {
-        r->wake = at;
-        sim_events_push(sim->events, (struct sim_event){at, 0, SIM_WAKE_RECEIVER, index + 1, NULL});
-    }
+    set_timer(sim, at, index + 1, &r->asked, &r->wake);
 }
 
 static void send_feedback(struct sim *sim, unsigned index)
@@ -372,12 +377,13 @@ static void step(struct sim *sim, const struct sim_event *e)
     switch (e->kind) {
     case SIM_WAKE_SENDER:
         if (e->time == sim->sender_wake) {
-            sim->sender_wake = CP_TIME_NEVER;
+            sim->sender_asked = sim->sender_wake = CP_TIME_NEVER;
             drive_sender(sim);
         }
         break;
     case SIM_WAKE_RECEIVER:
         if (e->time == sim->receivers[e->node - 1].wake && !sim->receivers[e->node - 1].left) {
+            sim->receivers[e->node - 1].asked = CP_TIME_NEVER;
             sim->receivers[e->node - 1].wake = CP_TIME_NEVER;
             drive_receiver(sim, e->node - 1);
         }
@@ -467,7 +473,7 @@ static void new_receiver(struct sim *sim, unsigned index)
     r->symbols = calloc((size_t)sim->part.block_count * SIM_SYMBOL_WORDS, sizeof(*r->symbols));
     CP_ASSERT(r->symbols != NULL);
     read_journal(sim, r);
-    r->wake = CP_TIME_NEVER;
+    r->asked = r->wake = CP_TIME_NEVER;
     sim_events_push(sim->events, (struct sim_event){r->spec.join_at, 0, SIM_JOIN, index + 1, NULL});
     if (r->spec.leave_at == 0) {
         sim->wait_count++;
@@ -484,7 +490,10 @@ void sim_init(struct sim *sim, const struct sim_config *config,
     size_t packet = (size_t)config->sender.fti.segment_size + 128;
     enum cp_err err;
 
-    *sim = (struct sim){.config = *config, .receiver_count = count, .sender_wake = CP_TIME_NEVER};
+    *sim = (struct sim){.config = *config,
+                        .receiver_count = count,
+                        .sender_asked = CP_TIME_NEVER,
+                        .sender_wake = CP_TIME_NEVER};
     cp_prng_seed(&sim->prng, config->seed);
     sim->config.sender.multicast_nack = !config->unicast_nack;
     sim->events = sim_events_new(packet);
@@ -517,7 +526,7 @@ void sim_kill_sender(struct sim *sim)
 {
     norm_sender_free(sim->sender);
     sim->sender = NULL;
-    sim->sender_wake = CP_TIME_NEVER;
+    sim->sender_asked = sim->sender_wake = CP_TIME_NEVER;
 }
 
 void sim_done(struct sim *sim)

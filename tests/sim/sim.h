@@ -57,6 +57,7 @@ struct sim_config {
     uint64_t seed;
     cp_time time_limit; /* the run fails beyond it */
     bool fast_content;  /* stamp only the ends of symbols: for large objects */
+    cp_time late;       /* timers of a busy host fire up to so much too late */
     bool run_to_idle;   /* go on after the last receiver is complete until the sender is idle */
     sim_packet_fn *on_packet;
     sim_drop_fn *drop;
@@ -72,7 +73,7 @@ struct sim_receiver {
     unsigned restarts, commands;
     cp_time complete_at;
     cp_time down_busy, up_busy; /* link transmits until then */
-    cp_time wake;               /* the timer event that counts; CP_TIME_NEVER none */
+    cp_time asked, wake; /* time asked for; the event that stands for it; CP_TIME_NEVER none */
 };
 
 /* Traffic by kind. */
@@ -88,7 +89,7 @@ struct sim {
     struct cp_prng prng;
     struct norm_sender *sender;
     struct norm_partition part;
-    cp_time now, sender_wake;
+    cp_time now, sender_asked, sender_wake;
     unsigned receiver_count;
     struct sim_receiver *receivers;
     unsigned complete_count;

@@ -122,6 +122,8 @@ static void make(struct scenario *s, uint64_t seed)
         s->specs[i].silent = s->specs[i].leave_at != 0 && cp_prng_below(&p, 2) == 0;
     }
     s->restart_at = cp_prng_below(&p, 8) == 0 ? 1 + cp_prng_below(&p, pass + CP_MSEC) : 0;
+    /* New draws come last, so that old seeds keep their stories. */
+    s->config.late = cp_prng_below(&p, 3) == 0 ? cp_prng_below(&p, 20 * CP_MSEC) : 0;
 }
 
 static void describe(const struct scenario *s)
