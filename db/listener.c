@@ -15,6 +15,7 @@ struct db_listener {
     char *conninfo;
     size_t channel_count;
     char channels[CHANNELS_MAX][DB_NAME_SIZE];
+    char claim[DB_ID_SIZE]; /* node id, "" none */
 };
 
 static enum cp_err lost(struct db_listener *l, struct cp_error *err)
@@ -49,12 +50,46 @@ static enum cp_err listen_all(struct db_listener *l, struct cp_error *err)
     return CP_OK;
 }
 
+static enum cp_err take_claim(struct db_listener *l, struct cp_error *err)
+{
+    const char *params[] = {l->claim};
+    PGresult *result = PQexecParams(
+        l->pg, "SELECT pg_try_advisory_lock(hashtextextended('castpoint node ' || $1, 0))", 1, NULL,
+        params, NULL, NULL, 0);
+    bool ok = PQresultStatus(result) == PGRES_TUPLES_OK;
+    bool taken = ok && strcmp(PQgetvalue(result, 0, 0), "t") == 0;
+
+    PQclear(result);
+    if (!ok) {
+        return lost(l, err);
+    }
+    return taken ? CP_OK
+                 : cp_error_set(err, CP_ERR_CONFLICT, "another process works for this node");
+}
+
 enum cp_err db_listener_reconnect(struct db_listener *l, struct cp_error *err)
 {
     PQfinish(l->pg);
     l->pg = NULL;
     CP_TRY(db_connect(l->conninfo, &l->pg, err));
-    return listen_all(l, err);
+    CP_TRY(listen_all(l, err));
+    return l->claim[0] == '\0' ? CP_OK : take_claim(l, err);
+}
+
+enum cp_err db_listener_claim(struct db_listener *l, const char *node_id, struct cp_error *err)
+{
+    enum cp_err rc;
+
+    CP_ASSERT(strlen(node_id) < sizeof l->claim);
+    if (l->pg == NULL) {
+        return lost(l, err);
+    }
+    (void)snprintf(l->claim, sizeof l->claim, "%s", node_id);
+    rc = take_claim(l, err);
+    if (rc != CP_OK) {
+        l->claim[0] = '\0';
+    }
+    return rc;
 }
 
 enum cp_err db_listener_open(const char *conninfo, const char *const *channels, size_t count,

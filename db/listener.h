@@ -26,6 +26,12 @@ CP_MUST_CHECK enum cp_err db_listener_open(const char *conninfo, const char *con
                                            struct cp_error *err);
 void db_listener_close(struct db_listener *l);
 
+/* Makes this process the only one that works for node_id, for as long as this connection lives;
+ * taken again by every reconnect. CP_ERR_CONFLICT: another process has it (a killed one's claim
+ * goes with its connection, which the server may notice a moment later). */
+CP_MUST_CHECK enum cp_err db_listener_claim(struct db_listener *l, const char *node_id,
+                                            struct cp_error *err);
+
 /* Descriptor to poll for reading; -1 while disconnected. Changes on every reconnect. */
 int db_listener_fd(const struct db_listener *l);
 

@@ -14,9 +14,11 @@
 #include "db/account.h"
 #include "db/db.h"
 #include "db/event.h"
+#include "db/listener.h"
 #include "server/state_file.h"
 
 #define DATABASE_PATIENCE (30 * CP_SEC)
+#define CLAIM_PATIENCE    (10 * CP_SEC)
 #define LOG_EVERY         10u /* tries */
 /* Besides a connection for each thread that serves HTTP: scheduler, progress, ending sessions. */
 #define OTHER_CONNECTIONS 4u
@@ -92,6 +94,33 @@ static enum cp_err register_node(struct db_conn *conn, void *arg, struct cp_erro
     struct register_arg *a = arg;
 
     return db_node_register(conn, a->name, CASTPOINT_VERSION, a->node, err);
+}
+
+/* Two services under one name would send each other's sessions and replace each other's keys. A
+ * killed predecessor's claim may outlive it for a moment. */
+static enum cp_err claim_node(const struct srv_config *c, srv_pause *pause, struct srv_parts *p,
+                              struct cp_error *err)
+{
+    static const char *const channels[] = {DB_CHANNEL_SESSIONS, DB_CHANNEL_RECEIVERS};
+    cp_time end = cp_clock_now() + CLAIM_PATIENCE;
+    enum cp_err rc;
+
+    CP_TRY(db_listener_open(c->database, channels, 2, &p->listener, err));
+    for (;;) {
+        rc = db_listener_claim(p->listener, p->node.id, err);
+        if (rc != CP_ERR_CONFLICT) {
+            return rc;
+        }
+        if (cp_clock_now() >= end) {
+            return cp_error_set(err, CP_ERR_CONFLICT,
+                                "another castpointd runs on this database under the name '%s': "
+                                "give this one another --name",
+                                c->name);
+        }
+        if (pause()) {
+            return cp_error_set(err, CP_ERR_INTERRUPTED, "stopped while waiting for the node");
+        }
+    }
 }
 
 static enum cp_err open_keyring(const struct srv_config *c, struct srv_parts *p,
@@ -212,6 +241,7 @@ static enum cp_err make_parts(const struct srv_config *c, srv_pause *pause, stru
     CP_TRY(open_blobs(c, p, err));
     CP_TRY(open_database(c, pause, p, err));
     CP_TRY(db_run_tx(p->db, "register-node", register_node, &node, err));
+    CP_TRY(claim_node(c, pause, p, err));
     CP_TRY(open_keyring(c, p, err));
     CP_TRY(db_run_tx_locking(p->db, "check-keys", check_keys, p, err));
     CP_TRY(make_admin(c, p, err));
@@ -239,6 +269,7 @@ void srv_parts_done(struct srv_parts *p)
 {
     api_auth_cache_free(p->auth_cache);
     api_keyring_free(p->keyring);
+    db_listener_close(p->listener);
     db_pool_close(p->db);
     if (p->blobs != NULL) {
         blob_store_close(p->blobs);

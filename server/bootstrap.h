@@ -14,6 +14,7 @@
 struct api_auth_cache;
 struct api_keyring;
 struct blob_store;
+struct db_listener;
 struct db_pool;
 
 /* All owned. */
@@ -22,6 +23,7 @@ struct srv_parts {
     struct blob_store *blobs;
     struct db_pool *db;
     struct db_node node;
+    struct db_listener *listener; /* for the scheduler; holds the claim on the node */
     struct api_keyring *keyring;
     struct api_auth_cache *auth_cache;
     char admin_password_path[SRV_PATH_SIZE + 16]; /* "" when no administrator was made now */

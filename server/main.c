@@ -131,7 +131,7 @@ static enum cp_err serve(const struct srv_config *c, const struct srv_parts *p,
                                           .key_pem = p->tls.key_pem,
                                           .threads = c->threads,
                                           .api = api};
-    struct srv_scheduler_config scheduler_config = {.api = api, .database = c->database};
+    struct srv_scheduler_config scheduler_config = {.api = api, .listener = p->listener};
     struct srv_scheduler *scheduler;
     struct srv_http *http;
     enum cp_err rc;

@@ -32,7 +32,6 @@
 
 struct srv_scheduler {
     const struct api_context *api;
-    const char *database;
     pthread_t thread;
     atomic_bool stop;
     int wake_fd;
@@ -380,7 +379,6 @@ static void free_scheduler(struct srv_scheduler *s)
         }
         srv_run_free(s->runs[i]);
     }
-    db_listener_close(s->listener);
     if (s->wake_fd >= 0) {
         (void)close(s->wake_fd);
     }
@@ -392,15 +390,12 @@ static void free_scheduler(struct srv_scheduler *s)
 
 static enum cp_err prepare(struct srv_scheduler *s, struct cp_error *err)
 {
-    static const char *const channels[] = {DB_CHANNEL_SESSIONS, DB_CHANNEL_RECEIVERS};
-
     s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     s->reports = calloc(API_PROGRESS_BATCH, sizeof *s->reports);
     s->due = calloc(DUE_AT_ONCE, sizeof *s->due);
     if (s->wake_fd < 0 || s->reports == NULL || s->due == NULL) {
         return cp_error_set(err, CP_ERR_NO_MEMORY, "the scheduler");
     }
-    CP_TRY(db_listener_open(s->database, channels, 2, &s->listener, err));
     s->listening = true;
     return srv_recover(s->api, add_run, s, err);
 }
@@ -415,7 +410,7 @@ enum cp_err srv_scheduler_start(const struct srv_scheduler_config *config,
         return cp_error_set(err, CP_ERR_NO_MEMORY, "the scheduler");
     }
     s->api = config->api;
-    s->database = config->database;
+    s->listener = config->listener;
     s->wake_fd = -1;
     /* Receivers get the time to be heard again before they count as lost. */
     s->sweep_at = cp_clock_now() + SILENCE_MAX;

@@ -8,11 +8,13 @@
 #include "common/err.h"
 
 struct api_context; /* api/api.h */
+struct db_listener; /* db/listener.h */
 struct srv_scheduler;
 
 struct srv_scheduler_config {
     const struct api_context *api; /* borrowed until stop */
-    const char *database;          /* conninfo for LISTEN; borrowed until stop */
+    /* Connected, on DB_CHANNEL_SESSIONS and DB_CHANNEL_RECEIVERS; borrowed until stop. */
+    struct db_listener *listener;
 };
 
 /* Settles what an earlier process left behind (a session whose receivers were heard of lately goes

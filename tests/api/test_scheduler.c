@@ -28,7 +28,8 @@
 
 static struct rig *rig;
 static struct srv_scheduler *scheduler;
-static struct db_listener *listener;
+static struct db_listener *listener; /* the tests' own */
+static struct db_listener *ears;     /* the scheduler's */
 static struct api_progress *progress;
 static uint8_t *content;
 
@@ -36,8 +37,7 @@ static uint8_t *content;
 
 static void start_scheduler(void)
 {
-    struct srv_scheduler_config config = {.api = &rig->ctx,
-                                          .database = getenv("CASTPOINT_TEST_DB")};
+    struct srv_scheduler_config config = {.api = &rig->ctx, .listener = ears};
     struct cp_error err = {.code = CP_OK};
 
     if (srv_scheduler_start(&config, &scheduler, &err) != CP_OK) {
@@ -62,6 +62,8 @@ static int set_up(void **state)
     rig->ctx.progress = progress;
     assert_int_equal(db_listener_open(getenv("CASTPOINT_TEST_DB"), channels, 2, &listener, NULL),
                      CP_OK);
+    assert_int_equal(db_listener_open(getenv("CASTPOINT_TEST_DB"), channels, 2, &ears, NULL),
+                     CP_OK);
     content = malloc(CONTENT_SIZE);
     for (uint32_t i = 0; i < CONTENT_SIZE; i++) {
         x = x * 1664525u + 1013904223u;
@@ -77,6 +79,7 @@ static int tear_down(void **state)
     (void)state;
     srv_scheduler_stop(scheduler);
     db_listener_close(listener);
+    db_listener_close(ears);
     rig_free(rig);
     api_progress_free(progress);
     free(content);
@@ -453,6 +456,46 @@ static void nobody_left_nothing_sent(void **state)
     stop_scheduler();
 }
 
+/* ---- one service a node ---- */
+
+/* The server ends a claim a moment after its connection: only that conflict may be waited out. */
+static void claim_when_free(struct db_listener *l, const char *node_id)
+{
+    cp_time end = cp_clock_now() + PATIENCE;
+    struct cp_error err;
+    enum cp_err rc;
+
+    do {
+        rc = db_listener_claim(l, node_id, &err);
+        assert_true(cp_clock_now() < end);
+    } while (rc == CP_ERR_CONFLICT);
+    assert_int_equal(rc, CP_OK);
+}
+
+static void a_node_is_claimed_once(void **state)
+{
+    static const char *const channels[] = {DB_CHANNEL_SESSIONS};
+    struct db_listener *other = NULL;
+    struct cp_error err;
+
+    (void)state;
+    assert_int_equal(db_listener_open(getenv("CASTPOINT_TEST_DB"), channels, 1, &other, &err),
+                     CP_OK);
+    assert_int_equal(db_listener_claim(other, rig->node_id, &err), CP_OK);
+    assert_int_equal(db_listener_claim(ears, rig->node_id, &err), CP_ERR_CONFLICT);
+    assert_int_equal(db_listener_claim(ears, "another node", &err), CP_OK);
+    db_listener_close(other);
+    claim_when_free(ears, rig->node_id);
+    /* A reconnect takes it again, so that a third one finds it taken. */
+    while (db_listener_reconnect(ears, &err) != CP_OK) {
+        assert_int_equal(err.code, CP_ERR_CONFLICT);
+    }
+    assert_int_equal(db_listener_open(getenv("CASTPOINT_TEST_DB"), channels, 1, &other, &err),
+                     CP_OK);
+    assert_int_equal(db_listener_claim(other, rig->node_id, &err), CP_ERR_CONFLICT);
+    db_listener_close(other);
+}
+
 /* ---- stop and crash ---- */
 
 static void stopping_interrupts(void **state)
@@ -523,6 +566,7 @@ int main(void)
         cmocka_unit_test(failures_name_their_cause),
         cmocka_unit_test(missing_blob_fails_the_session),
         cmocka_unit_test(nobody_left_nothing_sent),
+        cmocka_unit_test(a_node_is_claimed_once),
         cmocka_unit_test(stopping_interrupts),
         cmocka_unit_test(killed_session_goes_on),
         cmocka_unit_test(stale_session_is_ended),
