@@ -57,8 +57,12 @@ start_network() {
   fi
 }
 
-on_server() { if [ "$network" = namespaces ]; then lab exec srv "$@"; else "$@"; fi; }
-on_receiver() { local i=$1; shift; if [ "$network" = namespaces ]; then lab exec "r$i" "$@"; else "$@"; fi; }
+# place HOST: sets place to the words that run a command there. A program started behind them keeps the
+# shell's child process, so that $! is its own.
+place() {
+  place=()
+  [ "$network" = loopback ] || place=("$here/tools/netlab.sh" cpq exec "$1")
+}
 
 start_database() {
   [ -n "$(pgbin)" ] || fail "PostgreSQL is not installed"
@@ -90,9 +94,10 @@ api() { # api METHOD PATH [curl arguments]: prints the answer's body, fails on a
 }
 
 start_service() {
-  if ! alive "$state/run/castpointd.pid"; then
+  if ! alive "$state/run/castpointd.pid" castpointd; then
     say "Starting castpointd"
-    on_server setpriv --reuid "$db_user" --regid "$db_user" --clear-groups \
+    place srv
+    "${place[@]}" setpriv --reuid "$db_user" --regid "$db_user" --clear-groups \
       "$state/run/castpointd" --listen "0.0.0.0:8443" --state-dir "$state/service" \
       --database "host=$state/run dbname=castpoint" --public-url "https://$server_ip:8443" \
       --openapi "$state/run/openapi.yaml" </dev/null >>"$state/castpointd.log" 2>&1 &
@@ -118,7 +123,7 @@ make_image() {
   [ ! -s "$image" ] || return 0
   say "Capturing an image of about $size MiB from /usr with wimcapture"
   du -xm --max-depth=2 /usr/share /usr/lib /usr/bin 2>/dev/null | sort -k 2 | awk -v want="$size" '
-    { depth = gsub("/", "/", $2) } depth == 3 && sum < want { sum += $1; print $2 }' >"$state/image.tree"
+    gsub("/", "/", $2) == 3 && sum + $1 <= want { sum += $1; print $2 }' >"$state/image.tree"
   [ -s "$state/image.tree" ] || echo /usr/share >"$state/image.tree"
   awk '{ printf "\"%s\" \"%s\"\n", $1, $1 }' "$state/image.tree" >"$state/image.list"
   wimcapture --source-list "$state/image.list" "$image.part" castpoint-quickstart --compress=none --unix-data \
@@ -155,7 +160,7 @@ configure() {
 stop_receivers() {
   local f
   for f in "$state"/out/r*/pid; do
-    if alive "$f"; then kill "$(cat "$f")" 2>/dev/null || true; fi
+    if alive "$f" castget; then kill "$(cat "$f")" 2>/dev/null || true; fi
   done
 }
 
@@ -169,7 +174,8 @@ run_receivers() {
     mkdir -p "$state/out/r$i/image"
     extra=()
     [ "$network" = namespaces ] || [ "$i" -le "$receivers" ] || extra=(--no-multicast)
-    on_receiver "$i" "$state/run/castget" "https://$server_ip:8443" "$package@$version" -o "$state/out/r$i/image" \
+    place "r$i"
+    "${place[@]}" "$state/run/castget" "https://$server_ip:8443" "$package@$version" -o "$state/out/r$i/image" \
       --cacert "$state/service/tls/cert.pem" --interface "$interface" --client-id "r$i" --client-name "r$i" \
       --summary "$state/out/r$i/summary.json" \
       "${extra[@]}" </dev/null >"$state/out/r$i/log" 2>&1 &
@@ -179,7 +185,10 @@ run_receivers() {
   bytes_after=$(sent_bytes)
 }
 
-sent_bytes() { on_server cat "/sys/class/net/$interface/statistics/tx_bytes"; }
+sent_bytes() {
+  place srv
+  "${place[@]}" cat "/sys/class/net/$interface/statistics/tx_bytes"
+}
 
 # One line a second: what the service knows of each receiver.
 watch_receivers() {
@@ -188,7 +197,7 @@ watch_receivers() {
   while :; do
     running=0
     for ((i = 1; i <= receivers + 1; i++)); do
-      if alive "$state/out/r$i/pid"; then running=$((running + 1)); fi
+      if alive "$state/out/r$i/pid" castget; then running=$((running + 1)); fi
     done
     [ -n "$session" ] || session=$(api GET '/api/v1/sessions?limit=1' | jq -r '.items[0].id // empty')
     line=$([ -z "$session" ] || api GET "/api/v1/sessions/$session/receivers" 2>/dev/null | jq -r '
@@ -242,7 +251,7 @@ show_sent() {
 
 stop_service() {
   local pid
-  alive "$state/run/castpointd.pid" || { rm -f "$state/run/castpointd.pid"; return 0; }
+  alive "$state/run/castpointd.pid" castpointd || { rm -f "$state/run/castpointd.pid"; return 0; }
   pid=$(cat "$state/run/castpointd.pid")
   kill "$pid" 2>/dev/null || true
   timeout 30 tail --pid="$pid" -f /dev/null || kill -9 "$pid" 2>/dev/null || true
@@ -262,7 +271,7 @@ show_status() {
   local db=stopped service=stopped
   [ -d "$state" ] || { echo "quickstart: nothing in $state"; return 0; }
   [ -s "$state/db/PG_VERSION" ] && pg_ctl status >/dev/null 2>&1 && db=running
-  alive "$state/run/castpointd.pid" && service="running, process $(cat "$state/run/castpointd.pid")"
+  alive "$state/run/castpointd.pid" castpointd && service="running, process $(cat "$state/run/castpointd.pid")"
   printf 'state folder  %s\ndatabase      %s\ncastpointd    %s\nnamespaces    %s\nimages        %s\n' "$state" "$db" "$service" \
     "$(ip netns list 2>/dev/null | grep -c '^cpq-' || true)" "$(ls "$state"/image-*.wim 2>/dev/null | xargs -r -n 1 basename | tr '\n' ' ')"
 }
