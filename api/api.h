@@ -80,8 +80,10 @@ struct api_principal {
 
 /* The link that multicast leaves by. */
 struct api_link {
-    char source[46]; /* address that packets come from, "" unknown */
-    uint32_t mtu;    /* bytes, 0 unknown */
+    char interface[16]; /* "" unknown */
+    char source[46];    /* address that packets come from, "" unknown */
+    uint32_t mtu;       /* bytes, 0 unknown */
+    uint32_t rate_mbps; /* what it is used for when no ceiling is configured, 0 unknown */
 };
 /* By that interface ("": by the routing table), to that group. */
 typedef void api_find_link(const char *interface, const char *group, struct api_link *ret_link);
@@ -93,12 +95,10 @@ struct api_context {
     struct api_keyring *keyring;
     const char *node_id; /* uuid text of this distribution point */
     const char *node_name;
-    const char *base_url;        /* "https://host:port", for absolute links and ticket */
-    const char *openapi_path;    /* file served at /api/v1/openapi.yaml */
-    const char *tls_fingerprint; /* "sha256//…" as curl's --pinnedpubkey wants it */
-    const char *version;         /* castpoint's version */
-    uint32_t link_speed_mbps;    /* of the multicast interface, 0 unknown: effective rate ceiling */
-    const char *multicast_interface;   /* the routing table's choice; NULL unknown */
+    const char *base_url;              /* "https://host:port", for absolute links and ticket */
+    const char *openapi_path;          /* file served at /api/v1/openapi.yaml */
+    const char *tls_fingerprint;       /* "sha256//…" as curl's --pinnedpubkey wants it */
+    const char *version;               /* castpoint's version */
     struct api_auth_cache *auth_cache; /* may be NULL: every password is verified anew */
     struct api_progress *progress;     /* may be NULL: every report is written at once */
     api_find_link *find_link;          /* NULL: nothing is known of links */

@@ -50,12 +50,16 @@ static json_t *settings_json(const struct settings_tx *t, const struct db_settin
     bool local = strcmp(t->node.id, t->ctx->node_id) == 0;
     uint64_t rate = s->rate_ceiling_bps;
     const char *interface = s->interface;
+    struct api_link link = {.rate_mbps = 0};
 
-    if (rate == 0 && local) {
-        rate = (uint64_t)t->ctx->link_speed_mbps * 1000000;
+    if (local && t->ctx->find_link != NULL) {
+        t->ctx->find_link(s->interface, s->address_first, &link);
     }
-    if (interface[0] == '\0' && local && t->ctx->multicast_interface != NULL) {
-        interface = t->ctx->multicast_interface;
+    if (rate == 0) {
+        rate = (uint64_t)link.rate_mbps * 1000000;
+    }
+    if (interface[0] == '\0') {
+        interface = link.interface;
     }
     return json_pack("{s:s, s:o, s:o, s:o}", "distribution_point", t->node.name, "configured",
                      values_json(s, api_json_text(s->interface), s->rate_ceiling_bps), "effective",

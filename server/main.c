@@ -13,7 +13,6 @@
 #include "api/progress.h"
 #include "common/log.h"
 #include "db/db.h"
-#include "db/settings.h"
 #include "server/bootstrap.h"
 #include "server/config.h"
 #include "server/http.h"
@@ -72,32 +71,6 @@ static void raise_descriptor_limit(void)
     }
 }
 
-struct settings_arg {
-    const char *node_id;
-    struct db_settings settings;
-};
-
-static enum cp_err read_settings(struct db_conn *conn, void *arg, struct cp_error *err)
-{
-    struct settings_arg *a = arg;
-
-    return db_settings_get(conn, a->node_id, &a->settings, err);
-}
-
-/* The link that multicast leaves by now: what the effective settings show. Unknown is not fatal. */
-static uint32_t look_at_link(const struct srv_parts *p, char ret_interface[SRV_INTERFACE_SIZE])
-{
-    struct settings_arg a = {.node_id = p->node.id};
-
-    ret_interface[0] = '\0';
-    if (db_run_read(p->db, "settings", read_settings, &a, NULL) == CP_OK &&
-        srv_link_by_route(a.settings.address_first, ret_interface) != CP_OK) {
-        ret_interface[0] = '\0';
-    }
-    return srv_link_default_mbps(
-        srv_link_speed(a.settings.interface[0] != '\0' ? a.settings.interface : ret_interface));
-}
-
 static void say_ready(const struct srv_config *c, const struct srv_parts *p)
 {
     (void)printf("castpointd %s serves %s\n"
@@ -112,13 +85,13 @@ static void say_ready(const struct srv_config *c, const struct srv_parts *p)
 
 static void find_link(const char *interface, const char *group, struct api_link *ret_link)
 {
-    char chosen[SRV_INTERFACE_SIZE] = "";
-
     srv_link_source(interface, group, ret_link->source);
-    if (interface[0] == '\0' && srv_link_by_route(group, chosen) == CP_OK) {
-        interface = chosen;
+    (void)snprintf(ret_link->interface, sizeof ret_link->interface, "%s", interface);
+    if (interface[0] == '\0' && srv_link_by_route(group, ret_link->interface) != CP_OK) {
+        ret_link->interface[0] = '\0';
     }
-    ret_link->mtu = srv_link_mtu(interface);
+    ret_link->mtu = srv_link_mtu(ret_link->interface);
+    ret_link->rate_mbps = srv_link_default_mbps(srv_link_speed(ret_link->interface));
 }
 
 /* From here on everything is there but HTTP. */
@@ -154,7 +127,6 @@ static enum cp_err run(const struct srv_config *c, struct cp_error *err)
     struct srv_parts parts;
     struct api_progress *progress = NULL;
     struct api_context api;
-    char interface[SRV_INTERFACE_SIZE];
     enum cp_err rc;
 
     CP_TRY(srv_bootstrap(c, pause_a_second, &parts, err));
@@ -174,8 +146,6 @@ static enum cp_err run(const struct srv_config *c, struct cp_error *err)
             .openapi_path = c->openapi,
             .tls_fingerprint = parts.tls.pin,
             .version = CASTPOINT_VERSION,
-            .link_speed_mbps = look_at_link(&parts, interface),
-            .multicast_interface = interface[0] == '\0' ? NULL : interface,
             .find_link = find_link,
         };
         rc = serve(c, &parts, &api, err);

@@ -59,6 +59,14 @@ static void must(enum cp_err code, const struct cp_error *err)
     }
 }
 
+/* A usual link, whatever this machine has. */
+static void find_link(const char *interface, const char *group, struct api_link *ret_link)
+{
+    (void)group;
+    *ret_link = (struct api_link){.source = "192.0.2.1", .mtu = 1500, .rate_mbps = 1000};
+    (void)snprintf(ret_link->interface, sizeof ret_link->interface, "%s", interface);
+}
+
 struct rig *rig_new(void)
 {
     static const uint8_t master_key[API_MASTER_KEY_SIZE] = {7};
@@ -85,7 +93,7 @@ struct rig *rig_new(void)
     r->ctx.openapi_path = TESTS_OPENAPI;
     r->ctx.tls_fingerprint = "sha256//x";
     r->ctx.version = "0.0.1";
-    r->ctx.link_speed_mbps = 1000;
+    r->ctx.find_link = find_link;
     r->record = record != NULL ? fopen(record, "ae") : NULL;
     return r;
 }

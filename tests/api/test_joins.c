@@ -184,6 +184,8 @@ static void ticket_is_complete_and_signed(void **state)
     assert_string_equal(text_in(j.ticket, "correlation_id"), "test-request");
     session = object_in(&j, "session");
     assert_string_equal(text_in(session, "state"), "waiting");
+    assert_string_equal(text_in(session, "source"), "192.0.2.1");
+    assert_int_equal(number_in(session, "segment_size"), 1408);
     assert_int_equal(number_in(session, "sender_id"), 1);
     assert_int_equal(number_in(session, "node_id"), 2);
     assert_int_equal(number_in(session, "object_id"), 1);
