@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Accounts: list, create, get, change, delete. Touches the database; thread-safe. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "api/credentials.h"
 #include "api/etag.h"
 #include "api/fields.h"
 #include "api/handlers.h"
+#include "api/list.h"
 #include "api/resource.h"
 #include "api/respond.h"
 #include "db/account.h"
@@ -24,10 +24,6 @@ struct account_tx {
     struct db_account account;
     struct db_account result;
     char subject[DB_TEXT_SIZE];
-    int limit;
-    const char *after;
-    struct db_account *rows;
-    size_t row_count;
 };
 
 static json_t *account_json(const struct db_account *a)
@@ -45,44 +41,29 @@ static void set_subject(struct account_tx *t, const char *name)
 
 /* ---- list, get ---- */
 
-static enum cp_err list_body(struct db_conn *conn, void *arg, struct cp_error *err)
+static enum cp_err fetch_page(struct db_conn *conn, struct api_list *l, struct cp_error *err)
 {
-    struct account_tx *t = arg;
+    return db_account_list(conn, l->after, l->want, l->rows, &l->count, err);
+}
 
-    return db_account_list(conn, t->after != NULL ? t->after : "", (size_t)t->limit + 1, t->rows,
-                           &t->row_count, err);
+static json_t *page_row(const struct api_list *l, const void *row, char ret_cursor[API_CURSOR_SIZE])
+{
+    const struct db_account *r = row;
+
+    (void)l;
+    (void)snprintf(ret_cursor, API_CURSOR_SIZE, "%s", r->name);
+    return account_json(r);
 }
 
 struct api_response api_accounts_list(const struct api_context *ctx, const struct api_call *call)
 {
-    struct account_tx t = {.ctx = ctx, .call = call};
-    struct cp_error err = {.code = CP_OK};
-    struct api_response rs;
-    struct api_fields f;
-    json_t *items;
+    struct api_list list = {.name = "list-accounts",
+                            .row_size = sizeof(struct db_account),
+                            .cursor = API_CURSOR_TEXT,
+                            .fetch = fetch_page,
+                            .row = page_row};
 
-    api_fields_query(&f, call);
-    api_fields_page(&f, &t.limit, &t.after);
-    if (!api_fields_ok(&f)) {
-        return api_fields_refuse(&f, call);
-    }
-    api_fields_done(&f);
-    t.rows = api_rows_new(t.limit, sizeof *t.rows);
-    if (t.rows == NULL) {
-        return api_refuse_text(call, CP_ERR_NO_MEMORY, "No memory for the list.");
-    }
-    err.code = db_run_read(ctx->db, "list-accounts", list_body, &t, &err);
-    if (err.code != CP_OK) {
-        free(t.rows);
-        return api_refuse(call, &err);
-    }
-    items = json_array();
-    for (size_t i = 0; i < t.row_count && i < (size_t)t.limit; i++) {
-        (void)json_array_append_new(items, account_json(&t.rows[i]));
-    }
-    rs = api_response_list(items, t.row_count > (size_t)t.limit ? t.rows[t.limit - 1].name : NULL);
-    free(t.rows);
-    return rs;
+    return api_list_respond(ctx, call, &list);
 }
 
 static enum cp_err get_body(struct db_conn *conn, void *arg, struct cp_error *err)

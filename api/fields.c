@@ -336,7 +336,7 @@ void api_fields_page(struct api_fields *f, int *ret_limit, const char **ret_afte
 
     (void)api_field_int(f, "limit", API_OPTIONAL, 1, API_LIMIT_MAX, &limit);
     *ret_limit = (int)limit;
-    *ret_after = api_field_string(f, "after", API_OPTIONAL, 1, 200);
+    *ret_after = api_field_string(f, "after", API_OPTIONAL, 1, 1023);
 }
 
 static bool is_known(const struct api_fields *f, const char *name)

@@ -4,12 +4,11 @@
 #include "api/files.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "api/deliver.h"
-#include "api/fields.h"
 #include "api/handlers.h"
+#include "api/list.h"
 #include "api/resource.h"
 #include "api/respond.h"
 
@@ -48,58 +47,32 @@ enum cp_err api_file_expected(const struct api_request *rq, char ret_expected[DB
 
 /* ---- list ---- */
 
-struct file_list {
-    const struct api_call *call;
-    int limit;
-    const char *after;
-    struct db_file *rows;
-    size_t row_count;
-};
-
-static enum cp_err list_body(struct db_conn *conn, void *arg, struct cp_error *err)
+static enum cp_err fetch_page(struct db_conn *conn, struct api_list *l, struct cp_error *err)
 {
-    struct file_list *l = arg;
     struct db_version version;
 
     CP_TRY(api_version_find(conn, l->call->params[0], l->call->params[1], &version, err));
-    return db_file_list(conn, version.id, l->after != NULL ? l->after : "", (size_t)l->limit + 1,
-                        l->rows, &l->row_count, err);
+    return db_file_list(conn, version.id, l->after, l->want, l->rows, &l->count, err);
+}
+
+static json_t *page_row(const struct api_list *l, const void *row, char ret_cursor[API_CURSOR_SIZE])
+{
+    const struct db_file *r = row;
+
+    (void)l;
+    (void)snprintf(ret_cursor, API_CURSOR_SIZE, "%s", r->path);
+    return api_file_json(r);
 }
 
 struct api_response api_files_list(const struct api_context *ctx, const struct api_call *call)
 {
-    struct file_list l = {.call = call, .limit = API_LIMIT_DEFAULT};
-    struct cp_error err = {.code = CP_OK};
-    struct api_response rs;
-    struct api_fields f;
-    int64_t limit;
-    json_t *items;
+    struct api_list list = {.name = "list-files",
+                            .row_size = sizeof(struct db_file),
+                            .cursor = API_CURSOR_TEXT,
+                            .fetch = fetch_page,
+                            .row = page_row};
 
-    api_fields_query(&f, call);
-    if (api_field_int(&f, "limit", API_OPTIONAL, 1, API_LIMIT_MAX, &limit)) {
-        l.limit = (int)limit;
-    }
-    l.after = api_field_string(&f, "after", API_OPTIONAL, 1, DB_PATH_SIZE - 1);
-    if (!api_fields_ok(&f)) {
-        return api_fields_refuse(&f, call);
-    }
-    api_fields_done(&f);
-    l.rows = api_rows_new(l.limit, sizeof *l.rows);
-    if (l.rows == NULL) {
-        return api_refuse_text(call, CP_ERR_NO_MEMORY, "No memory for the list.");
-    }
-    err.code = db_run_read(ctx->db, "list-files", list_body, &l, &err);
-    if (err.code != CP_OK) {
-        free(l.rows);
-        return api_refuse(call, &err);
-    }
-    items = json_array();
-    for (size_t i = 0; i < l.row_count && i < (size_t)l.limit; i++) {
-        (void)json_array_append_new(items, api_file_json(&l.rows[i]));
-    }
-    rs = api_response_list(items, l.row_count > (size_t)l.limit ? l.rows[l.limit - 1].path : NULL);
-    free(l.rows);
-    return rs;
+    return api_list_respond(ctx, call, &list);
 }
 
 /* ---- one file ---- */

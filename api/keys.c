@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Keys of a distribution point: list, rotate. Touches the database; thread-safe. */
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "api/fields.h"
 #include "api/handlers.h"
 #include "api/keyring.h"
+#include "api/list.h"
 #include "api/resource.h"
 #include "api/respond.h"
 #include "common/base64.h"
@@ -16,10 +17,6 @@ struct keys_tx {
     const struct api_call *call;
     struct db_node node;
     enum db_key_kind kind;
-    const char *after;
-    int limit;
-    struct db_key *rows;
-    size_t row_count;
     struct db_key key;
 };
 
@@ -41,54 +38,32 @@ static json_t *key_json(const struct db_key *k)
 
 /* ---- list ---- */
 
-static enum cp_err list_body(struct db_conn *conn, void *arg, struct cp_error *err)
+static enum cp_err fetch_page(struct db_conn *conn, struct api_list *l, struct cp_error *err)
 {
-    struct keys_tx *t = arg;
+    struct db_node node;
 
-    CP_TRY(api_node_find(conn, t->ctx, t->call->params[0], &t->node, err));
-    return db_key_list(conn, t->node.id, t->after, (size_t)t->limit + 1, t->rows, &t->row_count,
-                       err);
+    CP_TRY(api_node_find(conn, l->ctx, l->call->params[0], &node, err));
+    return db_key_list(conn, node.id, l->after, l->want, l->rows, &l->count, err);
 }
 
-static struct api_response list_response(const struct keys_tx *t)
+static json_t *page_row(const struct api_list *l, const void *row, char ret_cursor[API_CURSOR_SIZE])
 {
-    json_t *items = json_array();
-    const char *next = NULL;
+    const struct db_key *r = row;
 
-    for (size_t i = 0; i < t->row_count && i < (size_t)t->limit; i++) {
-        (void)json_array_append_new(items, key_json(&t->rows[i]));
-    }
-    if (t->row_count > (size_t)t->limit) {
-        next = t->rows[t->limit - 1].id;
-    }
-    return api_response_list(items, next);
+    (void)l;
+    (void)snprintf(ret_cursor, API_CURSOR_SIZE, "%s", r->id);
+    return key_json(r);
 }
 
 struct api_response api_keys_list(const struct api_context *ctx, const struct api_call *call)
 {
-    struct keys_tx t = {.ctx = ctx, .call = call, .limit = API_LIMIT_DEFAULT};
-    struct cp_error err = {.code = CP_OK};
-    struct api_response rs;
-    struct api_fields f;
+    struct api_list list = {.name = "list-keys",
+                            .row_size = sizeof(struct db_key),
+                            .cursor = API_CURSOR_UUID,
+                            .fetch = fetch_page,
+                            .row = page_row};
 
-    api_fields_query(&f, call);
-    api_fields_page(&f, &t.limit, &t.after);
-    if (t.after != NULL && !db_is_uuid(t.after)) {
-        api_field_error(&f, "after", "must be the 'next' of the page before");
-    }
-    if (!api_fields_ok(&f)) {
-        return api_fields_refuse(&f, call);
-    }
-    t.rows = api_rows_new(t.limit, sizeof t.rows[0]);
-    if (t.rows == NULL) {
-        api_fields_done(&f);
-        return api_refuse_text(call, CP_ERR_NO_MEMORY, "No memory for the list of keys.");
-    }
-    err.code = db_run_read(ctx->db, "list-keys", list_body, &t, &err);
-    rs = err.code == CP_OK ? list_response(&t) : api_refuse(call, &err);
-    free(t.rows);
-    api_fields_done(&f);
-    return rs;
+    return api_list_respond(ctx, call, &list);
 }
 
 /* ---- rotate ---- */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Packages: list, create, get, change, delete. Touches the database; thread-safe. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "api/etag.h"
 #include "api/fields.h"
 #include "api/handlers.h"
+#include "api/list.h"
 #include "api/resource.h"
 #include "api/respond.h"
 #include "db/package.h"
@@ -32,10 +32,6 @@ struct package_tx {
     struct db_package package;
     struct db_package result;
     char subject[DB_TEXT_SIZE];
-    int limit;
-    const char *after;
-    struct db_package *rows;
-    size_t row_count;
 };
 
 static void set_subject(struct package_tx *t, const char *name)
@@ -45,44 +41,29 @@ static void set_subject(struct package_tx *t, const char *name)
 
 /* ---- list, get ---- */
 
-static enum cp_err list_body(struct db_conn *conn, void *arg, struct cp_error *err)
+static enum cp_err fetch_page(struct db_conn *conn, struct api_list *l, struct cp_error *err)
 {
-    struct package_tx *t = arg;
+    return db_package_list(conn, l->after, l->want, l->rows, &l->count, err);
+}
 
-    return db_package_list(conn, t->after != NULL ? t->after : "", (size_t)t->limit + 1, t->rows,
-                           &t->row_count, err);
+static json_t *page_row(const struct api_list *l, const void *row, char ret_cursor[API_CURSOR_SIZE])
+{
+    const struct db_package *r = row;
+
+    (void)l;
+    (void)snprintf(ret_cursor, API_CURSOR_SIZE, "%s", r->name);
+    return package_json(r);
 }
 
 struct api_response api_packages_list(const struct api_context *ctx, const struct api_call *call)
 {
-    struct package_tx t = {.ctx = ctx, .call = call};
-    struct cp_error err = {.code = CP_OK};
-    struct api_response rs;
-    struct api_fields f;
-    json_t *items;
+    struct api_list list = {.name = "list-packages",
+                            .row_size = sizeof(struct db_package),
+                            .cursor = API_CURSOR_TEXT,
+                            .fetch = fetch_page,
+                            .row = page_row};
 
-    api_fields_query(&f, call);
-    api_fields_page(&f, &t.limit, &t.after);
-    if (!api_fields_ok(&f)) {
-        return api_fields_refuse(&f, call);
-    }
-    api_fields_done(&f);
-    t.rows = api_rows_new(t.limit, sizeof *t.rows);
-    if (t.rows == NULL) {
-        return api_refuse_text(call, CP_ERR_NO_MEMORY, "No memory for the list.");
-    }
-    err.code = db_run_read(ctx->db, "list-packages", list_body, &t, &err);
-    if (err.code != CP_OK) {
-        free(t.rows);
-        return api_refuse(call, &err);
-    }
-    items = json_array();
-    for (size_t i = 0; i < t.row_count && i < (size_t)t.limit; i++) {
-        (void)json_array_append_new(items, package_json(&t.rows[i]));
-    }
-    rs = api_response_list(items, t.row_count > (size_t)t.limit ? t.rows[t.limit - 1].name : NULL);
-    free(t.rows);
-    return rs;
+    return api_list_respond(ctx, call, &list);
 }
 
 static enum cp_err get_body(struct db_conn *conn, void *arg, struct cp_error *err)

@@ -86,7 +86,19 @@ enum cp_err api_event_write(struct db_conn *conn, const struct api_context *ctx,
     return code;
 }
 
-void *api_rows_new(int limit, size_t row_size)
+enum cp_err api_session_find(struct db_conn *conn, const char *id, struct db_session *ret_session,
+                             struct cp_error *err)
 {
-    return calloc((size_t)limit + 1, row_size);
+    enum cp_err rc = CP_ERR_NOT_FOUND;
+
+    if (db_is_uuid(id)) {
+        rc = db_session_get(conn, id, ret_session, err);
+    }
+    if (rc == CP_ERR_NOT_FOUND) {
+        return cp_error_set(err, rc,
+                            "There is no session '%.60s': 'GET /api/v1/sessions' lists "
+                            "them.",
+                            id);
+    }
+    return rc;
 }

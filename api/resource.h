@@ -9,6 +9,7 @@
 #include "api/api.h"
 #include "db/db.h"
 #include "db/node.h"
+#include "db/session.h"
 #include "db/version.h"
 
 /* RFC 3339 text of wall-clock nanoseconds, null for 0. */
@@ -40,7 +41,8 @@ CP_MUST_CHECK enum cp_err api_event_write(struct db_conn *conn, const struct api
                                           const struct api_call *call,
                                           const struct api_event *event, struct cp_error *err);
 
-/* A number of rows to ask for, one more than shown; NULL when there is no memory. */
-void *api_rows_new(int limit, size_t row_size);
+/* A session by its id. CP_ERR_NOT_FOUND. */
+CP_MUST_CHECK enum cp_err api_session_find(struct db_conn *conn, const char *id,
+                                           struct db_session *ret_session, struct cp_error *err);
 
 #endif

@@ -2,12 +2,12 @@
  * Tokens of accounts: list, create (the secret is shown this once), delete; by admins and by the
  * account itself. Touches the database; thread-safe. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "api/credentials.h"
 #include "api/fields.h"
 #include "api/handlers.h"
+#include "api/list.h"
 #include "api/resource.h"
 #include "api/respond.h"
 #include "common/clock.h"
@@ -23,10 +23,6 @@ struct token_tx {
     struct db_token token;
     struct db_token result;
     uint8_t hash[API_TOKEN_HASH_SIZE];
-    int limit;
-    const char *after;
-    struct db_token *rows;
-    size_t row_count;
 };
 
 static json_t *token_json(const struct db_token *k)
@@ -63,48 +59,32 @@ static enum cp_err find_account(struct db_conn *conn, struct token_tx *t, struct
 
 /* ---- list ---- */
 
-static enum cp_err list_body(struct db_conn *conn, void *arg, struct cp_error *err)
+static enum cp_err fetch_page(struct db_conn *conn, struct api_list *l, struct cp_error *err)
 {
-    struct token_tx *t = arg;
+    struct token_tx t = {.ctx = l->ctx, .call = l->call};
 
-    CP_TRY(find_account(conn, t, err));
-    return db_token_list(conn, t->account.id, t->after != NULL ? t->after : "",
-                         (size_t)t->limit + 1, t->rows, &t->row_count, err);
+    CP_TRY(find_account(conn, &t, err));
+    return db_token_list(conn, t.account.id, l->after, l->want, l->rows, &l->count, err);
+}
+
+static json_t *page_row(const struct api_list *l, const void *row, char ret_cursor[API_CURSOR_SIZE])
+{
+    const struct db_token *r = row;
+
+    (void)l;
+    (void)snprintf(ret_cursor, API_CURSOR_SIZE, "%s", r->id);
+    return token_json(r);
 }
 
 struct api_response api_tokens_list(const struct api_context *ctx, const struct api_call *call)
 {
-    struct token_tx t = {.ctx = ctx, .call = call};
-    struct cp_error err = {.code = CP_OK};
-    struct api_response rs;
-    struct api_fields f;
-    json_t *items;
+    struct api_list list = {.name = "list-tokens",
+                            .row_size = sizeof(struct db_token),
+                            .cursor = API_CURSOR_UUID,
+                            .fetch = fetch_page,
+                            .row = page_row};
 
-    api_fields_query(&f, call);
-    api_fields_page(&f, &t.limit, &t.after);
-    if (t.after != NULL && !db_is_uuid(t.after)) {
-        api_field_error(&f, "after", "must be the 'next' of an earlier answer");
-    }
-    if (!api_fields_ok(&f)) {
-        return api_fields_refuse(&f, call);
-    }
-    api_fields_done(&f);
-    t.rows = api_rows_new(t.limit, sizeof *t.rows);
-    if (t.rows == NULL) {
-        return api_refuse_text(call, CP_ERR_NO_MEMORY, "No memory for the list.");
-    }
-    err.code = db_run_read(ctx->db, "list-tokens", list_body, &t, &err);
-    if (err.code != CP_OK) {
-        free(t.rows);
-        return api_refuse(call, &err);
-    }
-    items = json_array();
-    for (size_t i = 0; i < t.row_count && i < (size_t)t.limit; i++) {
-        (void)json_array_append_new(items, token_json(&t.rows[i]));
-    }
-    rs = api_response_list(items, t.row_count > (size_t)t.limit ? t.rows[t.limit - 1].id : NULL);
-    free(t.rows);
-    return rs;
+    return api_list_respond(ctx, call, &list);
 }
 
 /* ---- create ---- */

@@ -4,12 +4,11 @@
 #include "api/versions.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "api/etag.h"
 #include "api/fields.h"
 #include "api/handlers.h"
+#include "api/list.h"
 #include "api/resource.h"
 #include "api/respond.h"
 
@@ -39,10 +38,6 @@ struct version_tx {
     const struct api_call *call;
     struct db_version version;
     char subject[DB_TEXT_SIZE];
-    int limit;
-    uint32_t before;
-    struct db_version *rows;
-    size_t row_count;
 };
 
 static void set_subject(struct version_tx *t)
@@ -53,55 +48,31 @@ static void set_subject(struct version_tx *t)
 
 /* ---- list, get ---- */
 
-static enum cp_err list_body(struct db_conn *conn, void *arg, struct cp_error *err)
+static enum cp_err fetch_page(struct db_conn *conn, struct api_list *l, struct cp_error *err)
 {
-    struct version_tx *t = arg;
+    uint32_t before = l->after_number > UINT32_MAX ? UINT32_MAX : (uint32_t)l->after_number;
 
-    return db_version_list(conn, t->call->params[0], t->before, (size_t)t->limit + 1, t->rows,
-                           &t->row_count, err);
+    return db_version_list(conn, l->call->params[0], before, l->want, l->rows, &l->count, err);
 }
 
-static struct api_response list_response(const struct version_tx *t)
+static json_t *page_row(const struct api_list *l, const void *row, char ret_cursor[API_CURSOR_SIZE])
 {
-    json_t *items = json_array();
-    char next[16] = "";
+    const struct db_version *r = row;
 
-    for (size_t i = 0; i < t->row_count && i < (size_t)t->limit; i++) {
-        (void)json_array_append_new(items, api_version_json(&t->rows[i]));
-    }
-    if (t->row_count > (size_t)t->limit) {
-        (void)snprintf(next, sizeof next, "%u", (unsigned)t->rows[t->limit - 1].number);
-    }
-    return api_response_list(items, next);
+    (void)l;
+    (void)snprintf(ret_cursor, API_CURSOR_SIZE, "%u", (unsigned)r->number);
+    return api_version_json(r);
 }
 
 struct api_response api_versions_list(const struct api_context *ctx, const struct api_call *call)
 {
-    struct version_tx t = {.ctx = ctx, .call = call, .limit = API_LIMIT_DEFAULT};
-    struct cp_error err = {.code = CP_OK};
-    struct api_response rs;
-    struct api_fields f;
-    int64_t number = 0;
+    struct api_list list = {.name = "list-versions",
+                            .row_size = sizeof(struct db_version),
+                            .cursor = API_CURSOR_NUMBER,
+                            .fetch = fetch_page,
+                            .row = page_row};
 
-    api_fields_query(&f, call);
-    if (api_field_int(&f, "limit", API_OPTIONAL, 1, API_LIMIT_MAX, &number)) {
-        t.limit = (int)number;
-    }
-    if (api_field_int(&f, "after", API_OPTIONAL, 1, INT32_MAX, &number)) {
-        t.before = (uint32_t)number;
-    }
-    if (!api_fields_ok(&f)) {
-        return api_fields_refuse(&f, call);
-    }
-    api_fields_done(&f);
-    t.rows = api_rows_new(t.limit, sizeof *t.rows);
-    if (t.rows == NULL) {
-        return api_refuse_text(call, CP_ERR_NO_MEMORY, "No memory for the list.");
-    }
-    err.code = db_run_read(ctx->db, "list-versions", list_body, &t, &err);
-    rs = err.code == CP_OK ? list_response(&t) : api_refuse(call, &err);
-    free(t.rows);
-    return rs;
+    return api_list_respond(ctx, call, &list);
 }
 
 static enum cp_err get_body(struct db_conn *conn, void *arg, struct cp_error *err)
