@@ -182,7 +182,8 @@ static enum cp_err load_receiver(struct db_conn *conn, void *arg, struct cp_erro
 
     CP_TRY(db_receiver_find(conn, l->hash, &l->receiver, err));
     if (l->receiver.account_id[0] == '\0') {
-        l->account.enabled = true;
+        /* It came anonymously, or its account was deleted since and takes its tokens along. */
+        l->account.enabled = l->receiver.account[0] == '\0';
         return CP_OK;
     }
     return db_account_get(conn, l->receiver.account_id, &l->account, err);

@@ -19,23 +19,20 @@
  * does not exist is guarded by the distribution point's own setting. */
 static enum cp_err check_access(struct db_conn *conn, struct api_join *j, struct cp_error *err)
 {
-    const struct api_principal *who = j->call->who;
+    struct cp_error refusal = {.code = CP_OK};
     struct db_package package;
     enum cp_err found;
+    enum cp_err rc;
 
     CP_TRY(db_settings_get(conn, j->ctx->node_id, &j->settings, err));
     found = db_package_get(conn, j->package, &package, err);
     if (found != CP_OK && found != CP_ERR_PACKAGE_NOT_FOUND) {
         return found;
     }
-    if (who->receiver_id[0] == '\0') {
-        struct cp_error refusal = {.code = CP_OK};
-        enum cp_err rc = api_access_decide(found == CP_OK ? package.access : DB_ACCESS_INHERIT,
-                                           j->settings.content_access, who, "", &refusal);
-
-        if (rc != CP_OK) {
-            return cp_error_set(err, rc, "%s", refusal.text);
-        }
+    rc = api_access_decide(found == CP_OK ? package.access : DB_ACCESS_INHERIT,
+                           j->settings.content_access, j->call->who, "", &refusal);
+    if (rc != CP_OK) {
+        return cp_error_set(err, rc, "%s", refusal.text);
     }
     return found;
 }

@@ -126,6 +126,14 @@ struct api_response api_joins_create(const struct api_context *ctx, const struct
     if (j == NULL) {
         return api_refuse_text(call, CP_ERR_NO_MEMORY, "No memory for the join.");
     }
+    if (call->who->receiver_id[0] != '\0') {
+        /* It could renew itself for ever, whatever was decided about access meanwhile. */
+        free(j);
+        return api_refuse_text(call, CP_ERR_ACCESS_DENIED,
+                               "A receiver token is for the join that it belongs to: join again "
+                               "with an account (Basic) or a token (Bearer), or without "
+                               "credentials where access is anonymous.");
+    }
     j->ctx = ctx;
     j->call = call;
     api_fields_body(&f, call);

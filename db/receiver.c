@@ -47,13 +47,15 @@ static const struct db_stmt again_stmt = {
     "receiver_again",
     "UPDATE receivers SET client_name = $2, client_version = $3, address = $4, norm_node_id = $5,"
     " token_hash = $6, expires_at = now() + $7 * interval '1 millisecond', correlation_id = $8,"
-    " state = 'joined', reason = '', detail = '', result_at = NULL, joined_at = now(),"
-    " updated_at = now() WHERE id = $1"};
+    " account_id = $9, state = 'joined', reason = '', detail = '', result_at = NULL,"
+    " joined_at = now(), updated_at = now() WHERE id = $1"};
+/* The result may be sent again when its answer was lost; soon the token has done its work. */
 static const struct db_stmt result_stmt = {
     "receiver_result",
     "UPDATE receivers SET state = $2, reason = $3, detail = $4, bytes_total = $5,"
     " bytes_done = CASE WHEN $2 = 'done' THEN $5 ELSE bytes_done END, bytes_multicast = $6,"
     " bytes_repair = $7, bytes_https = $8, duration_ms = $9, rate_bps = $10, loss_ppm = $11,"
+    " expires_at = least(expires_at, now() + interval '10 minutes'),"
     " result_at = now(), updated_at = now() WHERE id = $1 AND result_at IS NULL"};
 static const struct db_stmt active_stmt = {"receiver_active_count",
                                            "SELECT count(*) FROM receivers WHERE session_id = $1"
@@ -181,6 +183,7 @@ static enum cp_err join_again(struct db_conn *conn, const struct db_receiver_new
         db_p_bytes(in->token_hash, DB_HASH_SIZE),
         db_p_u64(in->lifetime_ms),
         db_p_text(in->correlation_id),
+        db_p_some(in->account_id),
     };
 
     return db_do(conn, DB_COMMAND(&again_stmt, params), NULL, err);

@@ -297,12 +297,12 @@ static void package_overrides_access(void **state)
     rig_refused(rig, RIG_NOBODY, &closed, "authentication-required", NULL);
 }
 
-/* A receiver token lets its holder join its own version again, and nothing else. */
-static void receiver_token_is_for_one_version(void **state)
+/* A receiver token never makes another one: it would outlive every decision about access. */
+static void receiver_token_joins_nothing(void **state)
 {
     struct rig_call call = join_call(JOIN("other", "c1"));
     struct rig_call same = join_call(JOIN("mine", "c1"));
-    struct rig_answer a;
+    struct rig_call missing = join_call(JOIN("no-such", "c1"));
     struct joined j;
 
     (void)state;
@@ -311,11 +311,93 @@ static void receiver_token_is_for_one_version(void **state)
     sealed_package("other", "");
     j = joined_as(RIG_CONTENT, JOIN("mine", "c1"), 201);
     call.authorization = j.bearer;
-    rig_refused(rig, RIG_NOBODY, &call, "access-denied", NULL);
     same.authorization = j.bearer;
-    a = rig_send(rig, RIG_NOBODY, &same);
-    assert_true(a.status == 200 || a.status == 201);
-    rig_answer_done(&a);
+    missing.authorization = j.bearer;
+    rig_refused(rig, RIG_NOBODY, &call, "access-denied", "join");
+    rig_refused(rig, RIG_NOBODY, &same, "access-denied", "join");
+    rig_refused(rig, RIG_NOBODY, &missing, "access-denied", "join");
+    joined_done(&j);
+    rig_content_access(rig, "anonymous");
+    j = joined_as(RIG_NOBODY, JOIN("mine", "c2"), 201);
+    rig_content_access(rig, "authenticated");
+    same.authorization = j.bearer;
+    rig_refused(rig, RIG_NOBODY, &same, "access-denied", "join");
+    joined_done(&j);
+}
+
+static void delete_leaver(void)
+{
+    char match[128];
+
+    rig_if_match(rig, "/api/v1/accounts/leaver", match);
+    assert_int_equal(rig_status(rig, RIG_ADMIN,
+                                &(struct rig_call){.method = API_DELETE,
+                                                   .path = "/api/v1/accounts/leaver",
+                                                   .headers = {match}}),
+                     204);
+}
+
+static struct joined join_as_leaver(int status)
+{
+    struct rig_call call = join_call(JOIN("left", "c1"));
+    struct joined j = {.ticket = NULL};
+
+    assert_int_equal(rig_status(rig, RIG_ADMIN,
+                                &(struct rig_call){.method = API_POST,
+                                                   .path = "/api/v1/accounts",
+                                                   .body = "{\"name\": \"leaver\", \"role\": "
+                                                           "\"content\", \"password\": "
+                                                           "\"a password\"}"}),
+                     201);
+    call.authorization = "Basic bGVhdmVyOmEgcGFzc3dvcmQ="; /* leaver:a password */
+    j.answer = rig_expect(rig, RIG_NOBODY, &call, status);
+    (void)snprintf(j.bearer, sizeof j.bearer, "Bearer %s", rig_text(&j.answer, "receiver_token"));
+    return j;
+}
+
+/* Not only a disabled account: a deleted one takes its receiver tokens along, too. */
+static void receiver_token_ends_with_its_account(void **state)
+{
+    struct rig_call manifest = {.method = API_GET,
+                                .path = "/api/v1/packages/left/versions/1/manifest"};
+    struct joined j;
+
+    (void)state;
+    rig_content_access(rig, "authenticated");
+    sealed_package("left", "");
+    j = join_as_leaver(201);
+    manifest.authorization = j.bearer;
+    assert_int_equal(rig_status(rig, RIG_NOBODY, &manifest), 200);
+    delete_leaver();
+    rig_refused(rig, RIG_NOBODY, &manifest, "authentication-failed", NULL);
+    joined_done(&j);
+    /* The name comes back, with it the place, and the new account's token counts. */
+    j = join_as_leaver(200);
+    manifest.authorization = j.bearer;
+    assert_int_equal(rig_status(rig, RIG_NOBODY, &manifest), 200);
+    joined_done(&j);
+    delete_leaver();
+}
+
+/* The result may be sent again for a while; then the token has done its work. */
+static void receiver_token_ends_after_the_result(void **state)
+{
+    static const char result[] = "{\"outcome\": \"done\", \"bytes_total\": 30}";
+    struct rig_call manifest = {.method = API_GET,
+                                .path = "/api/v1/packages/finished/versions/1/manifest"};
+    struct joined j;
+
+    (void)state;
+    rig_content_access(rig, "authenticated");
+    sealed_package("finished", "");
+    j = joined_as(RIG_CONTENT, JOIN("finished", "c1"), 201);
+    manifest.authorization = j.bearer;
+    assert_int_equal(own_status(&j, API_PUT, "/result", result), 204);
+    assert_int_equal(own_status(&j, API_PUT, "/result", result), 204);
+    rig_sql("UPDATE receivers SET expires_at = expires_at - interval '11 minutes'"
+            " WHERE version_id IN (SELECT v.id FROM versions v JOIN packages p"
+            " ON p.id = v.package_id WHERE p.name = 'finished')");
+    rig_refused(rig, RIG_NOBODY, &manifest, "authentication-failed", NULL);
     joined_done(&j);
 }
 
@@ -721,7 +803,9 @@ int main(void)
         cmocka_unit_test(place_is_given_back),
         cmocka_unit_test(access_is_decided_at_each_join),
         cmocka_unit_test(package_overrides_access),
-        cmocka_unit_test(receiver_token_is_for_one_version),
+        cmocka_unit_test(receiver_token_joins_nothing),
+        cmocka_unit_test(receiver_token_ends_with_its_account),
+        cmocka_unit_test(receiver_token_ends_after_the_result),
         cmocka_unit_test(versions_that_cannot_be_joined),
         cmocka_unit_test(wishes_are_checked),
         cmocka_unit_test(no_session_has_a_reason),
