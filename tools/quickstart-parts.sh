@@ -1,6 +1,18 @@
 # shellcheck shell=bash
 # The steps of ./quickstart; sourced by it. Uses its variables and helpers.
 
+# Takes the state folder: a new one, an empty one, or one of an earlier run, so that nothing else is ever harmed.
+claim_state() {
+  [ ! -e "$state" ] || ours || [ -z "$(ls -A "$state" 2>&1)" ] ||
+    fail "$state holds other things: choose a new folder with --state"
+  mkdir -p "$state"
+  chmod 755 "$state"
+  install -d -m 700 "$state/secrets"
+  install -d -m 755 "$state/run"
+}
+
+ours() { [ -d "$state/secrets" ] && [ -d "$state/run" ]; }
+
 install_packages() {
   local wanted=(build-essential cmake ninja-build pkg-config libmicrohttpd-dev libgnutls28-dev
     libjansson-dev libssl-dev libpq-dev libcurl4-openssl-dev libisal-dev postgresql wimtools
@@ -10,29 +22,32 @@ install_packages() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null)" = installed ] || missing+=("$p")
   done
   [ ${#missing[@]} -gt 0 ] || return 0
-  say "Installing ${missing[*]}"
-  mkdir -p "$state" # for the log
-  { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}"; } \
+  command -v apt-get >/dev/null || fail "this is not a Debian system: the packages needed are ${wanted[*]}"
+  say "Installing ${missing[*]} (log: $state/install.log)"
+  # The first command ends what an interrupted run left half installed.
+  (export DEBIAN_FRONTEND=noninteractive
+    dpkg --configure -a && apt-get update -q && apt-get install -q -y --no-install-recommends "${missing[@]}") \
     >"$state/install.log" 2>&1 </dev/null || { tail -n 20 "$state/install.log" >&2; fail "apt-get failed; see $state/install.log"; }
 }
 
 prepare_state() {
-  mkdir -p "$state"
-  chmod 755 "$state"
+  if ! as_db test -x "$state"; then
+    rmdir "$state/secrets" "$state/run" "$state" 2>/dev/null || true
+    fail "the user '$db_user' cannot reach $state: choose another folder with --state"
+  fi
   install -d -m 700 -o "$db_user" -g "$db_user" "$state/service"
   install -d -m 755 -o "$db_user" -g "$db_user" "$state/run"
-  install -d -m 700 "$state/secrets"
   install -d -m 755 "$state/out"
-  as_db test -x "$state/run" || fail "the user '$db_user' cannot reach $state: choose another folder with --state"
 }
 
-# The socket's path is limited to 107 bytes.
 pg_ctl() { (cd / && as_db "$(pgbin)/pg_ctl" -D "$state/db" "$@"); }
 
 build_programs() {
   say "Building (log: $state/build.log)"
-  { cmake -S "$here" -B "$state/build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DBUILD_TESTING=OFF &&
-    cmake --build "$state/build" --target castpointd castget; } >"$state/build.log" 2>&1 ||
+  # A folder configured for another clone makes cmake stop.
+  grep -qsxF "CMAKE_HOME_DIRECTORY:INTERNAL=$here" "$state/build/CMakeCache.txt" || rm -rf "$state/build"
+  (cmake -S "$here" -B "$state/build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DBUILD_TESTING=OFF &&
+    cmake --build "$state/build" --target castpointd castget) >"$state/build.log" 2>&1 ||
     { tail -n 30 "$state/build.log" >&2; fail "the build failed; see $state/build.log"; }
   # A clone under /root cannot be read by the service's user.
   install -m 755 "$state/build/server/castpointd" "$state/build/client/castget" "$state/run/"
@@ -68,20 +83,22 @@ start_database() {
   [ -n "$(pgbin)" ] || fail "PostgreSQL is not installed"
   if [ ! -s "$state/db/PG_VERSION" ]; then
     say "Making a private PostgreSQL cluster"
-    rm -rf "$state/db"
-    install -d -m 700 -o "$db_user" -g "$db_user" "$state/db"
-    (cd / && as_db "$(pgbin)/initdb" -D "$state/db" -A peer -E UTF8 --locale=C.UTF-8) >"$state/database.log" 2>&1 ||
+    rm -rf "$state/db" "$state/db.part"
+    install -d -m 700 -o "$db_user" -g "$db_user" "$state/db.part"
+    (cd / && as_db "$(pgbin)/initdb" -D "$state/db.part" -A peer -E UTF8 --locale=C.UTF-8) >"$state/database.log" 2>&1 ||
       { tail -n 20 "$state/database.log" >&2; fail "initdb failed"; }
-    cat >>"$state/db/postgresql.conf" <<CONF
+    cat >>"$state/db.part/postgresql.conf" <<CONF
 listen_addresses = ''
 unix_socket_directories = '$state/run'
 unix_socket_permissions = 0700
 CONF
+    mv "$state/db.part" "$state/db"
   fi
-  pg_ctl status >/dev/null 2>&1 && return 0
-  say "Starting PostgreSQL"
-  pg_ctl -w -t 60 -l "$state/run/postgresql.log" start >/dev/null ||
-    { tail -n 20 "$state/run/postgresql.log" >&2; fail "PostgreSQL did not start"; }
+  if ! pg_ctl status >/dev/null 2>&1; then
+    say "Starting PostgreSQL"
+    pg_ctl -w -t 60 -l "$state/run/postgresql.log" start >/dev/null 2>&1 ||
+      { tail -n 20 "$state/run/postgresql.log" >&2; fail "PostgreSQL did not start"; }
+  fi
   (cd / && as_db psql -qAt -h "$state/run" -d postgres -c "SELECT 1 FROM pg_database WHERE datname = 'castpoint'") | grep -q 1 ||
     (cd / && as_db createdb -h "$state/run" castpoint)
 }
@@ -107,6 +124,7 @@ start_service() {
   curl -sS --retry 60 --retry-delay 1 --retry-all-errors --max-time 90 -o /dev/null \
     --cacert "$state/service/tls/cert.pem" "https://$server_ip:8443/readyz" 2>>"$state/castpointd.log" ||
     { tail -n 20 "$state/castpointd.log" >&2; fail "castpointd did not become ready"; }
+  echo "https://$server_ip:8443" >"$state/run/address"
   admin_account
 }
 
@@ -144,7 +162,9 @@ publish_image() {
   api GET "$base" -o /dev/null 2>/dev/null ||
     api POST /api/v1/packages -o /dev/null -H 'Content-Type: application/json' \
       -d "{\"name\": \"$package\", \"description\": \"Image of this machine's /usr\"}"
-  version=$(api POST "$base/versions" -H 'Content-Type: application/json' -d '{}' | jq -r .version)
+  # A draft is what an interrupted run left.
+  version=$(api GET "$base/versions" | jq -r '[.items[] | select(.state == "draft")][0].version // empty')
+  [ -n "$version" ] || version=$(api POST "$base/versions" -H 'Content-Type: application/json' -d '{}' | jq -r .version)
   api PUT "$base/versions/$version/files/usr.wim" -o /dev/null --upload-file "$image"
   api POST "$base/versions/$version/seal" -o /dev/null
 }
@@ -157,17 +177,31 @@ configure() {
     -d "{\"interface\": \"$interface\", \"content_access\": \"anonymous\", \"gathering_delay_ms\": 1500}"
 }
 
+# stop_process PIDFILE PROGRAM: ends it and waits until it is gone.
+stop_process() {
+  local i
+  if alive "$1" "$2"; then kill "$(cat "$1")" 2>/dev/null || true; fi
+  for ((i = 0; i < 300; i++)); do
+    alive "$1" "$2" || { rm -f "$1"; return 0; }
+    sleep 0.1
+  done
+  kill -9 "$(cat "$1")" 2>/dev/null || true
+  rm -f "$1"
+}
+
 stop_receivers() {
   local f
   for f in "$state"/out/r*/pid; do
     if alive "$f" castget; then kill "$(cat "$f")" 2>/dev/null || true; fi
   done
+  for f in "$state"/out/r*/pid; do stop_process "$f" castget; done
 }
 
 run_receivers() {
   local i total=$((receivers + 1)) extra
   configure
   rm -rf "$state"/out/r*
+  last_session=$(newest_session)
   say "$total receivers fetch $package version $version at once: r1 to r$receivers by multicast, r$total is cut off from it"
   bytes_before=$(sent_bytes)
   for ((i = 1; i <= total; i++)); do
@@ -185,6 +219,8 @@ run_receivers() {
   bytes_after=$(sent_bytes)
 }
 
+newest_session() { api GET '/api/v1/sessions?limit=1' | jq -r '.items[0].id // empty'; }
+
 sent_bytes() {
   place srv
   "${place[@]}" cat "/sys/class/net/$interface/statistics/tx_bytes"
@@ -193,19 +229,19 @@ sent_bytes() {
 # One line a second: what the service knows of each receiver.
 watch_receivers() {
   local i running line session started=$SECONDS
-  session=
+  session=$last_session
   while :; do
     running=0
     for ((i = 1; i <= receivers + 1; i++)); do
       if alive "$state/out/r$i/pid" castget; then running=$((running + 1)); fi
     done
-    [ -n "$session" ] || session=$(api GET '/api/v1/sessions?limit=1' | jq -r '.items[0].id // empty')
-    line=$([ -z "$session" ] || api GET "/api/v1/sessions/$session/receivers" 2>/dev/null | jq -r '
+    [ "$session" != "$last_session" ] || session=$(newest_session)
+    line=$([ "$session" = "$last_session" ] || api GET "/api/v1/sessions/$session/receivers" 2>/dev/null | jq -r '
       [.items | sort_by(.client_name | ltrimstr("r") | tonumber)[] |
         "\(.client_name) \(if .bytes_total > 0 then (100 * .bytes_done / .bytes_total | floor) else 0 end)%"] | join("  ")')
     if [ -t 1 ]; then printf '\r\033[K    %s' "$line"; else printf '    %s\n' "$line"; fi
     [ "$running" -gt 0 ] || break
-    [ $((SECONDS - started)) -lt 900 ] || { echo; fail "the transfer did not end within 15 minutes; logs in $state/out"; }
+    [ $((SECONDS - started)) -lt $((900 + size)) ] || { echo; fail "the transfer did not end in time; logs in $state/out"; }
     sleep 1
   done
   [ ! -t 1 ] || printf '\n'
@@ -249,13 +285,13 @@ show_sent() {
       (all - unicast) / 1e6, n, (all - unicast) / size, unicast / 1e6 }'
 }
 
-stop_service() {
-  local pid
-  alive "$state/run/castpointd.pid" castpointd || { rm -f "$state/run/castpointd.pid"; return 0; }
-  pid=$(cat "$state/run/castpointd.pid")
-  kill "$pid" 2>/dev/null || true
-  timeout 30 tail --pid="$pid" -f /dev/null || kill -9 "$pid" 2>/dev/null || true
-  rm -f "$state/run/castpointd.pid"
+stop_service() { stop_process "$state/run/castpointd.pid" castpointd; }
+
+interrupted() { # interrupted STATUS
+  trap '' INT TERM HUP
+  echo
+  stop_all
+  exit "$1"
 }
 
 stop_all() {
@@ -263,15 +299,18 @@ stop_all() {
   stop_service
   if [ -s "$state/db/PG_VERSION" ] && pg_ctl status >/dev/null 2>&1; then pg_ctl -m fast -w stop >/dev/null; fi
   lab down
-  [ "$fresh" = no ] || rm -rf "$state"
+  if [ "$fresh" = yes ] && [ -d "$state" ]; then
+    ours || fail "$state is not of quickstart's making: not removed"
+    rm -rf "$state"
+  fi
   echo "quickstart: stopped; $([ -d "$state" ] && echo "its files stay in $state (./quickstart stop --fresh removes them)" || echo "$state is gone")"
 }
 
 show_status() {
   local db=stopped service=stopped
-  [ -d "$state" ] || { echo "quickstart: nothing in $state"; return 0; }
+  ours || { echo "quickstart: nothing of it in $state"; return 0; }
   [ -s "$state/db/PG_VERSION" ] && pg_ctl status >/dev/null 2>&1 && db=running
-  alive "$state/run/castpointd.pid" castpointd && service="running, process $(cat "$state/run/castpointd.pid")"
+  alive "$state/run/castpointd.pid" castpointd && service="running at $(cat "$state/run/address"), process $(cat "$state/run/castpointd.pid")"
   printf 'state folder  %s\ndatabase      %s\ncastpointd    %s\nnamespaces    %s\nimages        %s\n' "$state" "$db" "$service" \
-    "$(ip netns list 2>/dev/null | grep -c '^cpq-' || true)" "$(ls "$state"/image-*.wim 2>/dev/null | xargs -r -n 1 basename | tr '\n' ' ')"
+    "$(ip netns list 2>/dev/null | grep -c '^cpq-' || true)" "$(cd "$state" && shopt -s nullglob && echo image-*.wim)"
 }
