@@ -123,7 +123,7 @@ struct mc_receiver_config {
 struct mc_receiver_stats {
     enum mc_phase phase;
     uint64_t bytes_received, packets_received; /* UDP payload, genuine packets of the session */
-    uint64_t symbol_bytes, repair_bytes; /* new content symbols; of these from repairs and parity */
+    uint64_t symbol_bytes, repair_bytes; /* in whole blocks; of these, not by first transmission */
     uint64_t symbols_lost, symbols_expected; /* before repair */
     uint64_t content_verified;               /* bytes in verified chunks */
     uint64_t content_size;

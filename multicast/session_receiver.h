@@ -54,7 +54,8 @@ struct mc_receiver {
     struct io_sink *sink;
     struct norm_partition partition;
     uint64_t content_size;
-    uint8_t *spilled; /* one bit per block: source symbols of it lie on the disk only */
+    uint8_t *spilled;    /* one bit per block: source symbols of it lie on the disk only */
+    uint8_t *unrepaired; /* per block: source symbols that came at the first transmission */
 
     struct io_wake wake;
     atomic_bool stop;

@@ -69,7 +69,8 @@ enum cp_err mc_store_open(struct mc_receiver *r, const struct norm_partition *p,
                             (unsigned long long)r->content_size, (unsigned long long)room);
     }
     r->spilled = calloc((size_t)p->block_count / 8 + 1, 1);
-    if (r->spilled == NULL) {
+    r->unrepaired = calloc(p->block_count, 1);
+    if (r->spilled == NULL || r->unrepaired == NULL) {
         return cp_error_set(err, CP_ERR_NO_MEMORY, "session: no memory");
     }
     enum cp_err code = fec_code_new(p->max_block_len, p->num_parity, &r->code);
@@ -91,6 +92,7 @@ void mc_store_close(struct mc_receiver *r)
     io_pool_free(r->pool);
     fec_code_free(r->code);
     free(r->spilled);
+    free(r->unrepaired);
 }
 
 void mc_store_report_had(struct mc_receiver *r)
@@ -165,6 +167,20 @@ static void submit(struct mc_receiver *r, struct io_block *b)
     io_sink_submit(r->sink, b);
 }
 
+/* None of the block is here. */
+static void forget(struct mc_receiver *r, uint32_t sbn)
+{
+    struct io_block *b = io_pool_find(r->pool, sbn);
+
+    if (b != NULL) {
+        io_pool_release(r->pool, b);
+        io_pool_put(r->pool, b);
+    }
+    set_spilled(r, sbn, false);
+    r->unrepaired[sbn] = 0;
+    norm_receiver_block_forget(r->core, sbn);
+}
+
 void mc_store_symbol(struct mc_receiver *r, const struct norm_rx *rx)
 {
     struct io_block *b = io_pool_find(r->pool, rx->sbn);
@@ -173,18 +189,17 @@ void mc_store_symbol(struct mc_receiver *r, const struct norm_rx *rx)
         b = take_buffer(r, rx->sbn);
     }
     if (b == NULL) { /* the disk is far behind: as good as lost on the way */
-        norm_receiver_block_forget(r->core, rx->sbn);
-        set_spilled(r, rx->sbn, false);
+        forget(r, rx->sbn);
         return;
     }
     io_pool_store(r->pool, b, rx->esi, rx->payload, rx->payload_size);
-    if (rx->esi < b->block_len) {
-        r->symbol_bytes += rx->payload_size;
-    }
-    if (rx->repair || rx->esi >= b->block_len) {
-        r->repair_bytes += rx->payload_size;
+    if (rx->esi < b->block_len && !rx->repair) {
+        r->unrepaired[rx->sbn]++;
     }
     if ((rx->events & NORM_RX_BLOCK) != 0) {
+        uint64_t repaired = (uint64_t)b->block_len - r->unrepaired[rx->sbn];
+        r->symbol_bytes += (uint64_t)b->block_len * r->partition.segment_size;
+        r->repair_bytes += repaired * r->partition.segment_size;
         submit(r, b);
     }
 }
@@ -197,18 +212,7 @@ void mc_store_restart(struct mc_receiver *r)
     }
     io_pool_reset(r->pool);
     memset(r->spilled, 0, (size_t)r->partition.block_count / 8 + 1);
-}
-
-static void forget(struct mc_receiver *r, uint32_t sbn)
-{
-    struct io_block *b = io_pool_find(r->pool, sbn);
-
-    if (b != NULL) {
-        io_pool_release(r->pool, b);
-        io_pool_put(r->pool, b);
-    }
-    set_spilled(r, sbn, false);
-    norm_receiver_block_forget(r->core, sbn);
+    memset(r->unrepaired, 0, r->partition.block_count);
 }
 
 void mc_store_poll(struct mc_receiver *r)

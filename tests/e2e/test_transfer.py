@@ -82,16 +82,19 @@ class Transfer(Case):
 
     def test_late_joiner(self):
         self.service.settings(content_access='anonymous')
-        self.lab.call('rate', '100mbit')
+        self.lab.call('rate', '40mbit')  # about seven seconds
         self.addCleanup(self.lab.call, 'rate', 'none')
-        files = {'image.bin': random_bytes(40 * CHUNK, 7)}
+        files = {'image.bin': random_bytes(32 * CHUNK, 7)}
         self.service.publish('late-image', files)
         first = self.fetch('r1', 'late-image', name='first')
-        session = self.wait_for_progress('late-image', 0.4)
+        session = self.wait_for_progress('late-image', 0.2)
         late = self.fetch('r2', 'late-image', name='late')
         self.assert_fetched(first, files)
         self.assert_fetched(late, files)
-        self.assertGreater(late.summary()['bytes_multicast'], 0)
+        s = late.summary()
+        self.assertGreater(s['bytes_multicast'], 0)  # of the first transmission
+        self.assertGreater(s['bytes_repair'], 4 * CHUNK)  # what it had missed
+        self.assertEqual(s['bytes_multicast'] + s['bytes_repair'], s['bytes_total'])
         receivers = self.service.get(f'/api/v1/sessions/{session}/receivers')['items']
         self.assertEqual([r['state'] for r in receivers], ['done', 'done'])
 
