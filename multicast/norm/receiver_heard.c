@@ -10,6 +10,7 @@ struct tally {
     bool open;
     uint32_t sbn;
     unsigned count;
+    uint64_t blocks; /* named as a whole by this message so far */
 };
 
 void norm_receiver_heard_clear(struct norm_receiver *r)
@@ -47,7 +48,9 @@ static void tally_close(struct norm_heard *h, struct tally *t)
     t->open = false;
 }
 
-static void apply(struct norm_receiver *r, struct tally *t, const struct norm_repair *e)
+/* False: what is named as a whole exceeds the object; nobody needs more than each block once, while
+ * a hostile message has room for dozens of ranges over all of it. */
+static bool apply(struct norm_receiver *r, struct tally *t, const struct norm_repair *e)
 {
     struct norm_heard *h = &r->heard;
     uint32_t first = e->first.id.sbn, last = e->last.id.sbn;
@@ -56,21 +59,26 @@ static void apply(struct norm_receiver *r, struct tally *t, const struct norm_re
     h->object = h->object || (e->flags & NORM_REPAIR_OBJECT) != 0;
     if ((e->flags & (NORM_REPAIR_BLOCK | NORM_REPAIR_SEGMENT)) == 0 || !r->known || first > last ||
         last >= r->part.block_count) {
-        return;
+        return true;
     }
     if ((e->flags & NORM_REPAIR_BLOCK) != 0) {
         tally_close(h, t);
+        t->blocks += (uint64_t)last - first + 1;
+        if (t->blocks > 2 * (uint64_t)r->part.block_count) {
+            return false;
+        }
         memset(h->count + first, (int)NORM_HEARD_WHOLE, (size_t)last - first + 1);
         extend(h, first, last + 1);
-        return;
+        return true;
     }
     if (t->open && t->sbn != first) {
         tally_close(h, t);
     }
     if (!t->open) {
-        *t = (struct tally){.open = true, .sbn = first};
+        *t = (struct tally){.open = true, .sbn = first, .blocks = t->blocks};
     }
     t->count += (unsigned)(e->last.id.esi - e->first.id.esi) + 1u;
+    return true;
 }
 
 enum cp_err norm_receiver_heard_add(struct norm_receiver *r, const struct norm_msg *msg)
@@ -79,13 +87,14 @@ enum cp_err norm_receiver_heard_add(struct norm_receiver *r, const struct norm_m
     struct norm_repair e;
     struct tally t = {0};
     uint32_t highest = 0;
+    bool valid = true;
 
     norm_repair_reader_init(&reader, msg->payload, msg->payload_size, r->fec_id);
-    while (norm_repair_next(&reader, &e)) {
+    while (valid && norm_repair_next(&reader, &e)) {
         if ((uint16_t)(r->object_id - e.first.object_id) <=
             (uint16_t)(e.last.object_id - e.first.object_id)) {
             highest = e.last.id.sbn > highest ? e.last.id.sbn : highest;
-            apply(r, &t, &e);
+            valid = apply(r, &t, &e);
         }
     }
     tally_close(&r->heard, &t);
@@ -94,7 +103,7 @@ enum cp_err norm_receiver_heard_add(struct norm_receiver *r, const struct norm_m
     if (msg->type == NORM_CMD && (msg->flags & 0x01) != 0) {
         r->heard.limit = highest + 1;
     }
-    return reader.malformed ? CP_ERR_MALFORMED : CP_OK;
+    return valid && !reader.malformed ? CP_OK : CP_ERR_MALFORMED;
 }
 
 /* Parity that goes out for others repairs us as well, symbol for symbol. Once parity alone cannot

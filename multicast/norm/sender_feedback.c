@@ -13,6 +13,7 @@ struct wish {
     uint32_t sbn;
     unsigned count;
     uint64_t symbols[SYMBOL_WORDS];
+    uint64_t blocks; /* asked for as a whole by this NACK so far */
 };
 
 static void wish_close(struct norm_sender *s, cp_time now, struct wish *w)
@@ -20,7 +21,21 @@ static void wish_close(struct norm_sender *s, cp_time now, struct wish *w)
     if (w->open && w->count > 0) {
         norm_sender_want_symbols(s, now, w->sbn, w->symbols, w->count);
     }
-    *w = (struct wish){0};
+    *w = (struct wish){.blocks = w->blocks};
+}
+
+/* Whole blocks, and the work that they make: who names each block once cannot exceed the object,
+ * while a hostile NACK has room for dozens of ranges over all of it. */
+static bool wish_blocks(struct norm_sender *s, cp_time now, struct wish *w, uint32_t first,
+                        uint32_t last)
+{
+    w->blocks += (uint64_t)last - first + 1;
+    if (w->blocks > 2 * (uint64_t)s->part.block_count) {
+        return false;
+    }
+    wish_close(s, now, w);
+    norm_sender_want_blocks(s, now, first, last);
+    return true;
 }
 
 /* Adds symbols first … last of a block; false when they do not exist. */
@@ -83,17 +98,13 @@ static bool apply_request(struct norm_sender *s, cp_time now, struct wish *w,
         norm_sender_want_info(s, now);
     }
     if ((e->flags & NORM_REPAIR_OBJECT) != 0) {
-        wish_close(s, now, w);
-        norm_sender_want_blocks(s, now, 0, s->part.block_count - 1);
-        return true;
+        return wish_blocks(s, now, w, 0, s->part.block_count - 1);
     }
     if ((e->flags & NORM_REPAIR_BLOCK) != 0) {
         if (e->first.id.sbn > e->last.id.sbn || e->last.id.sbn >= s->part.block_count) {
             return false;
         }
-        wish_close(s, now, w);
-        norm_sender_want_blocks(s, now, e->first.id.sbn, e->last.id.sbn);
-        return true;
+        return wish_blocks(s, now, w, e->first.id.sbn, e->last.id.sbn);
     }
     return (e->flags & NORM_REPAIR_SEGMENT) == 0 || wish_add(s, now, w, e);
 }

@@ -95,4 +95,20 @@ static inline struct packet nack(uint8_t form, uint8_t flags, uint32_t a, uint16
     return p;
 }
 
+/* All blocks of the object so many times over; the payload's size. */
+static inline size_t greedy_requests(unsigned times, uint8_t *buf, size_t cap)
+{
+    struct norm_repair e = {.form = NORM_REPAIR_RANGES, .flags = NORM_REPAIR_BLOCK};
+    struct norm_repair_writer w;
+
+    e.first.object_id = e.last.object_id = OBJECT;
+    e.first.id = (struct norm_payload_id){0, 8, 0};
+    e.last.id = (struct norm_payload_id){3, 8, 0};
+    norm_repair_writer_init(&w, buf, cap, 129);
+    for (unsigned i = 0; i < times; i++) {
+        assert_true(norm_repair_add(&w, &e));
+    }
+    return norm_repair_size(&w);
+}
+
 #endif

@@ -267,6 +267,31 @@ static void nack_fits_a_segment(void **state)
     norm_receiver_free(r);
 }
 
+/* The same requests from the sender or from a peer: bounded work, and what it says counts. */
+static void greedy_requests_are_cut_short(void **state)
+{
+    struct norm_receiver_config c = receiver_config();
+    struct norm_receiver *r = make(&c);
+    uint8_t payload[128];
+
+    (void)state;
+    assert_int_equal(data(r, 0, 0, 0), CP_OK);
+    for (unsigned times = 2; times <= 3; times++) {
+        struct norm_msg adv = sender_msg(NORM_CMD);
+        struct norm_msg peer = nack_msg();
+
+        adv.cmd = NORM_CMD_REPAIR_ADV;
+        peer.source_id = NODE + 1;
+        adv.payload = peer.payload = payload;
+        adv.payload_size = peer.payload_size = greedy_requests(times, payload, sizeof(payload));
+        enum cp_err expected = times == 2 ? CP_OK : CP_ERR_MALFORMED;
+
+        assert_int_equal(give_msg(r, CP_MSEC, &adv), expected);
+        assert_int_equal(give_msg(r, CP_MSEC, &peer), expected);
+    }
+    norm_receiver_free(r);
+}
+
 static void an_overheard_nack_is_enough(void **state)
 {
     struct norm_receiver_config c = receiver_config();
@@ -528,6 +553,7 @@ int main(void)
         cmocka_unit_test(nack_never_asks_past_the_parity),
         cmocka_unit_test(nack_names_whole_blocks_and_info),
         cmocka_unit_test(nack_fits_a_segment),
+        cmocka_unit_test(greedy_requests_are_cut_short),
         cmocka_unit_test(an_overheard_nack_is_enough),
         cmocka_unit_test(late_joiner_defers),
         cmocka_unit_test(blocks_had_and_forgotten),
