@@ -106,11 +106,19 @@ void cl_progress_init(struct cl_progress *p, const char *package, int fd, bool q
         .package = package, .fd = fd, .quiet = quiet, .terminal = isatty(fd) == 1};
 }
 
+/* The service's words are part of some texts: they give no control characters to the terminal. */
 static void put(const struct cl_progress *p, const char *start, const char *text, const char *end)
 {
-    char line[LINE_SIZE + 32];
-    int size = snprintf(line, sizeof line, "%s%s%s", start, text, end);
+    char clean[LINE_SIZE], line[LINE_SIZE + 32];
+    int size;
 
+    (void)snprintf(clean, sizeof clean, "%s", text);
+    for (char *c = clean; *c != '\0'; c++) {
+        if ((unsigned char)*c < 0x20 || *c == 0x7f) {
+            *c = ' ';
+        }
+    }
+    size = snprintf(line, sizeof line, "%s%s%s", start, clean, end);
     if (size > 0 &&
         write(p->fd, line, (size_t)size < sizeof line ? (size_t)size : sizeof line - 1) < 0) {
         return; /* nobody is there to see it */

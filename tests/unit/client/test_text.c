@@ -90,6 +90,30 @@ static void lines_are_few(void **state)
     (void)close(ends[0]);
 }
 
+/* What a service says must not command the terminal, nor may it be cut into the line's end. */
+static void notes_are_plain_text(void **state)
+{
+    struct cl_progress p;
+    char note[2000], text[4096] = "";
+    int ends[2];
+    ssize_t size;
+
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    cl_progress_init(&p, "x", ends[1], false);
+    cl_progress_note(&p, "a\x1b[2Jb\nc\x7f");
+    assert_int_equal(read(ends[0], text, sizeof text), sizeof "castget: a [2Jb c \n" - 1);
+    assert_memory_equal(text, "castget: a [2Jb c \n", sizeof "castget: a [2Jb c \n" - 1);
+    memset(note, 'n', sizeof note - 1);
+    note[sizeof note - 1] = '\0';
+    cl_progress_note(&p, note);
+    (void)close(ends[1]);
+    size = read(ends[0], text, sizeof text);
+    assert_true(size > 100 && size < (ssize_t)sizeof note);
+    assert_int_equal(text[size - 1], '\n');
+    (void)close(ends[0]);
+}
+
 static void quiet_says_nothing(void **state)
 {
     struct cl_progress p;
@@ -229,6 +253,7 @@ int main(void)
         cmocka_unit_test(rate_is_of_the_last_seconds),
         cmocka_unit_test(line_has_the_figures_and_fits),
         cmocka_unit_test(lines_are_few),
+        cmocka_unit_test(notes_are_plain_text),
         cmocka_unit_test(quiet_says_nothing),
         cmocka_unit_test(progress_body),
         cmocka_unit_test(result_body),
