@@ -179,7 +179,8 @@ enum cp_err cl_multicast_fetch(const struct cl_multicast *m, struct mc_receiver_
                                         .chunk_digests = m->map->digests,
                                         .chunk_count = m->map->chunk_count,
                                         .chunks_have = have,
-                                        .silence = m->ticket->starts_in + m->ticket->silence};
+                                        .silence = m->ticket->silence,
+                                        .start_wait = m->ticket->starts_in};
     enum cp_err code;
 
     memset(ret_stats, 0, sizeof *ret_stats);

@@ -115,6 +115,7 @@ struct mc_receiver_config {
     size_t chunk_count;
     const uint8_t *chunks_have; /* bytes 0/1: verified already (journal); NULL none; copied */
     cp_time silence;            /* give up when nothing was heard for so long */
+    cp_time start_wait;         /* before the first packet: so much longer */
     bool multicast_nack;        /* feedback to the group instead of the sender (interoperation) */
     bool force_plain_io;        /* no recvmmsg, no UDP_GRO: the fallback, forced by a test */
     size_t buffer_memory;       /* for blocks that are not on the disk yet; 0: 44 MiB */

@@ -306,6 +306,10 @@ static enum cp_err broken(struct mc_receiver *r, cp_time now, cp_time started, s
 {
     cp_time silence = r->config.silence == 0 ? SILENCE_DEFAULT : r->config.silence;
     cp_time heard = r->heard.any ? r->heard.last : started;
+
+    if (!r->heard.any) {
+        silence = cp_time_add(silence, r->config.start_wait);
+    }
     struct io_sink_state sink = {0};
 
     if (r->sink != NULL) {

@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "common/clock.h"
 #include "multicast/norm/wire.h"
 #include "multicast/seal/seal.h"
 #include "session_rig.h"
@@ -436,10 +437,14 @@ static void test_silence(void **state)
     r.sender_config.rate_bps = 50000000;
     rig_prepare(&r, 0)->config.silence = 600 * CP_MSEC;
     rig_prepare(&r, 1)->config.silence = 600 * CP_MSEC;
-    rig_prepare(&r, 2)->config.silence = 200 * CP_MSEC;
+    r.receiver[1].config.start_wait = 3600 * CP_SEC; /* counts until the first packet only */
+    rig_prepare(&r, 2)->config.silence = 100 * CP_MSEC;
+    r.receiver[2].config.start_wait = 200 * CP_MSEC;
+    cp_time begin = cp_clock_now();
     rig_open_receiver(&r.receiver[2]);
     rig_start_receiver(&r.receiver[2]);
     assert_int_equal(rig_join_receiver(&r.receiver[2]), CP_ERR_NO_MULTICAST_HEARD);
+    assert_true(cp_clock_now() - begin >= 300 * CP_MSEC);
     run_all(&r, 2);
     assert_true(rig_await(both_receive, &r));
     mc_sender_stop(r.sender, false);
