@@ -14,7 +14,8 @@
 #define CACHE_ENTRIES 64
 #define CACHE_TTL     (60 * CP_SEC)
 #define CHECKS_MAX    2
-#define WAITING_MAX   8 /* 0.3 s of waiting */
+/* Who waits holds a thread that serves others, too: strangers' guesses must not take them all. */
+#define WAITING_MAX 2
 
 struct entry {
     uint8_t key[CONTENT_DIGEST_SIZE];

@@ -18,6 +18,9 @@
 /* Longest value that an error repeats. */
 #define ERROR_VALUE_MAX 200
 
+/* A body of a megabyte could be wrong in a hundred thousand places; nobody reads more than these. */
+#define ERRORS_MAX 20u
+
 #define BODY_MAX (1024u * 1024u)
 
 size_t api_body_max(void)
@@ -174,13 +177,23 @@ static json_t *shown_value(const struct api_fields *f, const char *name)
 void api_field_error(struct api_fields *f, const char *name, const char *fmt, ...)
 {
     char text[CP_ERROR_TEXT_SIZE];
+    json_t *field;
     va_list args;
 
+    if (json_array_size(f->errors) >= ERRORS_MAX) {
+        return;
+    }
     va_start(args, fmt);
     (void)vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    (void)json_array_append_new(f->errors, json_pack("{s:s, s:o, s:s}", "field", name, "value",
-                                                     shown_value(f, name), "message", text));
+    field = json_string(name);
+    if (field == NULL) {
+        field = json_string("(not UTF-8)"); /* a parameter's name is the client's */
+    }
+    if (json_array_append_new(f->errors, json_pack("{s:o, s:o, s:s}", "field", field, "value",
+                                                   shown_value(f, name), "message", text)) != 0) {
+        (void)cp_error_set(&f->fail, CP_ERR_NO_MEMORY, "No memory to say what is wrong.");
+    }
 }
 
 static void make_known(struct api_fields *f, const char *name)
@@ -383,7 +396,7 @@ bool api_fields_ok(struct api_fields *f)
         return false;
     }
     refuse_unknown(f);
-    return json_array_size(f->errors) == 0;
+    return f->fail.code == CP_OK && json_array_size(f->errors) == 0;
 }
 
 struct api_response api_fields_refuse(struct api_fields *f, const struct api_call *call)

@@ -203,6 +203,51 @@ static void query_parameters(void **state)
     api_fields_done(&f);
 }
 
+/* The answer to a hostile body does not outgrow it. */
+static void errors_are_bounded(void **state)
+{
+    size_t count = 80000;
+    char *body = malloc(count * 16 + 2);
+    struct api_request rq;
+    json_t *problem;
+    size_t at = 1;
+
+    (void)state;
+    assert_non_null(body);
+    body[0] = '{';
+    for (size_t i = 0; i < count; i++) {
+        at += (size_t)snprintf(body + at, 16, "\"f%zu\":1,", i);
+    }
+    body[at - 1] = '}';
+    body[at] = '\0';
+    rq = request(body);
+    if (rq.body_size > api_body_max()) {
+        fail_msg("the body has %zu bytes", rq.body_size);
+    }
+    problem = read_all(&rq);
+    assert_int_equal(json_array_size(json_object_get(problem, "errors")), 20);
+    json_decref(problem);
+    free(body);
+}
+
+/* A parameter whose name JSON cannot carry is refused like any other. */
+static void a_strange_name_is_refused(void **state)
+{
+    struct api_pair query[] = {{"\xff", "7"}};
+    struct api_request rq = {.method = API_GET, .query = query, .query_count = 1};
+    struct api_call call = {.rq = &rq};
+    struct api_response rs;
+    struct api_fields f;
+
+    (void)state;
+    api_fields_query(&f, &call);
+    assert_false(api_fields_ok(&f));
+    rs = api_fields_refuse(&f, &call);
+    assert_int_equal(rs.status, 400);
+    assert_non_null(strstr(rs.body, "not UTF-8"));
+    api_response_done(&rs);
+}
+
 static void null_is_told_from_absent(void **state)
 {
     struct api_request rq = request("{\"name\": null}");
@@ -225,6 +270,8 @@ int main(void)
         cmocka_unit_test(a_password_is_never_repeated),
         cmocka_unit_test(hostile_bodies),
         cmocka_unit_test(query_parameters),
+        cmocka_unit_test(errors_are_bounded),
+        cmocka_unit_test(a_strange_name_is_refused),
         cmocka_unit_test(null_is_told_from_absent),
     };
 
