@@ -38,7 +38,7 @@ void norm_rate_charge(struct norm_rate *r, cp_time now, size_t bytes)
 
 unsigned norm_rate_batch(const struct norm_rate *r, size_t packet_size)
 {
-    uint64_t packets = r->bps / 8 * NORM_RATE_BURST / CP_SEC / packet_size;
+    uint64_t packets = r->bps / 8 * NORM_RATE_BATCH / CP_SEC / packet_size;
 
     if (packets == 0) {
         return 1;

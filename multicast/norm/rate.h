@@ -10,9 +10,13 @@
 
 #include "common/time.h"
 
-/* Most that may be made up for after the driver came late, and the size of a batch: about one
- * millisecond of the rate. */
-#define NORM_RATE_BURST CP_MSEC
+/* Time of the rate that makes one batch of packets. */
+#define NORM_RATE_BATCH CP_MSEC
+
+/* Most that may be made up for after the driver came late. A busy machine keeps a thread waiting
+ * for a time slice or so, 3 ms and more; with less credit each such pause costs rate for good. At
+ * any rate it fits the buffer of a switch's port: 500 kB at 1 Gbit/s. */
+#define NORM_RATE_BURST (4 * CP_MSEC)
 
 struct norm_rate {
     uint64_t bps;  /* > 0 */
@@ -29,7 +33,7 @@ bool norm_rate_ready(struct norm_rate *r, cp_time now);
 /* Accounts for bytes that leave now; may run into debt. */
 void norm_rate_charge(struct norm_rate *r, cp_time now, size_t bytes);
 
-/* Packets of this size that make NORM_RATE_BURST, at least 1. */
+/* Packets of this size that make NORM_RATE_BATCH, at least 1. */
 unsigned norm_rate_batch(const struct norm_rate *r, size_t packet_size);
 
 /* Time that so many bytes take, nanoseconds. */

@@ -111,7 +111,8 @@ static void rate_bounds_what_is_made_up(void **state)
         norm_rate_charge(&r, 10 * CP_SEC, 100);
         packets++;
     }
-    assert_int_equal(packets, 11); /* one millisecond of credit, and the one that goes into debt */
+    assert_int_equal(packets,
+                     41); /* four milliseconds of credit, and the one that goes into debt */
     assert_false(norm_rate_ready(&r, 10 * CP_SEC));
 }
 
