@@ -110,7 +110,7 @@
       "No connection to the address: wrong host or port, the service is down, or a firewall.", "Check the URL, and that castpointd is running.") \
     X(TLS_UNTRUSTED, "tls-untrusted", 502, 6, 0x800B0109u, "The service's certificate is not trusted.", \
       "The certificate is not signed by a known authority, or its key is not the pinned one.", \
-      "Give its authority with --cacert, or its fingerprint with --pin; castpointd prints it at start.") \
+      "Give its authority with --cacert, or its key with --pin sha256//BASE64; castpointd prints that at start.") \
     X(PROTOCOL, "unexpected-answer", 502, 5, 0x8007000Du, "The service's answer was not understood.", \
       "The answer is not of the form that the API promises.", "Check that the URL is a castpoint service and that both sides have matching versions.") \
     X(CHUNK_DIGEST, "chunk-digest-mismatch", 502, 8, 0x80091007u, "Content is not what was signed.", \
