@@ -70,6 +70,8 @@ start_network() {
     network=loopback server_ip=127.0.0.1 interface=lo
     say "Network namespaces are not permitted here: all receivers run on loopback instead"
   fi
+  # One that an earlier run started in the other network is not reachable from here.
+  [ ! -s "$state/run/address" ] || grep -qF "//$server_ip:" "$state/run/address" || stop_service
 }
 
 # place HOST: sets place to the words that run a command there. A program started behind them keeps the
@@ -111,19 +113,25 @@ api() { # api METHOD PATH [curl arguments]: prints the answer's body, fails on a
 }
 
 start_service() {
+  local started=$SECONDS
   if ! alive "$state/run/castpointd.pid" castpointd; then
     say "Starting castpointd"
     place srv
-    "${place[@]}" setpriv --reuid "$db_user" --regid "$db_user" --clear-groups \
+    # One machine plays them all: where it is busy, the sender waits for the receivers, not they for it.
+    "${place[@]}" nice -n 5 setpriv --reuid "$db_user" --regid "$db_user" --clear-groups \
       "$state/run/castpointd" --listen "0.0.0.0:8443" --state-dir "$state/service" \
       --database "host=$state/run dbname=castpoint" --public-url "https://$server_ip:8443" \
       --openapi "$state/run/openapi.yaml" </dev/null >>"$state/castpointd.log" 2>&1 &
     echo $! >"$state/run/castpointd.pid"
     disown
   fi
-  curl -sS --retry 60 --retry-delay 1 --retry-all-errors --max-time 90 -o /dev/null \
-    --cacert "$state/service/tls/cert.pem" "https://$server_ip:8443/readyz" 2>>"$state/castpointd.log" ||
-    { tail -n 20 "$state/castpointd.log" >&2; fail "castpointd did not become ready"; }
+  until curl -s --max-time 5 -f -o /dev/null --cacert "$state/service/tls/cert.pem" "https://$server_ip:8443/readyz"; do
+    if ! kill -0 "$(cat "$state/run/castpointd.pid")" 2>/dev/null || [ $((SECONDS - started)) -gt 90 ]; then
+      tail -n 20 "$state/castpointd.log" >&2
+      fail "castpointd did not become ready; its log: $state/castpointd.log"
+    fi
+    sleep 0.2
+  done
   echo "https://$server_ip:8443" >"$state/run/address"
   admin_account
 }
@@ -140,7 +148,7 @@ make_image() {
   image=$state/image-$size.wim
   [ ! -s "$image" ] || return 0
   say "Capturing an image of about $size MiB from /usr with wimcapture"
-  du -xm --max-depth=2 /usr/share /usr/lib /usr/bin 2>/dev/null | sort -k 2 | awk -v want="$size" '
+  du -xk --max-depth=2 /usr/share /usr/lib /usr/bin 2>/dev/null | sort -k 2 | awk -v want=$((size * 1024)) '
     gsub("/", "/", $2) == 3 && sum + $1 <= want { sum += $1; print $2 }' >"$state/image.tree"
   [ -s "$state/image.tree" ] || echo /usr/share >"$state/image.tree"
   awk '{ printf "\"%s\" \"%s\"\n", $1, $1 }' "$state/image.tree" >"$state/image.list"
@@ -202,7 +210,7 @@ run_receivers() {
   configure
   rm -rf "$state"/out/r*
   last_session=$(newest_session)
-  say "$total receivers fetch $package version $version at once: r1 to r$receivers by multicast, r$total is cut off from it"
+  say "$total receivers fetch $package version $version at once: r1 to r$receivers by multicast, r$total cannot hear it"
   bytes_before=$(sent_bytes)
   for ((i = 1; i <= total; i++)); do
     mkdir -p "$state/out/r$i/image"
