@@ -19,6 +19,7 @@
 #include "db/listener.h"
 #include "db/receiver.h"
 #include "db/session.h"
+#include "db/settings.h"
 #include "server/recovery.h"
 #include "server/run.h"
 
@@ -119,16 +120,38 @@ static enum cp_err due_body(struct db_conn *conn, void *arg, struct cp_error *er
 }
 
 struct start_arg {
+    const char *node_id;
     const char *id;
     struct db_session session;
-    bool empty; /* everybody left before it began */
+    bool disabled; /* multicast was switched off while it waited */
+    bool empty;    /* everybody left before it began */
 };
+
+/* Its receivers are told to leave, and why, with their next report. */
+static enum cp_err cancel_disabled(struct db_conn *conn, struct start_arg *a, struct cp_error *err)
+{
+    static const char why[] = "Multicast was switched off while the session waited.";
+    bool changed;
+
+    CP_TRY(db_session_get(conn, a->id, &a->session, err));
+    CP_TRY(db_session_end(conn, a->id, DB_SESSION_CANCELLED,
+                          cp_err_info(CP_ERR_MULTICAST_DISABLED)->code, why, &changed, err));
+    return changed ? api_session_event(conn, &a->session, "session-cancelled",
+                                       CP_ERR_MULTICAST_DISABLED, why, err)
+                   : CP_OK;
+}
 
 static enum cp_err start_body(struct db_conn *conn, void *arg, struct cp_error *err)
 {
     struct start_arg *a = arg;
+    struct db_settings settings;
 
+    CP_TRY(db_settings_get(conn, a->node_id, &settings, err));
+    a->disabled = !settings.multicast_enabled;
     a->empty = false;
+    if (a->disabled) {
+        return cancel_disabled(conn, a, err);
+    }
     CP_TRY(db_session_start(conn, a->id, 0, &a->session, err));
     if (a->session.receivers_active == 0) {
         CP_TRY(db_session_finish(conn, a->id, NULL, &a->empty, err));
@@ -154,7 +177,7 @@ static enum cp_err fail_body(struct db_conn *conn, void *arg, struct cp_error *e
 
 static enum cp_err start_session(struct srv_scheduler *s, const char *id, struct cp_error *err)
 {
-    struct start_arg a = {.id = id};
+    struct start_arg a = {.node_id = s->api->node_id, .id = id};
     struct cp_error why = {.code = CP_OK};
     struct fail_arg failure = {.session = &a.session, .why = &why};
     enum cp_err rc = db_run_tx_locking(s->api->db, "start-session", start_body, &a, err);
@@ -163,11 +186,11 @@ static enum cp_err start_session(struct srv_scheduler *s, const char *id, struct
         return CP_OK; /* cancelled in this very moment */
     }
     CP_TRY(rc);
-    cp_log(CP_LOG_INFO, a.empty ? "session-over" : "session-started", "session", id, "package",
-           a.session.package, "version", cp_log_u64(a.session.version), "group", a.session.group,
-           "port", cp_log_u64(a.session.port), "receivers", cp_log_u64(a.session.receivers_active),
-           NULL);
-    if (a.empty || add_run(s, &a.session, &why) == CP_OK) {
+    cp_log(CP_LOG_INFO, a.empty || a.disabled ? "session-over" : "session-started", "session", id,
+           "package", a.session.package, "version", cp_log_u64(a.session.version), "group",
+           a.session.group, "port", cp_log_u64(a.session.port), "receivers",
+           cp_log_u64(a.session.receivers_active), NULL);
+    if (a.empty || a.disabled || add_run(s, &a.session, &why) == CP_OK) {
         return CP_OK;
     }
     cp_log_error(CP_LOG_ERROR, "session-failed", &why);

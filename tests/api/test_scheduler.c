@@ -344,6 +344,30 @@ static void a_session_delivers(void **state)
     rig_sql("UPDATE settings SET gathering_delay_ms = 0");
 }
 
+/* Switched off while it waits, it never sends, and its receivers hear why. */
+static void a_session_does_not_start_when_multicast_is_off(void **state)
+{
+    char path[256];
+    struct rig_call call = {.method = API_PUT, .path = path, .body = "{\"state\": \"joined\"}"};
+    struct rig_answer a;
+    struct place p;
+
+    (void)state;
+    sealed_package("switched-off");
+    p = join("switched-off", "c1");
+    rig_sql("UPDATE settings SET multicast_enabled = false");
+    start_scheduler();
+    expect_end(&p, "cancelled", "multicast-disabled");
+    (void)snprintf(path, sizeof path, "/api/v1/joins/%s/progress", p.join);
+    call.authorization = p.bearer;
+    a = rig_expect(rig, RIG_NOBODY, &call, 200);
+    assert_string_equal(rig_text(&a, "command"), "leave");
+    assert_string_equal(rig_text(&a, "code"), "multicast-disabled");
+    rig_answer_done(&a);
+    stop_scheduler();
+    rig_sql("UPDATE settings SET multicast_enabled = true");
+}
+
 static void progress_is_flushed(void **state)
 {
     char path[256];
@@ -561,6 +585,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_session_delivers),
+        cmocka_unit_test(a_session_does_not_start_when_multicast_is_off),
         cmocka_unit_test(progress_is_flushed),
         cmocka_unit_test(cancelled_session_is_withdrawn),
         cmocka_unit_test(failures_name_their_cause),
