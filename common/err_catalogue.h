@@ -77,7 +77,8 @@
     X(UPLOAD_INCOMPLETE, "upload-incomplete", 400, 5, 0u, "The upload ended early.", \
       "Fewer bytes arrived than Content-Length announced, or the connection broke.", "Upload the file again.") \
     X(STORAGE_FULL, "storage-full", 507, 9, 0x80070070u, "The distribution point has no room.", \
-      "The content library's file system is full or below its reserve.", "Free space or retire old versions.") \
+      "The content library's file system is full, or has less room than the upload announced.", \
+      "Free space on the content library's file system, or give it a larger one.") \
     X(STORAGE, "storage-failed", 500, 1, 0x8007045Du, "The content library failed.", \
       "Reading or writing a blob failed.", "Check the file system and its permissions; the log has the system's error.") \
     X(BLOB_MISSING, "blob-missing", 500, 4, 0x80070002u, "Content is missing from the library.", \
