@@ -24,7 +24,7 @@ struct options {
     uint8_t auto_parity;
     uint32_t acker[ACKERS_MAX];
     size_t acker_count;
-    bool multicast_nack, plain_io;
+    bool multicast_nack, plain_io, hold;
     unsigned timeout;
 };
 
@@ -76,6 +76,7 @@ static int send_file(struct options *o, const struct mc_extent *extent)
     for (size_t i = 0; i < o->acker_count; i++) {
         mc_sender_add_receiver(s, o->acker[i]);
     }
+    mc_sender_hold(s, o->hold);
     the_sender = s;
     mc_sender_get_stats(s, &stats);
     printf("ready %s %u\n", stats.source, stats.source_port);
@@ -146,6 +147,7 @@ static const struct option long_options[] = {
     {"secret", required_argument, NULL, 'k'},
     {"multicast-nack", no_argument, NULL, 'm'},
     {"plain-io", no_argument, NULL, 'l'},
+    {"hold", no_argument, NULL, 'h'},
     {"auth", required_argument, NULL, 'u'},
     {"timeout", required_argument, NULL, 't'},
     {NULL, 0, NULL, 0},
@@ -226,6 +228,9 @@ static bool parse_word(struct options *o, int c)
         return true;
     case 'l':
         o->plain_io = true;
+        return true;
+    case 'h':
+        o->hold = true;
         return true;
     default:
         return false;

@@ -55,13 +55,17 @@ def capture(*mc_options, nrl):
             receivers.append(scene.nrl('receive', 'r2', THEIRS, scene.path('1'), '--rx-loss', 5, '--unicast-nack'))
         for receiver in receivers:
             receiver.wait_for('ready')
-        # The absent receiver keeps the sender flushing until it is told to withdraw the object.
+        # The sender is held: it goes on flushing until it is told to withdraw the object.
         acks = [OURS, ABSENT] + [THEIRS] * nrl
-        sender = scene.mc('send', 'srv', SENDER, file, '--object', OBJECT, '--rate', RATE,
+        sender = scene.mc('send', 'srv', SENDER, file, '--object', OBJECT, '--rate', RATE, '--hold',
                           *[w for a in acks for w in ('--ack', a)], *mc_options)
         feedback_port = int(sender.wait_for('ready').split(' ')[1])
-        for i, receiver in enumerate(receivers):
+        for receiver in receivers:
             receiver.wait_for('completed')
+        acked = set()
+        while acked != {str(a) for a in acks if a != ABSENT}:
+            acked.add(tap.wait_for('ack'))
+        for i, receiver in enumerate(receivers):
             scene.check_ends(receiver)
             scene.check_same(file, scene.path(str(i)))
         sender.process.send_signal(signal.SIGTERM)
