@@ -381,6 +381,33 @@ static void make_keys(struct fake_service *s)
         CP_OK);
 }
 
+/* Breaks off in the middle. */
+static void *stop_at_half(void *arg)
+{
+    struct mc_sender *sender = arg;
+    const struct timespec pause = {.tv_nsec = 1000000};
+    struct mc_sender_stats stats;
+
+    do {
+        (void)nanosleep(&pause, NULL);
+        mc_sender_get_stats(sender, &stats);
+    } while (stats.content_sent < stats.content_size / 2 && stats.phase < MC_DONE);
+    mc_sender_stop(sender, false);
+    return NULL;
+}
+
+static void send_object(const struct fake_service *s, struct mc_sender *sender)
+{
+    pthread_t stopper;
+    bool stops = s->half && pthread_create(&stopper, NULL, stop_at_half, sender) == 0;
+
+    mc_sender_add_receiver(sender, 2);
+    (void)!mc_sender_run(sender, NULL);
+    if (stops) {
+        (void)pthread_join(stopper, NULL);
+    }
+}
+
 static void *send_all(void *arg)
 {
     struct fake_service *s = arg;
@@ -391,7 +418,7 @@ static void *send_all(void *arg)
                                       .extent_count = s->map->piece_count,
                                       .ttl = 1,
                                       .loopback = true,
-                                      .rate_bps = 200000000,
+                                      .rate_bps = s->half ? 20000000 : 200000000,
                                       .auto_parity = 2,
                                       .gsize = 1};
     const struct timespec pause = {.tv_nsec = 600000000};
@@ -408,8 +435,7 @@ static void *send_all(void *arg)
     }
     (void)nanosleep(&pause, NULL); /* the gathering delay: the receiver joins meanwhile */
     if (mc_sender_open(&config, &sender, NULL) == CP_OK) {
-        mc_sender_add_receiver(sender, 2);
-        (void)!mc_sender_run(sender, NULL);
+        send_object(s, sender);
         mc_sender_close(sender);
     }
     free(extents);

@@ -24,7 +24,8 @@ struct fake_service {
     bool authenticated;        /* wants bob with "secret", or the token "cpt_x" */
     bool no_https;             /* policy "require" */
     bool session;              /* tickets have one … */
-    bool sending;              /* … and it is really sent */
+    bool sending;              /* … and it is really sent … */
+    bool half;                 /* … slowly, until half of it has gone, then never more */
     unsigned silence_ms;       /* of tickets; 300 */
     bool foreign_manifest_key; /* the manifest is signed by somebody else */
     int join_problem;          /* cp_err that every join is refused with, 0 none */

@@ -338,6 +338,30 @@ static void multicast_brings_everything(void **state)
     assert_non_null(strstr(f->s.result, "\"outcome\":\"done\""));
 }
 
+/* What multicast brought stays; HTTPS is asked for the rest and for not a byte more. */
+static void https_brings_exactly_the_rest(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t stream_size;
+    int64_t by_multicast, by_https;
+
+    f->s.session = true;
+    f->s.sending = true;
+    f->s.half = true;
+    f->s.silence_ms = 1500;
+    serve(f, SIZE_MAX);
+    stream_size = f->s.manifest->stream_size;
+    assert_int_equal(run(f), CP_OK);
+    assert_output(f);
+    assert_string_equal(f->s.moved_reason, "sender-silent");
+    by_multicast = number(f->s.result, "bytes_multicast") + number(f->s.result, "bytes_repair");
+    by_https = number(f->s.result, "bytes_https");
+    assert_true(by_multicast >= (int64_t)MIB);
+    assert_true(by_https >= (int64_t)MIB);
+    assert_int_equal(by_multicast + by_https, stream_size);
+    assert_int_equal(f->s.content_bytes, by_https);
+}
+
 static void service_can_send_it_away(void **state)
 {
     struct fixture *f = *state;
@@ -375,23 +399,15 @@ static void nobody_there(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(https_brings_everything),
-        TEST(trust_is_needed),
-        TEST(access_is_told_in_one_line),
-        TEST(token_opens_too),
-        TEST(refusal_keeps_its_code),
-        TEST(foreign_manifest_is_refused),
-        TEST(passing_faults_are_passed),
-        TEST(wrong_content_is_never_kept),
-        TEST(zeros_need_no_transfer),
-        TEST(require_does_not_touch_https),
-        TEST(signal_ends_it_cleanly),
-        TEST(killed_run_is_resumed),
-        TEST(silence_falls_back_to_https),
-        TEST(multicast_brings_everything),
-        TEST(service_can_send_it_away),
-        TEST(missing_interface_is_named),
-        TEST(nobody_there),
+        TEST(https_brings_everything),       TEST(trust_is_needed),
+        TEST(access_is_told_in_one_line),    TEST(token_opens_too),
+        TEST(refusal_keeps_its_code),        TEST(foreign_manifest_is_refused),
+        TEST(passing_faults_are_passed),     TEST(wrong_content_is_never_kept),
+        TEST(zeros_need_no_transfer),        TEST(require_does_not_touch_https),
+        TEST(signal_ends_it_cleanly),        TEST(killed_run_is_resumed),
+        TEST(silence_falls_back_to_https),   TEST(multicast_brings_everything),
+        TEST(https_brings_exactly_the_rest), TEST(service_can_send_it_away),
+        TEST(missing_interface_is_named),    TEST(nobody_there),
     };
 
     cp_log_init("test", CP_LOG_TEXT, CP_LOG_ERROR, STDERR_FILENO);
