@@ -53,21 +53,49 @@ static void put(struct line *l, const char *s)
     l->at += size;
 }
 
-/* A value in quotes: JSON's escapes serve the text form too, so no value can forge a line. */
+/* Bytes of the UTF-8 character at s; 0: it is none (RFC 3629 section 4). */
+static size_t character_size(const char *s)
+{
+    const unsigned char *u = (const unsigned char *)s;
+    size_t size = u[0] < 0x80 ? 1 : u[0] < 0xe0 ? 2 : u[0] < 0xf0 ? 3 : 4;
+
+    if ((u[0] >= 0x80 && u[0] < 0xc2) || u[0] > 0xf4) {
+        return 0;
+    }
+    for (size_t i = 1; i < size; i++) {
+        if ((u[i] & 0xc0) != 0x80) {
+            return 0; /* the end of the text, too */
+        }
+    }
+    if ((u[0] == 0xe0 && u[1] < 0xa0) || (u[0] == 0xed && u[1] > 0x9f) ||
+        (u[0] == 0xf0 && u[1] < 0x90) || (u[0] == 0xf4 && u[1] > 0x8f)) {
+        return 0; /* overlong, a surrogate, or beyond Unicode */
+    }
+    return size;
+}
+
+/* A value in quotes: JSON's escapes serve the other forms too, so no value can forge a line, nor
+ * end an entry of CMTrace, and what is not UTF-8 does not spoil the JSON. */
 static void put_quoted(struct line *l, const char *s)
 {
     char c[8];
+    size_t size;
 
     put(l, "\"");
-    for (; *s != '\0' && l->at + 16 < sizeof l->text; s++) {
+    for (; *s != '\0' && l->at + 16 < sizeof l->text; s += size) {
         unsigned char u = (unsigned char)*s;
+        bool ends = config.format == CP_LOG_CMTRACE && strncmp(s, "]LOG]", 5) == 0;
 
-        if (u < 0x20 || u == 0x7f) {
+        size = character_size(s);
+        if (size == 0) {
+            size = 1;
+            (void)snprintf(c, sizeof c, "\\ufffd");
+        } else if (u < 0x20 || u == 0x7f || ends) {
             (void)snprintf(c, sizeof c, "\\u%04x", u);
         } else if (u == '"' || u == '\\') {
             (void)snprintf(c, sizeof c, "\\%c", u);
         } else {
-            (void)snprintf(c, sizeof c, "%c", u);
+            (void)snprintf(c, sizeof c, "%.*s", (int)size, s);
         }
         put(l, c);
     }

@@ -183,7 +183,7 @@ static void log_line(enum cp_log_format format, char *text, size_t size)
     cp_log_correlation("c-1");
     cp_log(CP_LOG_DEBUG, "unseen", NULL);
     cp_log(CP_LOG_WARN, "thing-done", "name", "a \"b\"\nc", "none", NULL, "count", cp_log_u64(7),
-           NULL);
+           "odd", "]LOG]!>\xc3\xa4\xff\xe2\x82", NULL);
     n = read(fds[0], text, size - 1);
     assert_true(n > 0);
     text[n] = '\0';
@@ -200,14 +200,17 @@ static void log_escapes_values(void **state)
     (void)state;
     log_line(CP_LOG_TEXT, text, sizeof text);
     assert_non_null(strstr(
-        text,
-        " warn thing-done correlation_id=\"c-1\" name=\"a \\\"b\\\"\\u000ac\" count=\"7\"\n"));
+        text, " warn thing-done correlation_id=\"c-1\" name=\"a \\\"b\\\"\\u000ac\" count=\"7\""
+              " odd=\"]LOG]!>\xc3\xa4\\ufffd\\ufffd\\ufffd\"\n"));
     log_line(CP_LOG_JSON, text, sizeof text);
     assert_non_null(strstr(text, "\"event\":\"thing-done\",\"correlation_id\":\"c-1\",\"name\":\"a "
-                                 "\\\"b\\\"\\u000ac\",\"count\":\"7\"}\n"));
+                                 "\\\"b\\\"\\u000ac\",\"count\":\"7\",\"odd\":\"]LOG]!>\xc3\xa4"
+                                 "\\ufffd\\ufffd\\ufffd\"}\n"));
     log_line(CP_LOG_CMTRACE, text, sizeof text);
     assert_true(strncmp(text, "<![LOG[thing-done ", 18) == 0);
     assert_non_null(strstr(text, "type=\"2\""));
+    assert_non_null(strstr(text, "odd=\"\\u005dLOG]!>"));
+    assert_string_equal(strchr(strstr(text, "]LOG]!>"), '\n'), "\n");
 }
 
 static void rfc3339_text(void **state)
