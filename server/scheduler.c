@@ -175,11 +175,22 @@ static enum cp_err fail_body(struct db_conn *conn, void *arg, struct cp_error *e
     return api_session_event(conn, a->session, "session-failed", a->why->code, a->why->text, err);
 }
 
+static enum cp_err run_or_fail(struct srv_scheduler *s, const struct db_session *session,
+                               struct cp_error *err)
+{
+    struct cp_error why = {.code = CP_OK};
+    struct fail_arg failure = {.session = session, .why = &why};
+
+    if (add_run(s, session, &why) == CP_OK) {
+        return CP_OK;
+    }
+    cp_log_error(CP_LOG_ERROR, "session-failed", &why);
+    return db_run_tx_locking(s->api->db, "fail-session", fail_body, &failure, err);
+}
+
 static enum cp_err start_session(struct srv_scheduler *s, const char *id, struct cp_error *err)
 {
     struct start_arg a = {.node_id = s->api->node_id, .id = id};
-    struct cp_error why = {.code = CP_OK};
-    struct fail_arg failure = {.session = &a.session, .why = &why};
     enum cp_err rc = db_run_tx_locking(s->api->db, "start-session", start_body, &a, err);
 
     if (rc == CP_ERR_CONFLICT) {
@@ -190,11 +201,71 @@ static enum cp_err start_session(struct srv_scheduler *s, const char *id, struct
            "package", a.session.package, "version", cp_log_u64(a.session.version), "group",
            a.session.group, "port", cp_log_u64(a.session.port), "receivers",
            cp_log_u64(a.session.receivers_active), NULL);
-    if (a.empty || a.disabled || add_run(s, &a.session, &why) == CP_OK) {
-        return CP_OK;
+    return a.empty || a.disabled ? CP_OK : run_or_fail(s, &a.session, err);
+}
+
+/* ---- sessions that run in the database only ---- */
+
+struct orphan_arg {
+    struct srv_scheduler *scheduler;
+    size_t count;
+    struct db_session session;
+};
+
+static enum cp_err running_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    struct orphan_arg *a = arg;
+    struct db_session_filter filter = {
+        .node_id = a->scheduler->api->node_id, .by_state = true, .state = DB_SESSION_RUNNING};
+
+    return db_session_list(conn, &filter, a->session.id, DUE_AT_ONCE, a->scheduler->due, &a->count,
+                           err);
+}
+
+static enum cp_err resume_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    struct orphan_arg *a = arg;
+
+    CP_TRY(db_session_resume(conn, a->session.id, &a->session, err));
+    return api_session_event(conn, &a->session, "session-resumed", CP_OK, NULL, err);
+}
+
+static bool has_run(const struct srv_scheduler *s, const char *id)
+{
+    for (size_t i = 0; i < s->run_count; i++) {
+        if (strcmp(srv_run_session_id(s->runs[i]), id) == 0) {
+            return true;
+        }
     }
-    cp_log_error(CP_LOG_ERROR, "session-failed", &why);
-    return db_run_tx_locking(s->api->db, "fail-session", fail_body, &failure, err);
+    return false;
+}
+
+/* When the database went away at the very moment of a start, the row may say that the session runs
+ * and nobody sends: every later join of its version would enter it and hear nothing. */
+static enum cp_err adopt_orphans(struct srv_scheduler *s, struct cp_error *err)
+{
+    struct orphan_arg a = {.scheduler = s};
+
+    do {
+        CP_TRY(db_run_read(s->api->db, "running-sessions", running_body, &a, err));
+        for (size_t i = 0; i < a.count; i++) {
+            enum cp_err rc;
+
+            a.session = s->due[i];
+            if (has_run(s, a.session.id)) {
+                continue;
+            }
+            rc = db_run_tx_locking(s->api->db, "resume-session", resume_body, &a, err);
+            if (rc == CP_ERR_CONFLICT) {
+                continue; /* it ended in this very moment */
+            }
+            CP_TRY(rc);
+            cp_log(CP_LOG_WARN, "session-resumed", "session", a.session.id, "package",
+                   a.session.package, NULL);
+            CP_TRY(run_or_fail(s, &a.session, err));
+        }
+    } while (a.count == DUE_AT_ONCE);
+    return CP_OK;
 }
 
 static enum cp_err start_all_due(struct srv_scheduler *s, uint64_t *ret_wait_ms,
@@ -202,6 +273,9 @@ static enum cp_err start_all_due(struct srv_scheduler *s, uint64_t *ret_wait_ms,
 {
     struct due_arg a = {.scheduler = s};
 
+    if (s->listening) { /* else another process may work for this node by now */
+        CP_TRY(adopt_orphans(s, err));
+    }
     do {
         CP_TRY(db_run_read(s->api->db, "due-sessions", due_body, &a, err));
         for (size_t i = 0; i < a.count; i++) {

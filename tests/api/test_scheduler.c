@@ -368,6 +368,33 @@ static void a_session_does_not_start_when_multicast_is_off(void **state)
     rig_sql("UPDATE settings SET multicast_enabled = true");
 }
 
+/* The row says that it runs, but nobody sends: what a database that goes away at the wrong moment
+ * can leave behind. */
+static void a_session_that_nobody_sends_is_taken_up(void **state)
+{
+    struct receiving one;
+    struct place p, other;
+
+    (void)state;
+    set_rate("200000000");
+    sealed_package("orphan");
+    sealed_package("awakener");
+    start_scheduler();
+    rig_sql("UPDATE settings SET gathering_delay_ms = 600000");
+    p = join("orphan", "c1");
+    receive_start(&one, &p);
+    rig_sql("UPDATE sessions SET state = 'running', started_at = now() WHERE state = 'waiting'");
+    other = join("awakener", "c1"); /* wakes the scheduler */
+    assert_int_equal(receive_end(&one), CP_OK);
+    assert_content(&one);
+    assert_int_equal(report(&p, "result", DONE), 204);
+    expect_state(&p, "finished");
+    rig_sql("UPDATE sessions SET state = 'cancelled', ended_at = now() WHERE state = 'waiting'");
+    expect_state(&other, "cancelled");
+    stop_scheduler();
+    rig_sql("UPDATE settings SET gathering_delay_ms = 0");
+}
+
 static void progress_is_flushed(void **state)
 {
     char path[256];
@@ -586,6 +613,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_session_delivers),
         cmocka_unit_test(a_session_does_not_start_when_multicast_is_off),
+        cmocka_unit_test(a_session_that_nobody_sends_is_taken_up),
         cmocka_unit_test(progress_is_flushed),
         cmocka_unit_test(cancelled_session_is_withdrawn),
         cmocka_unit_test(failures_name_their_cause),
