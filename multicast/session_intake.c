@@ -4,9 +4,11 @@
 #include "common/clock.h"
 #include "multicast/session_receiver.h"
 
-/* SNs of a receiver's feedback begin at the wall clock's seconds times this (39 bits until 2038),
- * so that a receiver that starts again under its node id is ahead of what it sent before. */
+/* SNs of a receiver's feedback begin at the wall clock's seconds times this, so that a receiver that
+ * starts again under its node id is ahead of what it sent before. Modulo half of the 40 bits: a
+ * clock that is a century off must leave numbers to send with. */
 #define SN_PER_SECOND 256u
+#define SN_START_MAX  (UINT64_C(1) << 39)
 
 /* Messages that only a sender sends. */
 static bool from_sender(const struct norm_msg *msg)
@@ -51,7 +53,7 @@ static enum cp_err new_signer(struct mc_receiver *r, uint16_t instance_id, struc
     if (code != CP_OK) {
         return cp_error_set(err, code, "session: feedback cannot be signed");
     }
-    seal_signer_skip(r->signer, cp_clock_wall() / CP_SEC * SN_PER_SECOND);
+    seal_signer_skip(r->signer, cp_clock_wall() / CP_SEC * SN_PER_SECOND % SN_START_MAX);
     return CP_OK;
 }
 
