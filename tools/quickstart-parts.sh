@@ -50,6 +50,7 @@ build_programs() {
     cmake --build "$state/build" --target castpointd castget) >"$state/build.log" 2>&1 ||
     { tail -n 30 "$state/build.log" >&2; fail "the build failed; see $state/build.log"; }
   # A clone under /root cannot be read by the service's user.
+  cmp -s "$state/build/server/castpointd" "$state/run/castpointd" || stop_service # so that the new one is started
   install -m 755 "$state/build/server/castpointd" "$state/build/client/castget" "$state/run/"
   install -m 644 "$here/openapi.yaml" "$state/run/openapi.yaml"
 }
@@ -117,8 +118,7 @@ start_service() {
   if ! alive "$state/run/castpointd.pid" castpointd; then
     say "Starting castpointd"
     place srv
-    # One machine plays them all: where it is busy, the sender waits for the receivers, not they for it.
-    "${place[@]}" nice -n 5 setpriv --reuid "$db_user" --regid "$db_user" --clear-groups \
+    "${place[@]}" setsid setpriv --reuid "$db_user" --regid "$db_user" --clear-groups \
       "$state/run/castpointd" --listen "0.0.0.0:8443" --state-dir "$state/service" \
       --database "host=$state/run dbname=castpoint" --public-url "https://$server_ip:8443" \
       --openapi "$state/run/openapi.yaml" </dev/null >>"$state/castpointd.log" 2>&1 &
@@ -132,6 +132,9 @@ start_service() {
     fi
     sleep 0.2
   done
+  # One machine plays them all: where it is busy, the sender is to wait for the receivers, or they lose
+  # packets. Linux shares out processor time by session (sched_autogroup), so each program has its own.
+  { echo 5 >"/proc/$(cat "$state/run/castpointd.pid")/autogroup"; } 2>/dev/null || true
   echo "https://$server_ip:8443" >"$state/run/address"
   admin_account
 }
@@ -217,7 +220,7 @@ run_receivers() {
     extra=()
     [ "$network" = namespaces ] || [ "$i" -le "$receivers" ] || extra=(--no-multicast)
     place "r$i"
-    "${place[@]}" "$state/run/castget" "https://$server_ip:8443" "$package@$version" -o "$state/out/r$i/image" \
+    "${place[@]}" setsid "$state/run/castget" "https://$server_ip:8443" "$package@$version" -o "$state/out/r$i/image" \
       --cacert "$state/service/tls/cert.pem" --interface "$interface" --client-id "r$i" --client-name "r$i" \
       --summary "$state/out/r$i/summary.json" \
       "${extra[@]}" </dev/null >"$state/out/r$i/log" 2>&1 &
