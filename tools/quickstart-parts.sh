@@ -28,6 +28,8 @@ install_packages() {
   (export DEBIAN_FRONTEND=noninteractive
     dpkg --configure -a && apt-get update -q && apt-get install -q -y --no-install-recommends "${missing[@]}") \
     >"$state/install.log" 2>&1 </dev/null || { tail -n 20 "$state/install.log" >&2; fail "apt-get failed; see $state/install.log"; }
+  # Ctrl-C makes apt-get stop with status 0, and then bash does not run the trap.
+  ! grep -q '^W: Operation was interrupted' "$state/install.log" || interrupted 130
 }
 
 prepare_state() {
@@ -188,10 +190,12 @@ configure() {
     -d "{\"interface\": \"$interface\", \"content_access\": \"anonymous\", \"gathering_delay_ms\": 1500}"
 }
 
-# stop_process PIDFILE PROGRAM: ends it and waits until it is gone.
-stop_process() {
+# ask_to_end PIDFILE PROGRAM: once; castget takes a second signal for impatience and leaves partial files.
+ask_to_end() { if alive "$1" "$2"; then kill "$(cat "$1")" 2>/dev/null || true; fi; }
+
+# await_end PIDFILE PROGRAM: waits until it is gone, and makes it go after half a minute.
+await_end() {
   local i
-  if alive "$1" "$2"; then kill "$(cat "$1")" 2>/dev/null || true; fi
   for ((i = 0; i < 300; i++)); do
     alive "$1" "$2" || { rm -f "$1"; return 0; }
     sleep 0.1
@@ -202,10 +206,8 @@ stop_process() {
 
 stop_receivers() {
   local f
-  for f in "$state"/out/r*/pid; do
-    if alive "$f" castget; then kill "$(cat "$f")" 2>/dev/null || true; fi
-  done
-  for f in "$state"/out/r*/pid; do stop_process "$f" castget; done
+  for f in "$state"/out/r*/pid; do ask_to_end "$f" castget; done
+  for f in "$state"/out/r*/pid; do await_end "$f" castget; done
 }
 
 run_receivers() {
@@ -296,7 +298,10 @@ show_sent() {
       (all - unicast) / 1e6, n, (all - unicast) / size, unicast / 1e6 }'
 }
 
-stop_service() { stop_process "$state/run/castpointd.pid" castpointd; }
+stop_service() {
+  ask_to_end "$state/run/castpointd.pid" castpointd
+  await_end "$state/run/castpointd.pid" castpointd
+}
 
 interrupted() { # interrupted STATUS
   trap '' INT TERM HUP
