@@ -31,20 +31,6 @@ enum cp_err api_random(void *ret_bytes, size_t size)
     return RAND_bytes(ret_bytes, (int)size) == 1 ? CP_OK : CP_ERR_INTERNAL;
 }
 
-enum cp_err api_random_uuid(char ret_id[37])
-{
-    uint8_t bytes[16];
-    char hex[33];
-
-    CP_TRY(api_random(bytes, sizeof bytes));
-    bytes[6] = (uint8_t)((bytes[6] & 0x0F) | 0x40); /* RFC 9562: version 4 */
-    bytes[8] = (uint8_t)((bytes[8] & 0x3F) | 0x80); /* variant */
-    cp_hex_encode(bytes, sizeof bytes, hex);
-    (void)snprintf(ret_id, 37, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16,
-                   hex + 20);
-    return CP_OK;
-}
-
 bool api_equal_secret(const void *a, const void *b, size_t size)
 {
     return CRYPTO_memcmp(a, b, size) == 0;

@@ -12,8 +12,6 @@
 
 /* Cryptographically strong. CP_ERR_INTERNAL when the generator fails. */
 CP_MUST_CHECK enum cp_err api_random(void *ret_bytes, size_t size);
-/* Random uuid, version 4, lower case. */
-CP_MUST_CHECK enum cp_err api_random_uuid(char ret_id[37]);
 
 /* Compares without telling by its time where the difference is. */
 bool api_equal_secret(const void *a, const void *b, size_t size);

@@ -57,9 +57,6 @@ static const struct db_stmt result_stmt = {
     " bytes_repair = $7, bytes_https = $8, duration_ms = $9, rate_bps = $10, loss_ppm = $11,"
     " expires_at = least(expires_at, now() + interval '10 minutes'),"
     " result_at = now(), updated_at = now() WHERE id = $1 AND result_at IS NULL"};
-static const struct db_stmt active_stmt = {"receiver_active_count",
-                                           "SELECT count(*) FROM receivers WHERE session_id = $1"
-                                           " AND state IN " DB_ACTIVE_RECEIVER};
 
 static const struct db_col cols[] = {
     DB_COL_TEXT(db_receiver, id),
@@ -284,21 +281,5 @@ enum cp_err db_receiver_result(struct db_conn *conn, const char *id,
         CP_TRY(db_receiver_notify(conn, &receiver, err));
     }
     *ret_changed = changed > 0;
-    return CP_OK;
-}
-
-struct count_row {
-    uint64_t count;
-};
-
-enum cp_err db_receiver_active_count(struct db_conn *conn, const char *session_id,
-                                     uint64_t *ret_count, struct cp_error *err)
-{
-    static const struct db_col count_cols[] = {DB_COL_INT(count_row, count)};
-    struct db_param params[] = {db_p_id(session_id)};
-    struct count_row row;
-
-    CP_TRY(db_one(conn, DB_QUERY(&active_stmt, params, count_cols), &row, err));
-    *ret_count = row.count;
     return CP_OK;
 }

@@ -131,8 +131,4 @@ CP_MUST_CHECK enum cp_err db_receiver_sweep(struct db_conn *conn, const char *no
                                             uint64_t silence_ms, const char *code,
                                             uint64_t *ret_count, struct cp_error *err);
 
-/* How many active receivers a session has. */
-CP_MUST_CHECK enum cp_err db_receiver_active_count(struct db_conn *conn, const char *session_id,
-                                                   uint64_t *ret_count, struct cp_error *err);
-
 #endif

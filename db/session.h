@@ -144,10 +144,6 @@ CP_MUST_CHECK enum cp_err db_session_end(struct db_conn *conn, const char *id,
                                          const char *detail, bool *ret_changed,
                                          struct cp_error *err);
 
-/* At start: running and draining sessions of the node → interrupted. Waiting ones stay. */
-CP_MUST_CHECK enum cp_err db_session_interrupt_all(struct db_conn *conn, const char *node_id,
-                                                   uint64_t *ret_count, struct cp_error *err);
-
 /* Flushes the sender's counters of a session that has not ended. */
 CP_MUST_CHECK enum cp_err db_session_set_stats(struct db_conn *conn, const char *id,
                                                const struct db_session_stats *stats,

@@ -21,12 +21,6 @@ static const struct db_stmt active_stmt = {"session_any_active",
 static const struct db_stmt end_stmt = {
     "session_end", "UPDATE sessions SET state = $2, ended_at = clock_timestamp(), end_code = $3,"
                    " end_detail = $4, rate_bps = 0 WHERE id = $1"};
-static const struct db_stmt interrupt_stmt = {
-    "session_interrupt_all",
-    "UPDATE sessions SET state = 'interrupted', ended_at = clock_timestamp(),"
-    " end_code = 'interrupted', rate_bps = 0,"
-    " end_detail = 'The service ended while the session ran.'"
-    " WHERE node_id = $1 AND state IN ('running', 'draining')"};
 static const struct db_stmt stats_stmt = {
     "session_set_stats",
     "UPDATE sessions SET bytes_sent = $2, packets_sent = $3, bytes_repair = $4, nacks = $5,"
@@ -139,14 +133,6 @@ enum cp_err db_session_end(struct db_conn *conn, const char *id, enum db_session
     }
     *ret_changed = changed;
     return CP_OK;
-}
-
-enum cp_err db_session_interrupt_all(struct db_conn *conn, const char *node_id, uint64_t *ret_count,
-                                     struct cp_error *err)
-{
-    struct db_param params[] = {db_p_id(node_id)};
-
-    return db_do(conn, DB_COMMAND(&interrupt_stmt, params), ret_count, err);
 }
 
 enum cp_err db_session_set_stats(struct db_conn *conn, const char *id,
