@@ -29,7 +29,7 @@
     X(CONFLICT, "conflict", 409, 4, 0x800700B7u, "The request contradicts the present state.", \
       "Another thing of that name exists, or the state changed meanwhile.", "Read the present state and try again.") \
     X(PRECONDITION_FAILED, "precondition-failed", 412, 4, 0u, "The thing was changed by somebody else.", \
-      "The ETag in If-Match is not the present one.", "Read it again, apply the change to what you find, and send the new ETag.") \
+      "The ETag in If-Match is not the present one, or If-None-Match found one.", "Read it again, apply the change to what you find, and send the new ETag.") \
     X(PRECONDITION_REQUIRED, "precondition-required", 428, 2, 0u, "A change needs the ETag of what it changes.", \
       "The request has no If-Match header.", "Read the thing, and send its ETag in If-Match.") \
     X(TOO_LARGE, "too-large", 413, 2, 0x800700DFu, "The body is larger than allowed.", \
