@@ -1,4 +1,4 @@
-# Compiler flags shared by every target (style: docs/contributing, CONTRIBUTING.md).
+# Compiler flags shared by every target (CONTRIBUTING.md).
 add_library(cp_options INTERFACE)
 target_compile_definitions(cp_options INTERFACE _GNU_SOURCE _FILE_OFFSET_BITS=64)
 target_include_directories(cp_options INTERFACE ${PROJECT_SOURCE_DIR})
