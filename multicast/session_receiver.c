@@ -11,8 +11,8 @@
 #include "common/log.h"
 
 #define TX_BYTES 4096u /* feedback is one packet */
-/* peers.md: "recvmmsg drained every 0.5 ms"; at lower rates less often, as long as one turn brings
- * few packets: a wake-up costs more than they do. GRTT and NACK timers bear it. */
+/* A wake-up per packet costs half the rate and more, so the socket is drained on a timer; at lower
+ * rates less often, as long as one turn brings few packets. GRTT and NACK timers bear it. */
 #define DRAIN_LEAST      (500 * CP_USEC)
 #define DRAIN_MOST       (2 * CP_MSEC)
 #define DRAIN_FEW        24u /* packets a turn: wait longer */

@@ -36,7 +36,7 @@ void fec_workspace_free(struct fec_workspace *w);
 /* Rebuilds the missing source symbols in place. symbol[i], i < block_len + num_parity: storage of
  * symbol i (source, then parity), size bytes each, NULL allowed for absent parity; present[i] tells
  * which are filled. Source symbols with present[i] == 0 are written. Works on the missing symbols
- * only (lost × lost inversion; peers.md). CP_ERR_INVALID when fewer than block_len are present. */
+ * only (lost × lost inversion). CP_ERR_INVALID when fewer than block_len are present. */
 CP_MUST_CHECK enum cp_err fec_decode(const struct fec_code *c, struct fec_workspace *w,
                                      uint16_t block_len, uint8_t *const *symbol,
                                      const uint8_t *present, size_t size);
