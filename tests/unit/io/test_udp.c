@@ -334,7 +334,7 @@ static void an_interface_that_is_down_is_named(void **state)
 
     (void)state;
     if (!own_namespace) {
-        skip();
+        fail_msg("needs root: a network namespace, links and tc");
     }
     config.interface = "";
     assert_refused(&config, true, CP_ERR_INTERFACE, "no route");
@@ -510,7 +510,7 @@ static void packets_over_the_mtu_are_named(void **state)
 {
     (void)state;
     if (!own_namespace) {
-        skip();
+        fail_msg("needs root: a network namespace, links and tc");
     }
     for (int m = 0; m < 3; m++) {
         struct io_udp *tx = open_sender((enum io_udp_mode)m);
@@ -533,7 +533,7 @@ static void a_link_that_is_down_can_come_back(void **state)
 {
     (void)state;
     if (!own_namespace) {
-        skip();
+        fail_msg("needs root: a network namespace, links and tc");
     }
     for (int m = 0; m < 3; m++) {
         struct io_udp *tx = open_sender((enum io_udp_mode)m);
@@ -669,7 +669,7 @@ static void ipv6_round_trips(void **state)
 
     (void)state;
     if (!veth_add()) {
-        skip();
+        fail_msg("needs root: a network namespace, links and tc");
     }
     config.group = "ff15::7777";
     config.interface = "cpt0";
@@ -703,7 +703,7 @@ static void without_loopback_the_host_does_not_hear(void **state)
 
     (void)state;
     if (!veth_add()) {
-        skip();
+        fail_msg("needs root: a network namespace, links and tc");
     }
     config.interface = "cpt0";
     assert_int_equal(io_udp_open_receiver(&config, &rx, NULL), CP_OK);
@@ -761,7 +761,7 @@ static void a_slow_interface_pushes_back(void **state)
         struct io_udp_stats stats;
 
         if (tx == NULL) {
-            skip();
+            fail_msg("needs root: a network namespace, links and tc");
         }
         assert_int_equal(io_udp_send(tx, NULL, out, 150000, 1000, &err), CP_OK);
         io_udp_get_stats(tx, &stats);
@@ -782,7 +782,7 @@ static void a_stuck_interface_is_not_waited_for(void **state)
 
     (void)state;
     if (tx == NULL) {
-        skip();
+        fail_msg("needs root: a network namespace, links and tc");
     }
     assert_int_equal(io_udp_send(tx, NULL, out, 150000, 1000, &err), CP_ERR_UNAVAILABLE);
     assert_non_null(strstr(err.text, "cpt0 stays full"));
