@@ -24,6 +24,9 @@ struct mc_extent {
     uint64_t size;
 };
 
+/* The packet MAC: docs/protocol.md section 6. */
+enum mc_mac { MC_MAC_HMAC_SHA256, MC_MAC_AES256_GMAC };
+
 /* What both sides must agree on: it is in the ticket. */
 struct mc_channel {
     char group[46]; /* IPv4 (or IPv6) multicast address */
@@ -40,6 +43,7 @@ struct mc_channel {
     uint64_t content_size;  /* bytes of content in the object, before padding; > 0 */
     uint64_t object_size;   /* mc_object_size(content_size, E, B) */
     bool auth;              /* EXT_AUTH on every packet (off only for interoperation) */
+    enum mc_mac mac;        /* what EXT_AUTH holds */
     bool encrypt;           /* object is AES-256-CTR ciphertext */
     uint8_t secret[MC_SECRET_SIZE];
     uint32_t sender_id;
@@ -49,6 +53,25 @@ struct mc_channel {
 uint64_t mc_object_size(uint64_t content_size, uint16_t segment_size, uint16_t max_block_len);
 
 /* ---- sender ---- */
+enum mc_rate_mode {
+    MC_RATE_FIXED, /* at the ceiling */
+    MC_RATE_LAN,   /* as fast as nearly all receivers can take it */
+    MC_RATE_TFMCC  /* fair towards TCP, for shared networks */
+};
+
+/* A decision of the sender's: what changed, why, and on whose account. The words are those of
+ * docs/protocol.md. Borrowed during the call. */
+struct mc_trace {
+    cp_time at;
+    const char *what;   /* "rate", "parity", "budget" … */
+    const char *reason; /* "congestion", "ceiling" … */
+    uint32_t node_id;   /* decisive receiver, 0 none */
+    uint64_t before, after;
+    double loss;
+    uint64_t rate_bps;
+};
+typedef void mc_trace_fn(void *arg, const struct mc_trace *t);
+
 struct mc_sender_config {
     struct mc_channel channel;
     uint16_t instance_id;
@@ -56,9 +79,16 @@ struct mc_sender_config {
     size_t extent_count;
     uint8_t ttl;
     uint8_t dscp;
-    bool loopback;        /* IP_MULTICAST_LOOP: receivers on this very host */
-    uint64_t rate_bps;    /* ceiling, UDP payload bits per second; 0: 1 Gbit/s */
-    uint8_t auto_parity;  /* proactive parity per block (2) */
+    bool loopback;     /* IP_MULTICAST_LOOP: receivers on this very host */
+    uint64_t rate_bps; /* ceiling, UDP payload bits per second; 0: 1 Gbit/s */
+    enum mc_rate_mode rate_mode;
+    uint64_t rate_start_bps; /* pace to begin with; 0: half the ceiling */
+    double slow_share;       /* see norm_sender_config; 0: nobody is left behind */
+    bool budget;             /* receivers that ask for too much are not served for ever */
+    uint8_t auto_parity;     /* proactive parity per block, to begin with (2) */
+    uint8_t auto_parity_max; /* adapted up to so many; 0: not adapted */
+    mc_trace_fn *trace;      /* the sender's decisions, told from run()'s thread; NULL none */
+    void *trace_arg;
     uint64_t gsize;       /* receivers expected */
     bool force_plain_io;  /* no UDP_SEGMENT, no sendmmsg: the fallback, forced by a test */
     bool multicast_nack;  /* receivers send feedback to the group. It is heard there also without
@@ -75,10 +105,15 @@ struct mc_sender_stats {
     uint64_t content_sent; /* progress of the first pass, bytes of content_size */
     uint64_t content_size;
     uint64_t nacks, forged, replayed;
-    uint64_t rate_bps;      /* configured pace now */
-    bool gso;               /* UDP_SEGMENT in use */
-    cp_time started, ended; /* first packet, end; 0 none */
-    char source[46];        /* address packets leave from */
+    uint64_t rate_bps; /* pace now */
+    uint64_t rate_ceiling_bps;
+    const char *rate_reason; /* why it is what it is: "ceiling", "congestion" …; static text */
+    uint32_t pace_setter;    /* the receiver that set it, 0 none */
+    uint8_t auto_parity;     /* now */
+    uint32_t over_budget;    /* receivers that are not served any more */
+    bool gso;                /* UDP_SEGMENT in use */
+    cp_time started, ended;  /* first packet, end; 0 none */
+    char source[46];         /* address packets leave from */
     uint16_t source_port;
 };
 
@@ -101,6 +136,18 @@ void mc_sender_set_rate(struct mc_sender *s, uint64_t rate_bps);
 /* run() does not end by itself while held (the roster may still grow); released by false. */
 void mc_sender_hold(struct mc_sender *s, bool hold);
 void mc_sender_get_stats(struct mc_sender *s, struct mc_sender_stats *ret_stats);
+/* What the sender knows of its receivers, from their feedback; at most `max`, in order of first
+ * hearing. Returns how many there are. Any thread; as of the last tenth of a second. */
+struct mc_member {
+    uint32_t node_id;
+    double loss;       /* latest report: fraction before repair */
+    uint64_t rate_bps; /* latest report: received */
+    bool slow;         /* its own buffers fill */
+    bool outlier;      /* left out of the choice of the pace */
+    bool over_budget;  /* its NACKs are not served any more */
+    uint64_t asked_symbols;
+};
+size_t mc_sender_get_members(struct mc_sender *s, struct mc_member *ret_members, size_t max);
 void mc_sender_close(struct mc_sender *s); /* after run() returned; NULL allowed */
 
 /* ---- receiver ---- */

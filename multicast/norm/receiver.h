@@ -96,6 +96,9 @@ void norm_receiver_block_forget(struct norm_receiver *r, uint32_t sbn);
 void norm_receiver_block_forget_parity(struct norm_receiver *r, uint32_t sbn);
 bool norm_receiver_block_complete(const struct norm_receiver *r, uint32_t sbn);
 bool norm_receiver_has_symbol(const struct norm_receiver *r, uint32_t sbn, uint16_t esi);
+/* How full the driver's own buffers are (socket, blocks that wait for the disk), percent; told to
+ * the sender in EXT_CC, which slows down rather than lose packets. */
+void norm_receiver_set_backlog(struct norm_receiver *r, unsigned percent);
 bool norm_receiver_complete(const struct norm_receiver *r);
 
 /* The sender is silent beyond RFC 5740 5.3's inactivity rule and all re-NACKs were in vain. */

@@ -9,6 +9,7 @@
 #include "common/err.h"
 #include "common/time.h"
 #include "multicast/norm/block.h"
+#include "multicast/norm/trace.h"
 #include "multicast/norm/wire.h"
 
 #define NORM_TX_PACKETS_MAX 44u /* 44 × 1472 B: what one UDP_SEGMENT send can carry (64 KiB) */
@@ -39,6 +40,12 @@ struct norm_txbuf {
     struct norm_tx_packet packet[NORM_TX_PACKETS_MAX];
 };
 
+enum norm_rate_mode {
+    NORM_RATE_FIXED, /* pacing runs at the ceiling */
+    NORM_RATE_LAN,   /* as fast as the receivers can take it: networks of one's own */
+    NORM_RATE_TFMCC  /* fair towards TCP, RFC 5740 5.5.2: shared networks */
+};
+
 struct norm_sender_config {
     uint32_t node_id;
     uint16_t instance_id;
@@ -59,9 +66,17 @@ struct norm_sender_config {
     uint8_t backoff;       /* K */
     uint64_t gsize;        /* group size estimate */
     uint8_t robust_factor; /* 20 */
-    uint64_t rate_bps;     /* ceiling, bits per second of UDP payload; pacing runs at it */
-    cp_time live_window;   /* NACKs older than this behind the head go to the second pass (2 s) */
-    cp_time hold;          /* keep flushing and serving at least this long after the data end */
+    uint64_t rate_bps;     /* ceiling, bits per second of UDP payload */
+    enum norm_rate_mode rate_mode;
+    uint64_t rate_start_bps; /* pace to begin with when it is controlled; 0: half the ceiling */
+    uint64_t rate_floor_bps; /* never slower when it is controlled; 0: 1 Mbit/s */
+    double slow_share; /* this share of the receivers may be left behind when they cannot keep half
+                          the pace of the others (of three or more, one at least); 0: nobody */
+    bool budget;       /* NACKs of receivers that ask for too much are not served for ever */
+    norm_trace_fn *trace; /* decisions; NULL none */
+    void *trace_arg;
+    cp_time live_window; /* NACKs older than this behind the head go to the second pass (2 s) */
+    cp_time hold;        /* keep flushing and serving at least this long after the data end */
     uint64_t seed;
 };
 
@@ -82,11 +97,18 @@ struct norm_sender_stats {
     uint32_t next_block;     /* first pass position; == block_count when it is over */
     uint32_t pending_blocks; /* blocks with repairs waiting, live and deferred */
     cp_time grtt;
-    uint64_t rate_bps;
-    unsigned acks_missing; /* nodes of the acking list that have not answered */
+    uint64_t rate_bps; /* pace now */
+    uint64_t rate_ceiling_bps;
+    enum norm_reason rate_reason; /* why the pace is what it is … */
+    uint32_t pace_setter;         /* … and the receiver that set it, 0 none */
+    uint8_t auto_parity;          /* now */
+    uint32_t reporters;           /* receivers that sent a report of late */
+    uint32_t over_budget;         /* receivers that are not served any more */
+    unsigned acks_missing;        /* nodes of the acking list that have not answered */
 };
 
 struct norm_sender;
+struct norm_member; /* multicast/norm/members.h */
 
 /* Allocates everything that will ever be needed. CP_ERR_INVALID / MALFORMED / NO_MEMORY. */
 CP_MUST_CHECK enum cp_err norm_sender_new(const struct norm_sender_config *config, cp_time now,
@@ -108,6 +130,7 @@ void norm_sender_fill(struct norm_sender *s, cp_time now, struct norm_txbuf *tx)
 /* When on_timer or fill has something to do; CP_TIME_NEVER if idle. */
 cp_time norm_sender_next_time(const struct norm_sender *s);
 
+/* The ceiling; a controlled pace above it falls to it at once. */
 void norm_sender_set_rate(struct norm_sender *s, cp_time now, uint64_t rate_bps);
 void norm_sender_set_gsize(struct norm_sender *s, uint64_t gsize);
 
@@ -128,6 +151,9 @@ void norm_sender_withdraw(struct norm_sender *s, cp_time now);
 /* CMD(APPLICATION) with these bytes, sent once, next. CP_ERR_INVALID when over segment_size. */
 CP_MUST_CHECK enum cp_err norm_sender_command(struct norm_sender *s, const uint8_t *data,
                                               size_t size);
+
+/* What is known of the index-th node that sent feedback, in order of first hearing; NULL: no more. */
+const struct norm_member *norm_sender_member(const struct norm_sender *s, size_t index);
 
 void norm_sender_get_stats(const struct norm_sender *s, struct norm_sender_stats *ret_stats);
 

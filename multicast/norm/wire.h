@@ -51,7 +51,8 @@ enum norm_cc_flag {
     NORM_CC_PLR = 0x02,
     NORM_CC_RTT = 0x04,
     NORM_CC_START = 0x08,
-    NORM_CC_LEAVE = 0x10
+    NORM_CC_LEAVE = 0x10,
+    NORM_CC_SLOW = 0x40 /* ours: the receiver's own buffers fill. 0x20 is NRL's LIMIT */
 };
 
 /* Where a symbol stands. block_len travels with fec_id 129 only; 0 when unknown. */
