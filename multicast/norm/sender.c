@@ -54,6 +54,7 @@ static enum cp_err init(struct norm_sender *s, const struct norm_sender_config *
     s->config.info = s->info;
     CP_TRY(norm_repairs_init(&s->repairs, s->part.block_count,
                              (unsigned)s->part.max_block_len + s->part.num_parity));
+    CP_TRY(norm_members_init(&s->members, NORM_MEMBERS_MAX));
     norm_rate_init(&s->rate, now, config->rate_bps);
     norm_grtt_init(&s->grtt, config->grtt, config->grtt_min, config->grtt_max,
                    norm_sender_packet_time(s));
@@ -93,6 +94,7 @@ void norm_sender_free(struct norm_sender *s)
         return;
     }
     norm_repairs_done(&s->repairs);
+    norm_members_done(&s->members);
     free(s->info);
     free(s->command);
     free(s);
@@ -295,6 +297,11 @@ enum cp_err norm_sender_command(struct norm_sender *s, const uint8_t *data, size
     s->command_size = size;
     s->command_due = true;
     return CP_OK;
+}
+
+const struct norm_member *norm_sender_member(const struct norm_sender *s, size_t index)
+{
+    return index < s->members.count ? &s->members.member[index] : NULL;
 }
 
 void norm_sender_get_stats(const struct norm_sender *s, struct norm_sender_stats *ret_stats)

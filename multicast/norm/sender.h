@@ -52,10 +52,11 @@ struct norm_sender_config {
     uint16_t object_id;
     uint8_t fec_id; /* 129, or 5 for interoperation */
     struct norm_fti fti;
-    const uint8_t *info; /* NORM_INFO bytes, copied; NULL: an empty INFO that carries the FTI */
-    uint16_t info_size;  /* ≤ segment_size */
-    uint8_t auth_size;   /* bytes reserved for EXT_AUTH in every packet; 0 or 24 */
-    uint8_t auto_parity; /* proactive parity symbols per block */
+    const uint8_t *info;     /* NORM_INFO bytes, copied; NULL: an empty INFO that carries the FTI */
+    uint16_t info_size;      /* ≤ segment_size */
+    uint8_t auth_size;       /* bytes reserved for EXT_AUTH in every packet; 0 or 24 */
+    uint8_t auto_parity;     /* proactive parity symbols per block; to begin with, if adapted */
+    uint8_t auto_parity_max; /* adapted to the reported loss, up to so many; 0: not adapted */
     bool
         repair_flag; /* set REPAIR on repairs (off towards NRL CURRENT-sync joiners: norm.md 4.14) */
     bool multicast_nack; /* receivers send feedback to the group: they hear each other and need no

@@ -181,6 +181,7 @@ enum cp_err norm_sender_on_packet(struct norm_sender *s, cp_time now, const uint
         s->stats.foreign++;
         return CP_OK;
     }
+    (void)norm_members_heard(&s->members, now, msg.source_id);
     on_grtt_response(s, now, &msg);
     err = msg.type == NORM_NACK ? on_nack(s, now, &msg) : on_ack(s, &msg);
     if (err != CP_OK) {

@@ -6,6 +6,7 @@
 #include "multicast/norm/acklist.h"
 #include "multicast/norm/bitset.h"
 #include "multicast/norm/grtt.h"
+#include "multicast/norm/members.h"
 #include "multicast/norm/rate.h"
 #include "multicast/norm/sender.h"
 
@@ -95,6 +96,7 @@ struct norm_sender {
 
     struct norm_sender_stats stats;
     struct norm_acklist ackers;
+    struct norm_members members;
 };
 
 /* sender_repair.c */
