@@ -20,6 +20,17 @@ struct bad_blocks {
     uint32_t last;
 };
 
+/* Hashes of chunks under way. A chunk has the slot of its number; who comes to a slot in use takes
+ * it, and the other begins anew, from the disk, when its turn comes. */
+#define RUNNING 64u
+
+struct running {
+    bool used;
+    uint32_t chunk;
+    uint64_t upto; /* content is hashed as far as here */
+    struct seal_hash hash;
+};
+
 struct io_sink {
     struct norm_partition partition;
     struct io_extents extents;
@@ -37,9 +48,10 @@ struct io_sink {
     /* The sink's thread only. */
     struct seal_cipher *cipher;
     struct fec_workspace *workspace;
-    uint8_t *chunk_data; /* one chunk, read back */
-    uint8_t *written;    /* one bit per block: all its content is on the disk */
-    uint8_t *tries;      /* per chunk: mismatches so far */
+    uint8_t *block_data; /* a block's part of a chunk, read back */
+    struct running running[RUNNING];
+    uint8_t *written; /* one bit per block: all its content is on the disk */
+    uint8_t *tries;   /* per chunk: mismatches so far */
 
     pthread_mutex_t lock;
     pthread_cond_t wake; /* a block was queued, a bad chunk was taken, or stopping */
@@ -192,24 +204,6 @@ static enum cp_err rebuild(struct io_sink *s, struct io_block *b)
                       s->partition.segment_size);
 }
 
-/* Reads a chunk back; *ret_good tells whether it is what was signed. */
-static enum cp_err check_chunk(struct io_sink *s, uint32_t chunk, bool *ret_good)
-{
-    uint8_t digest[SEAL_DIGEST_SIZE];
-
-    if (s->digests == NULL) {
-        *ret_good = true;
-        return CP_OK;
-    }
-    uint64_t begin = chunk_begin(s, chunk);
-    size_t size = (size_t)(chunk_end(s, chunk) - begin);
-    CP_TRY(output_error(io_extents_read(&s->extents, begin, s->chunk_data, size)));
-    CP_TRY(seal_sha256(s->chunk_data, size, digest));
-    *ret_good =
-        memcmp(digest, s->digests + (size_t)chunk * SEAL_DIGEST_SIZE, SEAL_DIGEST_SIZE) == 0;
-    return CP_OK;
-}
-
 static void chunk_good(struct io_sink *s, uint32_t chunk)
 {
     pthread_mutex_lock(&s->lock);
@@ -228,6 +222,35 @@ static struct bad_blocks chunk_blocks(const struct io_sink *s, uint32_t chunk)
     };
 }
 
+/* The chunk's hash; begun when it has none. */
+static struct running *running_of(struct io_sink *s, uint32_t chunk)
+{
+    struct running *r = &s->running[chunk % RUNNING];
+
+    if (!r->used || r->chunk != chunk) {
+        *r = (struct running){.used = true, .chunk = chunk, .upto = chunk_begin(s, chunk)};
+        seal_hash_init(&r->hash);
+    }
+    return r;
+}
+
+/* The blocks come anew, for every chunk that has a part of one. */
+static void forget_running(struct io_sink *s, struct bad_blocks blocks)
+{
+    const struct norm_partition *p = &s->partition;
+    uint64_t begin = norm_partition_offset(p, blocks.first, 0);
+    uint64_t end =
+        norm_partition_offset(p, blocks.last, 0) + norm_partition_block_size(p, blocks.last);
+
+    for (size_t i = 0; i < RUNNING; i++) {
+        struct running *r = &s->running[i];
+
+        if (r->used && chunk_begin(s, r->chunk) < end && chunk_end(s, r->chunk) > begin) {
+            r->used = false;
+        }
+    }
+}
+
 /* Asks for the bad chunk again, or gives it up. */
 static void report_bad(struct io_sink *s, uint32_t chunk)
 {
@@ -239,6 +262,7 @@ static void report_bad(struct io_sink *s, uint32_t chunk)
         for (uint32_t sbn = range.first; sbn <= range.last; sbn++) {
             block_set_written(s, sbn, false);
         }
+        forget_running(s, range);
     }
     pthread_mutex_lock(&s->lock);
     s->state.chunks_bad++;
@@ -255,22 +279,67 @@ static void report_bad(struct io_sink *s, uint32_t chunk)
     pthread_mutex_unlock(&s->lock);
 }
 
-/* Verifies the chunk if all its blocks are written. */
-static enum cp_err try_chunk(struct io_sink *s, uint32_t chunk)
+/* Hashes what is written of the chunk, in order: the block at hand, which still holds its plain
+ * content, from memory, and what came before its turn from the disk. */
+static enum cp_err hash_written(struct io_sink *s, const struct io_block *b, struct running *r)
+{
+    uint64_t end = chunk_end(s, r->chunk);
+
+    while (r->upto < end) {
+        uint32_t sbn = norm_partition_block_at(&s->partition, r->upto);
+        uint64_t begin = norm_partition_offset(&s->partition, sbn, 0);
+        uint64_t part_end = min_u64(end, begin + norm_partition_block_size(&s->partition, sbn));
+        const uint8_t *data = b->data + (r->upto - begin);
+        size_t part = (size_t)(part_end - r->upto);
+
+        if (!block_written(s, sbn)) {
+            break;
+        }
+        if (sbn != b->sbn) {
+            CP_TRY(output_error(io_extents_read(&s->extents, r->upto, s->block_data, part)));
+            data = s->block_data;
+        }
+        seal_hash_update(&r->hash, data, part);
+        r->upto = part_end;
+    }
+    return CP_OK;
+}
+
+/* Without digests a chunk is good when all its blocks are written. */
+static bool all_written(const struct io_sink *s, uint32_t chunk)
 {
     struct bad_blocks range = chunk_blocks(s, chunk);
-    bool good = false;
+
+    for (uint32_t sbn = range.first; sbn <= range.last; sbn++) {
+        if (!block_written(s, sbn)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Verifies the chunk when the block completes it. */
+static enum cp_err try_chunk(struct io_sink *s, const struct io_block *b, uint32_t chunk)
+{
+    uint8_t digest[SEAL_DIGEST_SIZE];
 
     if (chunk_state(s, chunk) != CHUNK_OPEN) {
         return CP_OK;
     }
-    for (uint32_t sbn = range.first; sbn <= range.last; sbn++) {
-        if (!block_written(s, sbn)) {
-            return CP_OK;
+    if (s->digests == NULL) {
+        if (all_written(s, chunk)) {
+            chunk_good(s, chunk);
         }
+        return CP_OK;
     }
-    CP_TRY(check_chunk(s, chunk, &good));
-    if (good) {
+    struct running *r = running_of(s, chunk);
+    CP_TRY(hash_written(s, b, r));
+    if (r->upto < chunk_end(s, chunk)) {
+        return CP_OK;
+    }
+    r->used = false;
+    seal_hash_final(&r->hash, digest);
+    if (memcmp(digest, s->digests + (size_t)chunk * SEAL_DIGEST_SIZE, SEAL_DIGEST_SIZE) == 0) {
         chunk_good(s, chunk);
         return CP_OK;
     }
@@ -294,7 +363,7 @@ static enum cp_err finish_block(struct io_sink *s, struct io_block *b)
     uint32_t first = (uint32_t)(offset / s->chunk_size);
     uint32_t last = (uint32_t)((end - 1) / s->chunk_size);
     for (uint32_t chunk = first; chunk <= last; chunk++) {
-        CP_TRY(try_chunk(s, chunk));
+        CP_TRY(try_chunk(s, b, chunk));
     }
     /* Only now: a chunk that shares this block with a bad one may be good. */
     for (uint32_t chunk = first; chunk <= last; chunk++) {
@@ -353,8 +422,8 @@ static enum cp_err make_tables(struct io_sink *s, const struct io_sink_config *c
     }
     if (config->digests != NULL) {
         s->digests = malloc((size_t)s->chunk_count * SEAL_DIGEST_SIZE);
-        s->chunk_data = malloc(s->chunk_size);
-        if (s->digests == NULL || s->chunk_data == NULL) {
+        s->block_data = malloc((size_t)s->partition.max_block_len * s->partition.segment_size);
+        if (s->digests == NULL || s->block_data == NULL) {
             return CP_ERR_NO_MEMORY;
         }
         memcpy(s->digests, config->digests, (size_t)s->chunk_count * SEAL_DIGEST_SIZE);
@@ -450,7 +519,7 @@ void io_sink_free(struct io_sink *s)
     seal_cipher_free(s->cipher);
     fec_workspace_free(s->workspace);
     io_extents_done(&s->extents);
-    free(s->chunk_data);
+    free(s->block_data);
     free(s->digests);
     free(s->written);
     free(s->tries);

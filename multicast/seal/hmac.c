@@ -21,6 +21,23 @@ enum cp_err seal_sha256(const void *data, size_t size, uint8_t ret_digest[SEAL_D
     return CP_OK;
 }
 
+_Static_assert(sizeof(SHA256_CTX) <= sizeof(struct seal_hash), "state has room");
+
+void seal_hash_init(struct seal_hash *h)
+{
+    SHA256_Init((SHA256_CTX *)(void *)h->state);
+}
+
+void seal_hash_update(struct seal_hash *h, const void *data, size_t size)
+{
+    SHA256_Update((SHA256_CTX *)(void *)h->state, data, size);
+}
+
+void seal_hash_final(struct seal_hash *h, uint8_t ret_digest[SEAL_DIGEST_SIZE])
+{
+    SHA256_Final(ret_digest, (SHA256_CTX *)(void *)h->state);
+}
+
 void seal_hmac_init(struct seal_hmac *h, const void *key, size_t size)
 {
     uint8_t block[BLOCK_SIZE] = {0};

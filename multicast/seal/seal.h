@@ -21,6 +21,14 @@
 CP_MUST_CHECK enum cp_err seal_sha256(const void *data, size_t size,
                                       uint8_t ret_digest[SEAL_DIGEST_SIZE]);
 
+/* The same piece by piece. A plain value without pointers; init, updates, one final. */
+struct seal_hash {
+    _Alignas(8) uint8_t state[112];
+};
+void seal_hash_init(struct seal_hash *h);
+void seal_hash_update(struct seal_hash *h, const void *data, size_t size);
+void seal_hash_final(struct seal_hash *h, uint8_t ret_digest[SEAL_DIGEST_SIZE]);
+
 /* ---- key schedule ---- */
 struct seal_content_key {
     uint8_t key[32];

@@ -287,6 +287,56 @@ static void test_bad_chunk(void **state)
     teardown(&f);
 }
 
+/* Sends a block of which one byte is wrong. */
+static void send_forged(struct fixture *f, uint32_t sbn, size_t byte)
+{
+    uint8_t *at = f->object + norm_partition_offset(&f->partition, sbn, 0) + byte;
+
+    *at ^= 1;
+    send_block(f, sbn);
+    *at ^= 1;
+}
+
+/* A chunk has hashed its part of a right block; the block comes anew for its neighbour's sake, and
+ * that copy is forged: what counts is what lies on the disk. Blocks 0, 1 and the first part of 2 are
+ * chunk 0; the rest of 2, 3 and most of 4 chunk 1. */
+static void test_block_replaced(void **state)
+{
+    (void)state;
+    struct fixture f;
+    uint32_t first;
+    uint32_t last;
+    uint8_t chunks[3];
+
+    setup(&f, 6 * 1024);
+    assert_int_equal(open_sink(&f, NULL), CP_OK);
+    send_forged(&f, 0, 0);
+    send_block(&f, 2);
+    send_block(&f, 3);
+    send_block(&f, 1);
+    assert_int_equal(settle(&f).chunks_bad, 1);
+    assert_true(io_sink_next_bad(f.sink, &first, &last));
+    assert_int_equal(first, 0);
+    assert_int_equal(last, 2);
+    send_block(&f, 0);
+    send_block(&f, 1);
+    send_forged(&f, 2, 1000); /* in chunk 1's part */
+    send_block(&f, 4);
+    assert_int_equal(settle(&f).chunks_bad, 2);
+    io_sink_get_chunks(f.sink, chunks, 3);
+    assert_int_equal(chunks[0], 1);
+    assert_int_equal(chunks[1], 0);
+    assert_true(io_sink_next_bad(f.sink, &first, &last));
+    assert_int_equal(first, 2);
+    assert_int_equal(last, 4);
+    for (uint32_t sbn = 2; sbn < 6; sbn++) {
+        send_block(&f, sbn);
+    }
+    assert_true(settle(&f).complete);
+    check_content(&f);
+    teardown(&f);
+}
+
 static void test_had_before(void **state)
 {
     (void)state;
@@ -402,6 +452,7 @@ int main(void)
         cmocka_unit_test(test_in_any_order),
         cmocka_unit_test(test_rebuilt_and_spilled),
         cmocka_unit_test(test_bad_chunk),
+        cmocka_unit_test(test_block_replaced),
         cmocka_unit_test(test_had_before),
         cmocka_unit_test(test_full_and_refused),
         cmocka_unit_test(test_no_memory),
