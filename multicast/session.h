@@ -119,7 +119,9 @@ struct mc_sender_stats {
 
 struct mc_sender;
 
-/* Opens sockets and allocates. Errors: CP_ERR_INTERFACE, NETWORK, INVALID, NO_MEMORY. */
+/* Opens sockets and allocates. Errors: CP_ERR_INTERFACE, NETWORK, INVALID, NO_MEMORY. Each sender of
+ * a channel's secret and sender_id needs an instance_id of its own: SNs begin at 1, and a nonce used
+ * twice gives the key of MC_MAC_AES256_GMAC away. */
 CP_MUST_CHECK enum cp_err mc_sender_open(const struct mc_sender_config *config,
                                          struct mc_sender **ret_sender, struct cp_error *err);
 /* Sends until every acker added has acknowledged, or nobody asked for robust_factor flushes, or
@@ -190,7 +192,8 @@ struct mc_receiver;
  * (object_size, content_size, sender_id 0; neither auth nor encrypt, no digests): it is learned
  * from the first packet, all of it is content, and the extents must cover it, for instance one of
  * INT64_MAX bytes; its size is in the statistics then. node_id is to be a new one for each start of
- * a receiver, or its clock must not go back: SNs of feedback go on with the time of day. */
+ * a receiver: with MC_MAC_AES256_GMAC an SN used twice gives its key away. (SNs of feedback go on
+ * with the time of day, so that without GMAC a clock that does not go back is enough.) */
 CP_MUST_CHECK enum cp_err mc_receiver_open(const struct mc_receiver_config *config,
                                            struct mc_receiver **ret_receiver, struct cp_error *err);
 /* Receives until all content is there (and verified, when digests were given) and the sender's

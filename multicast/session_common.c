@@ -101,6 +101,11 @@ enum io_udp_mode mc_udp_mode(bool force_plain_io)
     return force_plain_io ? IO_UDP_PLAIN : IO_UDP_AUTO;
 }
 
+enum seal_mac mc_seal_mac(const struct mc_channel *c)
+{
+    return c->mac == MC_MAC_AES256_GMAC ? SEAL_AES256_GMAC : SEAL_HMAC_SHA256;
+}
+
 uint64_t mc_seed(uint32_t node_id)
 {
     return cp_clock_wall() ^ ((uint64_t)node_id << 32);

@@ -7,6 +7,7 @@
 #include "multicast/io/udp.h"
 #include "multicast/norm/block.h"
 #include "multicast/norm/wire.h"
+#include "multicast/seal/seal.h"
 #include "multicast/session.h"
 
 /* Block buffers of one session: together with tables and sockets it stays below 64 MiB. */
@@ -30,6 +31,8 @@ CP_MUST_CHECK enum cp_err mc_extents_copy(const struct mc_extent *item, size_t c
 size_t mc_buffer_memory(size_t wish);
 
 enum io_udp_mode mc_udp_mode(bool force_plain_io);
+
+enum seal_mac mc_seal_mac(const struct mc_channel *c);
 
 /* Seed of the back-off timers: not secret, but different for each node and start. */
 uint64_t mc_seed(uint32_t node_id);

@@ -4,9 +4,11 @@
 #include "common/clock.h"
 #include "multicast/session_receiver.h"
 
-/* SNs of a receiver's feedback begin at the wall clock's seconds times this, so that a receiver that
- * starts again under its node id is ahead of what it sent before. Modulo half of the 40 bits: a
- * clock that is a century off must leave numbers to send with. */
+/* SNs of a receiver's feedback begin at the wall clock in 1/256 s, so that a receiver that starts
+ * again under its node id is ahead of what it sent before. Modulo half of the 40 bits: a clock that
+ * is a century off must leave numbers to send with. With GMAC an SN that is used twice would give
+ * the key away, and a clock can go back: that is why the service gives each start of a receiver a
+ * node id, hence a key, of its own (mc_receiver_open), and the clock is a second line only. */
 #define SN_PER_SECOND 256u
 #define SN_START_MAX  (UINT64_C(1) << 39)
 
@@ -41,19 +43,25 @@ static bool genuine(struct mc_receiver *r, const struct io_udp_packet *pkt,
     }
 }
 
-/* Feedback is signed for the instance of the sender that it answers. */
+/* Feedback is signed for the instance of the sender that it answers. SNs go on over all instances:
+ * one that is heard again finds none used twice. */
 static enum cp_err new_signer(struct mc_receiver *r, uint16_t instance_id, struct cp_error *err)
 {
     const struct mc_channel *c = &r->config.channel;
+    uint64_t sn = cp_clock_wall() / (CP_SEC / SN_PER_SECOND) % SN_START_MAX;
 
-    seal_signer_free(r->signer);
-    r->signer = NULL;
-    enum cp_err code =
-        seal_signer_new(c->secret, r->config.node_id, instance_id, SEAL_FROM_RECEIVER, &r->signer);
+    if (r->signer != NULL) {
+        uint64_t used = seal_signer_sn(r->signer);
+        sn = used > sn ? used : sn;
+        seal_signer_free(r->signer);
+        r->signer = NULL;
+    }
+    enum cp_err code = seal_signer_new(mc_seal_mac(c), c->secret, r->config.node_id, instance_id,
+                                       SEAL_FROM_RECEIVER, &r->signer);
     if (code != CP_OK) {
         return cp_error_set(err, code, "session: feedback cannot be signed");
     }
-    seal_signer_skip(r->signer, cp_clock_wall() / CP_SEC * SN_PER_SECOND % SN_START_MAX);
+    seal_signer_skip(r->signer, sn);
     return CP_OK;
 }
 

@@ -76,7 +76,7 @@ static enum cp_err open_all(struct mc_receiver *r, const struct mc_receiver_conf
     }
     CP_TRY(io_wake_init(&r->wake));
     if (c->auth) {
-        CP_TRY(seal_verifier_new(c->secret, VERIFIER_NODES, &r->verifier));
+        CP_TRY(seal_verifier_new(mc_seal_mac(c), c->secret, VERIFIER_NODES, &r->verifier));
     }
     if (c->object_size != 0) {
         struct norm_partition partition;

@@ -19,9 +19,10 @@ static enum cp_err open_seal(struct mc_sender *s, struct seal_content_key *key)
     if (c->auth) {
         size_t nodes =
             (size_t)(s->config.gsize > NORM_ACKING_MAX ? NORM_ACKING_MAX : s->config.gsize);
-        CP_TRY(seal_signer_new(c->secret, c->sender_id, s->config.instance_id, SEAL_FROM_SENDER,
-                               &s->signer));
-        CP_TRY(seal_verifier_new(c->secret, 2 * nodes + VERIFIER_MIN, &s->verifier));
+        CP_TRY(seal_signer_new(mc_seal_mac(c), c->secret, c->sender_id, s->config.instance_id,
+                               SEAL_FROM_SENDER, &s->signer));
+        CP_TRY(
+            seal_verifier_new(mc_seal_mac(c), c->secret, 2 * nodes + VERIFIER_MIN, &s->verifier));
     }
     return CP_OK;
 }

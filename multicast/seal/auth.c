@@ -1,55 +1,77 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Group MAC in EXT_AUTH (RFC 6584 section 5; norm.md 1.4): HMAC-SHA-256, left-most 128 bits, over
- * the whole NORM packet with the MAC field as zeros. Signer of one source; verifier of many, with
- * a key and a replay window for each. No allocation per packet. One thread per object. */
+ * Group MAC in EXT_AUTH (RFC 6584 section 5; norm.md 1.4): HMAC-SHA-256, left-most 128 bits, or
+ * AES-256-GMAC, over the whole NORM packet with the MAC field as zeros. The signer of one source. No
+ * allocation per packet. One thread per object. */
+#include "multicast/seal/auth.h"
+
 #include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/cursor.h"
 #include "multicast/seal/keys.h"
-#include "multicast/seal/seal.h"
 
-#define EXT_AUTH_HET   1u
-#define EXT_AUTH_WORDS (SEAL_AUTH_SIZE / 4u)
-#define ASID_AND_AR    0x11u /* ASID 1 | reserved 000 | AR 1 */
-#define SN_OFFSET      3u
-#define MAC_OFFSET     8u
-#define MAC_SIZE       16u
-#define SN_MAX         ((UINT64_C(1) << 40) - 1)
-#define NONE           SIZE_MAX
-#define NODES_MAX      (1u << 20) /* 800 bytes each; a guard against nonsense */
-
-/* ---- signer ---- */
+#define SN_MAX ((UINT64_C(1) << 40) - 1)
 
 struct seal_signer {
+    struct seal_gmac *gmac; /* NULL: HMAC */
     struct seal_hmac hmac;
     uint64_t sn; /* of the last packet signed */
 };
 
-static bool auth_fits(size_t size, size_t auth_offset)
+static const uint8_t zeros[SEAL_MAC_SIZE];
+
+bool seal_auth_fits(size_t size, size_t auth_offset)
 {
     return size >= SEAL_AUTH_SIZE && auth_offset <= size - SEAL_AUTH_SIZE;
 }
 
-/* The packet's MAC, with zeros in place of the MAC field: nothing is written to the packet. */
-static void packet_mac(const struct seal_hmac *h, const uint8_t *pkt, size_t size,
-                       size_t auth_offset, uint8_t ret_mac[SEAL_DIGEST_SIZE])
+void seal_auth_hmac(const struct seal_hmac *h, const struct seal_packet *p,
+                    uint8_t ret_mac[SEAL_MAC_SIZE])
 {
-    static const uint8_t zeros[MAC_SIZE];
-    const size_t mac_at = auth_offset + MAC_OFFSET;
+    const size_t mac_at = p->auth_offset + SEAL_MAC_OFFSET;
+    const size_t behind = mac_at + SEAL_MAC_SIZE;
     SHA256_CTX message = h->inner;
+    uint8_t digest[SEAL_DIGEST_SIZE];
 
-    seal_hmac_update(&message, pkt, mac_at);
+    seal_hmac_update(&message, p->data, mac_at);
     seal_hmac_update(&message, zeros, sizeof zeros);
-    seal_hmac_update(&message, pkt + mac_at + MAC_SIZE, size - mac_at - MAC_SIZE);
-    seal_hmac_final(h, &message, ret_mac);
+    seal_hmac_update(&message, p->data + behind, p->size - behind);
+    seal_hmac_final(h, &message, digest);
+    memcpy(ret_mac, digest, SEAL_MAC_SIZE);
 }
 
-enum cp_err seal_signer_new(const uint8_t secret[SEAL_SECRET_SIZE], uint32_t source_id,
-                            uint16_t instance_id, enum seal_direction direction,
+enum cp_err seal_auth_gmac(struct seal_gmac *g, const struct seal_packet *p, uint64_t sn,
+                           uint8_t ret_mac[SEAL_MAC_SIZE])
+{
+    const size_t mac_at = p->auth_offset + SEAL_MAC_OFFSET;
+    const size_t behind = mac_at + SEAL_MAC_SIZE;
+    const struct seal_piece piece[] = {
+        {p->data, mac_at}, {zeros, sizeof zeros}, {p->data + behind, p->size - behind}};
+
+    return seal_gmac_tag(g, sn, piece, sizeof piece / sizeof piece[0], ret_mac);
+}
+
+/* The key into the MAC's own form. */
+static enum cp_err set_key(struct seal_signer *s, enum seal_mac mac,
+                           const struct seal_source *source, const uint8_t key[32])
+{
+    uint8_t prefix[SEAL_SOURCE_SIZE];
+
+    if (mac == SEAL_HMAC_SHA256) {
+        seal_hmac_init(&s->hmac, key, 32);
+        return CP_OK;
+    }
+    seal_keys_source(source, prefix);
+    CP_TRY(seal_gmac_new(&s->gmac));
+    return seal_gmac_set_key(s->gmac, key, prefix);
+}
+
+enum cp_err seal_signer_new(enum seal_mac mac, const uint8_t secret[SEAL_SECRET_SIZE],
+                            uint32_t source_id, uint16_t instance_id, enum seal_direction direction,
                             struct seal_signer **ret_signer)
 {
+    const struct seal_source source = {source_id, instance_id, (uint8_t)direction};
     struct seal_signer *s = calloc(1, sizeof *s);
     uint8_t key[32];
     enum cp_err rc;
@@ -57,13 +79,15 @@ enum cp_err seal_signer_new(const uint8_t secret[SEAL_SECRET_SIZE], uint32_t sou
     if (s == NULL) {
         return CP_ERR_NO_MEMORY;
     }
-    rc = seal_derive_packet_key(secret, source_id, instance_id, direction, key);
+    rc = seal_derive_packet_key(mac, secret, source_id, instance_id, direction, key);
+    if (rc == CP_OK) {
+        rc = set_key(s, mac, &source, key);
+    }
+    OPENSSL_cleanse(key, sizeof key);
     if (rc != CP_OK) {
-        free(s);
+        seal_signer_free(s);
         return rc;
     }
-    seal_hmac_init(&s->hmac, key, sizeof key);
-    OPENSSL_cleanse(key, sizeof key);
     *ret_signer = s;
     return CP_OK;
 }
@@ -73,8 +97,14 @@ void seal_signer_free(struct seal_signer *s)
     if (s == NULL) {
         return;
     }
+    seal_gmac_free(s->gmac);
     OPENSSL_cleanse(s, sizeof *s);
     free(s);
+}
+
+uint64_t seal_signer_sn(const struct seal_signer *s)
+{
+    return s->sn;
 }
 
 void seal_signer_skip(struct seal_signer *s, uint64_t sn)
@@ -86,10 +116,11 @@ void seal_signer_skip(struct seal_signer *s, uint64_t sn)
 
 enum cp_err seal_sign(struct seal_signer *s, uint8_t *pkt, size_t size, size_t auth_offset)
 {
-    uint8_t mac[SEAL_DIGEST_SIZE];
+    const struct seal_packet p = {pkt, size, auth_offset};
+    uint8_t mac[SEAL_MAC_SIZE];
     struct cp_writer w;
 
-    if (!auth_fits(size, auth_offset)) {
+    if (!seal_auth_fits(size, auth_offset)) {
         return CP_ERR_INVALID;
     }
     if (s->sn >= SN_MAX) {
@@ -97,227 +128,15 @@ enum cp_err seal_sign(struct seal_signer *s, uint8_t *pkt, size_t size, size_t a
     }
     s->sn++;
     cp_writer_init(&w, pkt + auth_offset, SEAL_AUTH_SIZE);
-    cp_write_u8(&w, EXT_AUTH_HET);
-    cp_write_u8(&w, EXT_AUTH_WORDS);
-    cp_write_u8(&w, ASID_AND_AR);
+    cp_write_u8(&w, SEAL_AUTH_HET);
+    cp_write_u8(&w, SEAL_AUTH_WORDS);
+    cp_write_u8(&w, SEAL_AUTH_ASID);
     cp_write_u40(&w, s->sn);
-    packet_mac(&s->hmac, pkt, size, auth_offset, mac);
-    cp_write_bytes(&w, mac, MAC_SIZE);
+    if (s->gmac != NULL) {
+        CP_TRY(seal_auth_gmac(s->gmac, &p, s->sn, mac));
+    } else {
+        seal_auth_hmac(&s->hmac, &p, mac);
+    }
+    cp_write_bytes(&w, mac, sizeof mac);
     return CP_OK;
-}
-
-/* ---- verifier ---- */
-
-struct node {
-    uint32_t source_id;
-    uint16_t instance_id;
-    uint8_t direction;
-    size_t next_in_bucket;
-    size_t newer, older; /* by use */
-    struct seal_hmac hmac;
-    struct seal_replay replay;
-};
-
-struct seal_verifier {
-    struct seal_hmac prk;
-    struct node *node;
-    size_t node_max, node_count;
-    size_t newest, oldest;
-    size_t *bucket; /* heads of lists through next_in_bucket */
-    size_t bucket_mask;
-};
-
-enum cp_err seal_verifier_new(const uint8_t secret[SEAL_SECRET_SIZE], size_t node_max,
-                              struct seal_verifier **ret_verifier)
-{
-    struct seal_verifier *v;
-    size_t bucket_count = 1;
-
-    if (node_max == 0 || node_max > NODES_MAX) {
-        return CP_ERR_INVALID;
-    }
-    v = calloc(1, sizeof *v);
-    if (v == NULL) {
-        return CP_ERR_NO_MEMORY;
-    }
-    while (bucket_count < node_max) {
-        bucket_count *= 2;
-    }
-    v->node_max = node_max;
-    v->bucket_mask = bucket_count - 1;
-    v->node = calloc(node_max, sizeof *v->node);
-    v->bucket = malloc(bucket_count * sizeof *v->bucket);
-    if (v->node == NULL || v->bucket == NULL) {
-        seal_verifier_free(v);
-        return CP_ERR_NO_MEMORY;
-    }
-    for (size_t i = 0; i < bucket_count; i++) {
-        v->bucket[i] = NONE;
-    }
-    v->newest = NONE;
-    v->oldest = NONE;
-    seal_keys_extract(secret, &v->prk);
-    *ret_verifier = v;
-    return CP_OK;
-}
-
-void seal_verifier_free(struct seal_verifier *v)
-{
-    if (v == NULL) {
-        return;
-    }
-    if (v->node != NULL) {
-        OPENSSL_cleanse(v->node, v->node_count * sizeof *v->node);
-    }
-    free(v->node);
-    free(v->bucket);
-    OPENSSL_cleanse(v, sizeof *v);
-    free(v);
-}
-
-/* Only members that hold the secret get into the table, so a plain mix of the bits is enough. */
-static size_t *bucket_of(const struct seal_verifier *v, uint32_t source_id, uint16_t instance_id,
-                         unsigned direction)
-{
-    uint64_t x = (uint64_t)source_id << 17 ^ (uint64_t)instance_id << 1 ^ direction;
-
-    x *= UINT64_C(0x9e3779b97f4a7c15); /* 2^64 / golden ratio: Knuth's multiplicative hash */
-    return &v->bucket[(size_t)(x >> 32) & v->bucket_mask];
-}
-
-static size_t find_node(const struct seal_verifier *v, uint32_t source_id, uint16_t instance_id,
-                        unsigned direction)
-{
-    size_t at = *bucket_of(v, source_id, instance_id, direction);
-
-    while (at != NONE) {
-        const struct node *n = &v->node[at];
-
-        if (n->source_id == source_id && n->instance_id == instance_id &&
-            n->direction == direction) {
-            return at;
-        }
-        at = n->next_in_bucket;
-    }
-    return NONE;
-}
-
-static void unlink_use(struct seal_verifier *v, size_t at)
-{
-    const struct node *n = &v->node[at];
-
-    if (n->newer != NONE) {
-        v->node[n->newer].older = n->older;
-    } else {
-        v->newest = n->older;
-    }
-    if (n->older != NONE) {
-        v->node[n->older].newer = n->newer;
-    } else {
-        v->oldest = n->newer;
-    }
-}
-
-static void link_newest(struct seal_verifier *v, size_t at)
-{
-    v->node[at].newer = NONE;
-    v->node[at].older = v->newest;
-    if (v->newest != NONE) {
-        v->node[v->newest].newer = at;
-    } else {
-        v->oldest = at;
-    }
-    v->newest = at;
-}
-
-static size_t evict_oldest(struct seal_verifier *v)
-{
-    const size_t at = v->oldest;
-    struct node *n = &v->node[at];
-    size_t *link = bucket_of(v, n->source_id, n->instance_id, n->direction);
-
-    while (*link != at) {
-        link = &v->node[*link].next_in_bucket;
-    }
-    *link = n->next_in_bucket;
-    unlink_use(v, at);
-    OPENSSL_cleanse(n, sizeof *n);
-    return at;
-}
-
-static size_t add_node(struct seal_verifier *v, uint32_t source_id, uint16_t instance_id,
-                       unsigned direction, const struct seal_hmac *hmac)
-{
-    const size_t at = v->node_count < v->node_max ? v->node_count++ : evict_oldest(v);
-    struct node *n = &v->node[at];
-    size_t *bucket = bucket_of(v, source_id, instance_id, direction);
-
-    n->source_id = source_id;
-    n->instance_id = instance_id;
-    n->direction = (uint8_t)direction;
-    n->hmac = *hmac;
-    memset(&n->replay, 0, sizeof n->replay);
-    n->next_in_bucket = *bucket;
-    *bucket = at;
-    link_newest(v, at);
-    return at;
-}
-
-/* The form that our profile fixes; CP_OK and the SN. */
-static bool parse_auth(const uint8_t *ext, uint64_t *ret_sn)
-{
-    struct cp_reader r;
-
-    if (ext[0] != EXT_AUTH_HET || ext[1] != EXT_AUTH_WORDS || ext[2] != ASID_AND_AR) {
-        return false;
-    }
-    cp_reader_init(&r, ext + SN_OFFSET, MAC_OFFSET - SN_OFFSET);
-    *ret_sn = cp_read_u40(&r);
-    return true;
-}
-
-enum seal_verdict seal_verify(struct seal_verifier *v, uint32_t source_id, uint16_t instance_id,
-                              enum seal_direction direction, const uint8_t *pkt, size_t size,
-                              size_t auth_offset)
-{
-    uint8_t mac[SEAL_DIGEST_SIZE];
-    uint64_t sn;
-    size_t at;
-    struct seal_hmac fresh;
-    const struct seal_hmac *hmac = &fresh;
-    bool genuine;
-
-    if (!auth_fits(size, auth_offset) || !parse_auth(pkt + auth_offset, &sn)) {
-        return SEAL_BAD_FORM;
-    }
-    at = find_node(v, source_id, instance_id, direction);
-    if (at != NONE) {
-        hmac = &v->node[at].hmac;
-    } else {
-        uint8_t key[32];
-
-        seal_keys_packet(&v->prk, source_id, instance_id, direction, key);
-        seal_hmac_init(&fresh, key, sizeof key);
-        OPENSSL_cleanse(key, sizeof key);
-    }
-    packet_mac(hmac, pkt, size, auth_offset, mac);
-    genuine = CRYPTO_memcmp(mac, pkt + auth_offset + MAC_OFFSET, MAC_SIZE) == 0;
-    if (genuine && at == NONE && sn != 0) {
-        at = add_node(v, source_id, instance_id, direction, &fresh);
-    }
-    if (hmac == &fresh) {
-        OPENSSL_cleanse(&fresh, sizeof fresh);
-    }
-    if (!genuine) {
-        return SEAL_FORGED;
-    }
-    if (at == NONE || seal_replay_seen(&v->node[at].replay, sn)) {
-        return SEAL_REPLAYED;
-    }
-    seal_replay_mark(&v->node[at].replay, sn);
-    if (at != v->newest) {
-        unlink_use(v, at);
-        link_newest(v, at);
-    }
-    return SEAL_GOOD;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Cryptography of a session: keys from its secret (HKDF-SHA-256, RFC 5869), the object cipher
- * (AES-256-CTR), the group MAC in EXT_AUTH (RFC 6584 section 5: ASID 1, AR=1, HMAC-SHA-256-128)
- * with replay window, SHA-256. No socket, clock or file; libcrypto is behind it. Key schedule:
- * docs/protocol.md. */
+ * (AES-256-CTR), the group MAC in EXT_AUTH (RFC 6584 section 5: ASID 1, AR=1, HMAC-SHA-256-128 or
+ * AES-256-GMAC) with replay window, SHA-256. No socket, clock or file; libcrypto is behind it. Key
+ * schedule: docs/protocol.md. */
 #ifndef MULTICAST_SEAL_SEAL_H
 #define MULTICAST_SEAL_SEAL_H
 
@@ -37,8 +37,11 @@ struct seal_content_key {
 CP_MUST_CHECK enum cp_err seal_derive_content_key(const uint8_t secret[SEAL_SECRET_SIZE],
                                                   uint16_t object_id,
                                                   struct seal_content_key *ret_key);
+/* GMAC takes a third of the time (per packet of 1472 bytes). */
+enum seal_mac { SEAL_HMAC_SHA256, SEAL_AES256_GMAC };
 enum seal_direction { SEAL_FROM_SENDER = 0, SEAL_FROM_RECEIVER = 1 };
-CP_MUST_CHECK enum cp_err seal_derive_packet_key(const uint8_t secret[SEAL_SECRET_SIZE],
+CP_MUST_CHECK enum cp_err seal_derive_packet_key(enum seal_mac mac,
+                                                 const uint8_t secret[SEAL_SECRET_SIZE],
                                                  uint32_t source_id, uint16_t instance_id,
                                                  enum seal_direction direction,
                                                  uint8_t ret_key[32]);
@@ -55,16 +58,21 @@ CP_MUST_CHECK enum cp_err seal_cipher_apply(struct seal_cipher *c, uint64_t offs
 
 /* ---- packet authentication, own packets ---- */
 struct seal_signer;
-CP_MUST_CHECK enum cp_err seal_signer_new(const uint8_t secret[SEAL_SECRET_SIZE],
+/* No two signers of one secret, source, instance and direction may use the same SN: the verifiers
+ * take the second packet for a replay, and with GMAC the two give the key away to everybody who
+ * hears them. Where several are made, each goes on behind the SNs of those before. */
+CP_MUST_CHECK enum cp_err seal_signer_new(enum seal_mac mac, const uint8_t secret[SEAL_SECRET_SIZE],
                                           uint32_t source_id, uint16_t instance_id,
                                           enum seal_direction direction,
                                           struct seal_signer **ret_signer);
 void seal_signer_free(struct seal_signer *s);
+/* SN of the last packet; 0: none yet. */
+uint64_t seal_signer_sn(const struct seal_signer *s);
 /* The next packet gets SN sn + 1, when that is ahead: to go on behind numbers already used. */
 void seal_signer_skip(struct seal_signer *s, uint64_t sn);
 /* Fills the EXT_AUTH at auth_offset of the whole packet: next SN (first is 1), then the MAC over
  * the packet with the MAC field zeroed. CP_ERR_INVALID when auth_offset + 24 > size; the SN's 40
- * bits never wrap (CP_ERR_INTERNAL). */
+ * bits never wrap (CP_ERR_INTERNAL). A packet is final then: to send other bytes sign again. */
 CP_MUST_CHECK enum cp_err seal_sign(struct seal_signer *s, uint8_t *pkt, size_t size,
                                     size_t auth_offset);
 
@@ -72,7 +80,8 @@ CP_MUST_CHECK enum cp_err seal_sign(struct seal_signer *s, uint8_t *pkt, size_t 
 struct seal_verifier;
 /* Keeps keys and replay windows of up to node_max sources (least recently used goes first); a source
  * gets a place only with its first valid packet. */
-CP_MUST_CHECK enum cp_err seal_verifier_new(const uint8_t secret[SEAL_SECRET_SIZE], size_t node_max,
+CP_MUST_CHECK enum cp_err seal_verifier_new(enum seal_mac mac,
+                                            const uint8_t secret[SEAL_SECRET_SIZE], size_t node_max,
                                             struct seal_verifier **ret_verifier);
 void seal_verifier_free(struct seal_verifier *v);
 

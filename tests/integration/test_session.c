@@ -320,8 +320,8 @@ static size_t forge(struct rig *r, uint8_t *pkt, size_t cap, bool with_auth)
     if (with_auth) {
         struct seal_signer *signer = NULL;
         const uint8_t wrong[SEAL_SECRET_SIZE] = {9};
-        assert_int_equal(seal_signer_new(wrong, r->channel.sender_id, r->sender_config.instance_id,
-                                         SEAL_FROM_SENDER, &signer),
+        assert_int_equal(seal_signer_new(SEAL_HMAC_SHA256, wrong, r->channel.sender_id,
+                                         r->sender_config.instance_id, SEAL_FROM_SENDER, &signer),
                          CP_OK);
         assert_int_equal(seal_sign(signer, pkt, size, msg.ext.auth_offset), CP_OK);
         seal_signer_free(signer);

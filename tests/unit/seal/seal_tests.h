@@ -25,7 +25,14 @@ void key_stream_is_that_of_nist(void **state);
 void random_access_equals_sequential(void **state);
 void cipher_refuses_an_offset_beyond_2_64(void **state);
 
-/* test_auth.c */
+/* test_gmac.c */
+void gmac_vectors_of_nist(void **state);
+void gmac_is_that_of_evp(void **state);
+void gmac_without_a_key_gives_no_tag(void **state);
+
+/* test_auth.c: group set-ups that choose the MAC */
+int use_hmac(void **state);
+int use_gmac(void **state);
 void packet_keys_are_fixed(void **state);
 void signed_packet_is_fixed(void **state);
 void every_bit_counts(void **state);
@@ -37,6 +44,9 @@ void sequence_number_never_wraps(void **state);
 void least_recently_used_source_goes_first(void **state);
 void verifier_keeps_many_sources(void **state);
 void without_memory_it_says_so(void **state);
+void many_sources_share_the_contexts(void **state);
+void one_mac_is_not_the_other(void **state);
+void signer_goes_on_behind_another(void **state);
 void replay_window_edges(void **state);
 void replay_window_against_a_model(void **state);
 

@@ -16,6 +16,23 @@
 #define PACKET_SIZE 100u
 #define SN_MAX      ((UINT64_C(1) << 40) - 1)
 
+/* The MAC under test: main() runs all with each. */
+static enum seal_mac mac;
+
+int use_hmac(void **state)
+{
+    (void)state;
+    mac = SEAL_HMAC_SHA256;
+    return 0;
+}
+
+int use_gmac(void **state)
+{
+    (void)state;
+    mac = SEAL_AES256_GMAC;
+    return 0;
+}
+
 static void assert_hex(const uint8_t *data, size_t size, const char *text)
 {
     char got[256];
@@ -29,7 +46,7 @@ static struct seal_signer *make_signer(uint32_t source_id, enum seal_direction d
 {
     struct seal_signer *s = NULL;
 
-    assert_int_equal(seal_signer_new(test_secret, source_id, INSTANCE, direction, &s), CP_OK);
+    assert_int_equal(seal_signer_new(mac, test_secret, source_id, INSTANCE, direction, &s), CP_OK);
     return s;
 }
 
@@ -37,7 +54,7 @@ static struct seal_verifier *make_verifier(size_t node_max)
 {
     struct seal_verifier *v = NULL;
 
-    assert_int_equal(seal_verifier_new(test_secret, node_max, &v), CP_OK);
+    assert_int_equal(seal_verifier_new(mac, test_secret, node_max, &v), CP_OK);
     return v;
 }
 
@@ -54,17 +71,28 @@ static enum seal_verdict verify(struct seal_verifier *v, const uint8_t pkt[PACKE
     return seal_verify(v, SENDER, INSTANCE, SEAL_FROM_SENDER, pkt, PACKET_SIZE, AUTH_OFFSET);
 }
 
-/* docs/protocol.md section 6, made with Python's hmac and hashlib. */
+/* docs/protocol.md section 6, made with Python's hmac, hashlib and cryptography. */
 void packet_keys_are_fixed(void **state)
 {
     uint8_t key[32];
 
     (void)state;
-    assert_int_equal(seal_derive_packet_key(test_secret, 1, 0x1234, SEAL_FROM_SENDER, key), CP_OK);
+    assert_int_equal(
+        seal_derive_packet_key(SEAL_HMAC_SHA256, test_secret, 1, 0x1234, SEAL_FROM_SENDER, key),
+        CP_OK);
     assert_hex(key, 32, "bfe12111076ce761c45b984e3e022ddb1580aa19483907547d29e0701ced3945");
-    assert_int_equal(seal_derive_packet_key(test_secret, 2, 0x1234, SEAL_FROM_RECEIVER, key),
-                     CP_OK);
+    assert_int_equal(
+        seal_derive_packet_key(SEAL_HMAC_SHA256, test_secret, 2, 0x1234, SEAL_FROM_RECEIVER, key),
+        CP_OK);
     assert_hex(key, 32, "22432ee2a4df8f351720eb43e611b0da8ed6a49c1a12047eb6ab9f7bc324e912");
+    assert_int_equal(
+        seal_derive_packet_key(SEAL_AES256_GMAC, test_secret, 1, 0x1234, SEAL_FROM_SENDER, key),
+        CP_OK);
+    assert_hex(key, 32, "1b44e4b9cce76e0163b0c474ed2dc4c6297ad49f75aee03fca758101749841fb");
+    assert_int_equal(
+        seal_derive_packet_key(SEAL_AES256_GMAC, test_secret, 2, 0x1234, SEAL_FROM_RECEIVER, key),
+        CP_OK);
+    assert_hex(key, 32, "f6e98cb8f4574477fbef87fa35a704b7f18dcc9ea5e8acc53b10bf24a285596c");
 }
 
 void signed_packet_is_fixed(void **state)
@@ -80,7 +108,9 @@ void signed_packet_is_fixed(void **state)
     assert_true(cp_hex_decode("deadbeef", pkt + 32, 4));
     assert_int_equal(seal_sign(s, pkt, sizeof pkt, 8), CP_OK);
     assert_hex(pkt, sizeof pkt,
-               "12080001000000010106110000000001055918921b0431b81ef234f8f362c69edeadbeef");
+               mac == SEAL_HMAC_SHA256
+                   ? "12080001000000010106110000000001055918921b0431b81ef234f8f362c69edeadbeef"
+                   : "120800010000000101061100000000014dc6d9fce3554280ad036e104be8b405deadbeef");
     assert_int_equal(seal_verify(v, SENDER, INSTANCE, SEAL_FROM_SENDER, pkt, sizeof pkt, 8),
                      SEAL_GOOD);
     assert_int_equal(seal_sign(s, pkt, sizeof pkt, 8), CP_OK);
@@ -129,7 +159,7 @@ void wrong_identity_is_forged(void **state)
     (void)state;
     memcpy(other_secret, test_secret, sizeof other_secret);
     other_secret[31] ^= 1;
-    assert_int_equal(seal_verifier_new(other_secret, 4, &stranger), CP_OK);
+    assert_int_equal(seal_verifier_new(mac, other_secret, 4, &stranger), CP_OK);
     make_packet(s, pkt);
     assert_int_equal(verify(stranger, pkt), SEAL_FORGED);
     assert_int_equal(
@@ -228,8 +258,8 @@ void bad_form_is_told(void **state)
     seal_signer_free(s);
     seal_verifier_free(v);
     v = NULL;
-    assert_int_equal(seal_verifier_new(test_secret, 0, &v), CP_ERR_INVALID);
-    assert_int_equal(seal_verifier_new(test_secret, SIZE_MAX, &v), CP_ERR_INVALID);
+    assert_int_equal(seal_verifier_new(mac, test_secret, 0, &v), CP_ERR_INVALID);
+    assert_int_equal(seal_verifier_new(mac, test_secret, SIZE_MAX, &v), CP_ERR_INVALID);
     assert_null(v);
 }
 
@@ -344,21 +374,26 @@ void without_memory_it_says_so(void **state)
     struct seal_verifier *v = NULL;
     const struct seal_content_key key = {.nonce = {1}};
     struct seal_cipher *c = NULL;
+    const int wanted = mac == SEAL_HMAC_SHA256 ? 1 : 2;
     int count = 0;
 
     (void)state;
-    failing_alloc_after(0);
-    assert_int_equal(seal_signer_new(test_secret, 1, 2, SEAL_FROM_SENDER, &s), CP_ERR_NO_MEMORY);
+    for (int i = 0; i < wanted; i++) {
+        failing_alloc_after(i);
+        assert_int_equal(seal_signer_new(mac, test_secret, 1, 2, SEAL_FROM_SENDER, &s),
+                         CP_ERR_NO_MEMORY);
+    }
     failing_alloc_after(0);
     assert_int_equal(seal_cipher_new(&key, &c), CP_ERR_NO_MEMORY);
     for (;; count++) {
         failing_alloc_after(count);
-        if (seal_verifier_new(test_secret, 10, &v) == CP_OK) {
+        if (seal_verifier_new(mac, test_secret, 10, &v) == CP_OK) {
             break;
         }
         assert_true(failing_alloc_happened());
     }
-    assert_int_equal(count, 3);
+    assert_int_equal(count,
+                     mac == SEAL_HMAC_SHA256 ? 3 : 3 + 11); /* a context per node, one more */
     failing_alloc_after(-1);
     assert_null(s);
     assert_null(c);
@@ -428,4 +463,76 @@ void replay_window_against_a_model(void **state)
     }
     assert_true(highest > 30000);
     free(seen);
+}
+
+/* More sources than contexts of GMAC that are kept ready: each has its own key all the same, and a
+ * forged packet of a stranger disturbs nobody. */
+void many_sources_share_the_contexts(void **state)
+{
+    enum { SOURCES = 200 };
+    struct seal_verifier *v = make_verifier(SOURCES);
+    struct seal_signer *s[SOURCES];
+    uint8_t pkt[PACKET_SIZE];
+
+    (void)state;
+    for (uint32_t i = 0; i < SOURCES; i++) {
+        s[i] = make_signer(i + 1, SEAL_FROM_RECEIVER);
+    }
+    for (unsigned round = 0; round < 3; round++) {
+        for (uint32_t i = 0; i < SOURCES; i++) {
+            make_packet(s[i], pkt);
+            assert_int_equal(
+                seal_verify(v, i + 2, INSTANCE, SEAL_FROM_RECEIVER, pkt, PACKET_SIZE, AUTH_OFFSET),
+                SEAL_FORGED);
+            assert_int_equal(
+                seal_verify(v, i + 1, INSTANCE, SEAL_FROM_RECEIVER, pkt, PACKET_SIZE, AUTH_OFFSET),
+                SEAL_GOOD);
+        }
+    }
+    for (unsigned i = 0; i < SOURCES; i++) {
+        seal_signer_free(s[i]);
+    }
+    seal_verifier_free(v);
+}
+
+/* The keys of the two MACs differ, and so do their codes. */
+void one_mac_is_not_the_other(void **state)
+{
+    uint8_t pkt[PACKET_SIZE];
+    struct seal_signer *s = make_signer(SENDER, SEAL_FROM_SENDER);
+    struct seal_verifier *v = NULL;
+
+    (void)state;
+    make_packet(s, pkt);
+    assert_int_equal(
+        seal_verifier_new(mac == SEAL_HMAC_SHA256 ? SEAL_AES256_GMAC : SEAL_HMAC_SHA256,
+                          test_secret, 4, &v),
+        CP_OK);
+    assert_int_equal(verify(v, pkt), SEAL_FORGED);
+    seal_signer_free(s);
+    seal_verifier_free(v);
+}
+
+/* A second signer of one key goes on behind the first: GMAC's nonce is never used twice. */
+void signer_goes_on_behind_another(void **state)
+{
+    uint8_t pkt[PACKET_SIZE];
+    struct seal_signer *first = make_signer(SENDER, SEAL_FROM_SENDER);
+    struct seal_signer *second = make_signer(SENDER, SEAL_FROM_SENDER);
+    struct seal_verifier *v = make_verifier(1);
+
+    (void)state;
+    assert_int_equal(seal_signer_sn(first), 0);
+    for (unsigned i = 0; i < 5; i++) {
+        make_packet(first, pkt);
+        assert_int_equal(verify(v, pkt), SEAL_GOOD);
+    }
+    assert_int_equal(seal_signer_sn(first), 5);
+    seal_signer_skip(second, seal_signer_sn(first));
+    make_packet(second, pkt);
+    assert_int_equal(pkt[AUTH_OFFSET + 7], 6);
+    assert_int_equal(verify(v, pkt), SEAL_GOOD);
+    seal_signer_free(first);
+    seal_signer_free(second);
+    seal_verifier_free(v);
 }
