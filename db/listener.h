@@ -9,9 +9,10 @@
 #include "common/err.h"
 #include "db/db.h"
 
-/* Payload of both: "<node id> <session id>". */
+/* Payload: "<node id> <session id>", of settings "<node id> settings". */
 #define DB_CHANNEL_SESSIONS  "castpoint_sessions"  /* a session was made, cancelled or changed */
 #define DB_CHANNEL_RECEIVERS "castpoint_receivers" /* a receiver joined or left its session */
+#define DB_CHANNEL_SETTINGS  "castpoint_settings"  /* a node's settings were changed */
 
 struct db_listener;
 

@@ -17,6 +17,8 @@ static const char *const kind_words[] = {"identity", "multicast"};
 static const char *const role_words[] = {"none", "content", "viewer", "operator", "admin"};
 static const char *const session_words[] = {"waiting", "running",   "draining",   "finished",
                                             "failed",  "cancelled", "interrupted"};
+static const char *const rate_control_words[] = {"lan", "tfmcc", "fixed"};
+static const char *const mac_words[] = {"hmac-sha256-128", "aes-256-gmac"};
 static const char *const receiver_words[] = {"joined", "receiving", "repairing", "verifying",
                                              "done",   "moved",     "failed",    "lost"};
 
@@ -29,6 +31,8 @@ const struct db_names db_version_state_names = {version_words, DB_COUNT(version_
 const struct db_names db_key_kind_names = {kind_words, DB_COUNT(kind_words)};
 const struct db_names db_role_names = {role_words, DB_COUNT(role_words)};
 const struct db_names db_session_state_names = {session_words, DB_COUNT(session_words)};
+const struct db_names db_rate_control_names = {rate_control_words, DB_COUNT(rate_control_words)};
+const struct db_names db_mac_names = {mac_words, DB_COUNT(mac_words)};
 const struct db_names db_receiver_state_names = {receiver_words, DB_COUNT(receiver_words)};
 
 static const char *word(const struct db_names *names, size_t index)
@@ -67,6 +71,27 @@ bool db_policy_parse(const char *text, enum db_policy *ret_policy)
     }
     *ret_policy = (enum db_policy)index;
     return true;
+}
+
+const char *db_rate_control_name(enum db_rate_control control)
+{
+    return word(&db_rate_control_names, control);
+}
+
+bool db_rate_control_parse(const char *text, enum db_rate_control *ret_control)
+{
+    size_t index;
+
+    if (!db_names_find(&db_rate_control_names, text, &index)) {
+        return false;
+    }
+    *ret_control = (enum db_rate_control)index;
+    return true;
+}
+
+const char *db_mac_name(enum db_mac mac)
+{
+    return word(&db_mac_names, mac);
 }
 
 const char *db_version_state_name(enum db_version_state state)

@@ -12,5 +12,7 @@ extern const struct db_names db_key_kind_names;
 extern const struct db_names db_role_names;
 extern const struct db_names db_session_state_names;
 extern const struct db_names db_receiver_state_names;
+extern const struct db_names db_rate_control_names;
+extern const struct db_names db_mac_names;
 
 #endif

@@ -14,7 +14,8 @@
     " r.state, r.reason, r.bytes_done, r.bytes_total, r.bytes_multicast, r.bytes_repair,"          \
     " r.bytes_https, r.rate_bps, r.loss_ppm, r.nacks, r.detail, r.duration_ms, r.correlation_id,"  \
     " r.joined_at, r.updated_at, r.result_at, r.expires_at, r.expires_at <= clock_timestamp(),"    \
-    " coalesce(s.state, 'waiting'), s.end_code, s.end_detail"                                      \
+    " coalesce(s.state, 'waiting'), s.end_code, s.end_detail, r.seen_at, r.seen_loss_ppm,"         \
+    " r.seen_rate_bps, r.seen_asked, r.seen_slow, r.seen_outlier, r.seen_over_budget"              \
     " FROM receivers r JOIN versions v ON v.id = r.version_id"                                     \
     " JOIN packages p ON p.id = v.package_id LEFT JOIN sessions s ON s.id = r.session_id"
 
@@ -48,7 +49,9 @@ static const struct db_stmt again_stmt = {
     "UPDATE receivers SET client_name = $2, client_version = $3, address = $4, norm_node_id = $5,"
     " token_hash = $6, expires_at = now() + $7 * interval '1 millisecond', correlation_id = $8,"
     " account_id = $9, state = 'joined', reason = '', detail = '', result_at = NULL,"
-    " joined_at = now(), updated_at = now() WHERE id = $1"};
+    " joined_at = now(), updated_at = now(), seen_at = NULL, seen_loss_ppm = 0, seen_rate_bps = 0,"
+    " seen_asked = 0, seen_slow = false, seen_outlier = false, seen_over_budget = false"
+    " WHERE id = $1"};
 /* The result may be sent again when its answer was lost; soon the token has done its work. */
 static const struct db_stmt result_stmt = {
     "receiver_result",
@@ -93,6 +96,13 @@ static const struct db_col cols[] = {
     DB_COL_ENUM(db_receiver, session_state, &db_session_state_names),
     DB_COL_TEXT(db_receiver, session_end_code),
     DB_COL_TEXT(db_receiver, session_end_detail),
+    DB_COL_TIME(db_receiver, seen.at),
+    DB_COL_INT(db_receiver, seen.loss_ppm),
+    DB_COL_INT(db_receiver, seen.rate_bps),
+    DB_COL_INT(db_receiver, seen.asked),
+    DB_COL_BOOL(db_receiver, seen.slow),
+    DB_COL_BOOL(db_receiver, seen.outlier),
+    DB_COL_BOOL(db_receiver, seen.over_budget),
 };
 
 struct join_row {

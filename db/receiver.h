@@ -33,6 +33,17 @@ struct db_progress {
     uint64_t nacks;
 };
 
+/* What the sender of its session knows of a receiver, from its feedback. */
+struct db_seen {
+    uint64_t at; /* when it last changed, 0: not heard yet; not an input */
+    uint32_t loss_ppm;
+    uint64_t rate_bps; /* received */
+    uint64_t asked;    /* repair symbols */
+    bool slow;         /* its own buffers fill */
+    bool outlier;      /* left out of the choice of the pace */
+    bool over_budget;  /* not served any more */
+};
+
 struct db_receiver {
     char id[DB_ID_SIZE]; /* the join's id */
     char node_id[DB_ID_SIZE];
@@ -48,7 +59,8 @@ struct db_receiver {
     char address[DB_ADDRESS_SIZE];
     uint32_t norm_node_id; /* 0 without session */
     struct db_progress progress;
-    char detail[DB_TEXT_SIZE]; /* a sentence with a failed result */
+    struct db_seen seen;
+    char detail[DB_TEXT_SIZE]; /* a sentence with a failed result, or why it was left behind */
     uint64_t duration_ms;      /* from the result */
     char correlation_id[DB_NAME_SIZE];
     uint64_t joined_at, updated_at, result_at;
@@ -108,6 +120,32 @@ struct db_receiver_report {
 CP_MUST_CHECK enum cp_err db_receiver_progress(struct db_conn *conn,
                                                const struct db_receiver_report *reports,
                                                size_t count, struct cp_error *err);
+
+/* What the sender knows of a receiver, for the batch. */
+struct db_seen_report {
+    uint32_t norm_node_id;
+    struct db_seen seen;
+};
+
+/* Stores up to 1000 of them in one statement; unknown node ids are passed over. */
+CP_MUST_CHECK enum cp_err db_receiver_seen(struct db_conn *conn, const char *session_id,
+                                           const struct db_seen_report *reports, size_t count,
+                                           struct cp_error *err);
+
+struct db_receiver_dropped {
+    const char *session_id;
+    uint32_t norm_node_id;
+    const char *code; /* of the catalogue */
+    const char *detail;
+};
+
+/* An active receiver → moved, with code and sentence: its next progress report tells it to leave
+ * multicast. NOTIFY DB_CHANNEL_RECEIVERS. *ret_changed false: it is not active any more, or there is
+ * no such receiver; *ret_receiver is untouched then. */
+CP_MUST_CHECK enum cp_err db_receiver_drop(struct db_conn *conn,
+                                           const struct db_receiver_dropped *in,
+                                           struct db_receiver *ret_receiver, bool *ret_changed,
+                                           struct cp_error *err);
 
 struct db_receiver_result {
     bool done;          /* false: failed */

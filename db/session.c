@@ -38,9 +38,9 @@ static const struct db_stmt create_stmt = {
     "   AS n)"
     " INSERT INTO sessions (id, node_id, version_id, group_address, port, starts_at, secret_sealed,"
     "   instance_id, object_id, fec_id, segment_size, max_block_len, num_parity, content_size,"
-    "   object_size, encrypt)"
+    "   object_size, encrypt, mac)"
     " SELECT $1, $2, $3, address, port, now() + $4 * interval '1 millisecond', $5, $6, $7, $8, $9,"
-    "   $10, $11, $12, $13, $14"
+    "   $10, $11, $12, $13, $14, $15"
     " FROM candidates c WHERE NOT EXISTS (SELECT 1 FROM sessions x WHERE x.ended_at IS NULL"
     "   AND x.group_address = c.address AND x.port = c.port) ORDER BY n LIMIT 1"};
 static const struct db_stmt due_stmt = {"session_due", DB_SESSION_SELECT
@@ -92,6 +92,17 @@ const struct db_col db_session_cols[DB_SESSION_COLS] = {
     DB_COL_INT(db_session, receivers_moved),
     DB_COL_INT(db_session, receivers_lost),
     DB_COL_TIME(db_session, created_at),
+    DB_COL_ENUM(db_session, mac, &db_mac_names),
+    DB_COL_ENUM(db_session, rate_control, &db_rate_control_names),
+    DB_COL_INT(db_session, rate_start_percent),
+    DB_COL_INT(db_session, slow_share_percent),
+    DB_COL_INT(db_session, stats.rate_ceiling_bps),
+    DB_COL_TEXT(db_session, stats.rate_reason),
+    DB_COL_INT(db_session, stats.pace_setter),
+    DB_COL_INT(db_session, stats.auto_parity),
+    DB_COL_INT(db_session, stats.over_budget),
+    DB_COL_TEXT(db_session, pace_setter_id),
+    DB_COL_TEXT(db_session, pace_setter_name),
 };
 
 struct state_row {
@@ -170,6 +181,7 @@ static enum cp_err create(struct db_conn *conn, const struct db_session_new *in,
         db_p_u64(in->content_size),
         db_p_u64(in->object_size),
         db_p_bool(in->encrypt),
+        db_p_text(db_mac_name(in->mac)),
     };
     uint64_t inserted;
 

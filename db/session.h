@@ -5,6 +5,7 @@
 #define DB_SESSION_H
 
 #include "db/db.h"
+#include "db/settings.h"
 
 enum db_session_state {
     DB_SESSION_WAITING,
@@ -23,7 +24,15 @@ bool db_session_state_parse(const char *text, enum db_session_state *ret_state);
 /* finished, failed, cancelled or interrupted */
 bool db_session_ended(enum db_session_state state);
 
-/* What the sender counted; absolute values. */
+/* What authenticates packets (multicast/session.h: enum mc_mac). */
+enum db_mac { DB_MAC_HMAC_SHA256, DB_MAC_AES256_GMAC };
+
+/* As in the ticket: "hmac-sha256-128", "aes-256-gmac". */
+const char *db_mac_name(enum db_mac mac);
+
+#define DB_WORD_SIZE 32 /* of a sender's words: "congestion" */
+
+/* What the sender counted, absolute values, and how it stands. Rates: bits of UDP payload. */
 struct db_session_stats {
     uint64_t bytes_sent; /* UDP payload, all packets */
     uint64_t packets_sent;
@@ -32,6 +41,11 @@ struct db_session_stats {
     uint64_t rate_bps;       /* at present */
     uint64_t bytes_position; /* object bytes sent for the first time */
     uint64_t forged;         /* packets dropped by authentication */
+    uint64_t rate_ceiling_bps;
+    char rate_reason[DB_WORD_SIZE]; /* why the rate is what it is; "" not known */
+    uint32_t pace_setter;           /* norm_node_id of the receiver that decides the rate, 0 none */
+    uint32_t auto_parity;           /* proactive parity symbols of a block */
+    uint32_t over_budget;           /* receivers that are not served any more */
 };
 
 struct db_session {
@@ -54,7 +68,13 @@ struct db_session {
     uint32_t segment_size, max_block_len, num_parity;
     uint64_t content_size, object_size;
     bool encrypt;
+    enum db_mac mac;
+    enum db_rate_control rate_control; /* these three: as the settings were at its start */
+    uint32_t rate_start_percent;
+    uint32_t slow_share_percent;
     struct db_session_stats stats;
+    char pace_setter_id[DB_ID_SIZE]; /* the receiver behind stats.pace_setter, "" none */
+    char pace_setter_name[DB_NAME_SIZE];
     char end_code[DB_CODE_SIZE]; /* "" or a code of the error catalogue */
     char end_detail[DB_TEXT_SIZE];
     uint32_t receivers, receivers_active, receivers_done, receivers_failed, receivers_moved,
@@ -76,6 +96,7 @@ struct db_session_new {
     uint32_t segment_size, max_block_len, num_parity;
     uint64_t content_size, object_size;
     bool encrypt;
+    enum db_mac mac;
     uint32_t gathering_delay_ms; /* starts_at = now + this */
 };
 
@@ -113,7 +134,7 @@ CP_MUST_CHECK enum cp_err db_session_due(struct db_conn *conn, const char *node_
                                          struct db_session *ret_items, size_t *ret_count,
                                          uint64_t *ret_wait_ms, struct cp_error *err);
 
-/* waiting → running, with a fresh instance_id if the caller wants another (0: keep).
+/* waiting → running with the control settings of this moment, and with a fresh instance_id if the caller wants another (0: keep).
  * CP_ERR_CONFLICT when it is not waiting any more (cancelled meanwhile). */
 CP_MUST_CHECK enum cp_err db_session_start(struct db_conn *conn, const char *id,
                                            uint16_t instance_id, struct db_session *ret_session,

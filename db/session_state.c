@@ -10,9 +10,11 @@
 static const struct db_stmt lock_stmt = {
     "session_lock", "SELECT node_id, state FROM sessions WHERE id = $1 FOR NO KEY UPDATE"};
 static const struct db_stmt start_stmt = {
-    "session_start", "UPDATE sessions SET state = 'running', started_at = clock_timestamp(),"
-                     " instance_id = CASE WHEN $2 = 0 THEN instance_id ELSE $2 END"
-                     " WHERE id = $1"};
+    "session_start", "UPDATE sessions s SET state = 'running', started_at = clock_timestamp(),"
+                     " instance_id = CASE WHEN $2 = 0 THEN s.instance_id ELSE $2 END,"
+                     " rate_control = t.rate_control, rate_start_percent = t.rate_start_percent,"
+                     " slow_share_percent = t.slow_share_percent"
+                     " FROM settings t WHERE s.id = $1 AND t.node_id = s.node_id"};
 static const struct db_stmt drain_stmt = {"session_drain",
                                           "UPDATE sessions SET state = 'draining' WHERE id = $1"};
 static const struct db_stmt active_stmt = {"session_any_active",
@@ -20,11 +22,13 @@ static const struct db_stmt active_stmt = {"session_any_active",
                                            " AND state IN " DB_ACTIVE_RECEIVER " LIMIT 1"};
 static const struct db_stmt end_stmt = {
     "session_end", "UPDATE sessions SET state = $2, ended_at = clock_timestamp(), end_code = $3,"
-                   " end_detail = $4, rate_bps = 0 WHERE id = $1"};
+                   " end_detail = $4, rate_bps = 0, rate_reason = '', pace_setter = 0"
+                   " WHERE id = $1"};
 static const struct db_stmt stats_stmt = {
     "session_set_stats",
     "UPDATE sessions SET bytes_sent = $2, packets_sent = $3, bytes_repair = $4, nacks = $5,"
-    " rate_bps = $6, bytes_position = $7, forged = $8 WHERE id = $1 AND ended_at IS NULL"};
+    " rate_bps = $6, bytes_position = $7, forged = $8, rate_ceiling_bps = $9, rate_reason = $10,"
+    " pace_setter = $11, auto_parity = $12, over_budget = $13 WHERE id = $1 AND ended_at IS NULL"};
 
 struct lock_row {
     char node_id[DB_ID_SIZE];
@@ -147,6 +151,11 @@ enum cp_err db_session_set_stats(struct db_conn *conn, const char *id,
         db_p_u64(stats->rate_bps),
         db_p_u64(stats->bytes_position),
         db_p_u64(stats->forged),
+        db_p_u64(stats->rate_ceiling_bps),
+        db_p_text(stats->rate_reason),
+        db_p_u64(stats->pace_setter),
+        db_p_u64(stats->auto_parity),
+        db_p_u64(stats->over_budget),
     };
 
     return db_do(conn, DB_COMMAND(&stats_stmt, params), NULL, err);

@@ -2,11 +2,15 @@
  * SQL of a distribution point's settings. */
 #include "db/settings.h"
 
+#include <stdio.h>
+
+#include "db/listener.h"
 #include "db/names.h"
 
 #define COLUMNS                                                                                    \
     "node_id, multicast_enabled, host(address_first), host(address_last), port_first, port_last,"  \
-    " interface, ttl, rate_ceiling_bps, gathering_delay_ms, content_access, revision, updated_at"
+    " interface, ttl, rate_ceiling_bps, gathering_delay_ms, content_access,"                       \
+    " rate_control, rate_start_percent, slow_share_percent, jumbo_frames, revision, updated_at"
 
 static const struct db_stmt get_stmt = {"settings_get",
                                         "SELECT " COLUMNS " FROM settings WHERE node_id = $1"};
@@ -16,7 +20,8 @@ static const struct db_stmt update_stmt = {
     "settings_update",
     "UPDATE settings SET multicast_enabled = $2, address_first = $3, address_last = $4,"
     " port_first = $5, port_last = $6, interface = $7, ttl = $8, rate_ceiling_bps = nullif($9, 0),"
-    " gathering_delay_ms = $10, content_access = $11, revision = revision + 1, updated_at = now()"
+    " gathering_delay_ms = $10, content_access = $11, rate_control = $12, rate_start_percent = $13,"
+    " slow_share_percent = $14, jumbo_frames = $15, revision = revision + 1, updated_at = now()"
     " WHERE node_id = $1 RETURNING " COLUMNS};
 
 static const struct db_col cols[] = {
@@ -31,6 +36,10 @@ static const struct db_col cols[] = {
     DB_COL_INT(db_settings, rate_ceiling_bps),
     DB_COL_INT(db_settings, gathering_delay_ms),
     DB_COL_ENUM(db_settings, content_access, &db_access_names),
+    DB_COL_ENUM(db_settings, rate_control, &db_rate_control_names),
+    DB_COL_INT(db_settings, rate_start_percent),
+    DB_COL_INT(db_settings, slow_share_percent),
+    DB_COL_BOOL(db_settings, jumbo_frames),
     DB_COL_INT(db_settings, revision),
     DB_COL_TIME(db_settings, updated_at),
 };
@@ -68,10 +77,17 @@ enum cp_err db_settings_update(struct db_conn *conn, const struct db_settings *s
         db_p_u64(s->rate_ceiling_bps),
         db_p_u64(s->gathering_delay_ms),
         db_p_text(db_access_name(s->content_access)),
+        db_p_text(db_rate_control_name(s->rate_control)),
+        db_p_u64(s->rate_start_percent),
+        db_p_u64(s->slow_share_percent),
+        db_p_bool(s->jumbo_frames),
     };
     struct db_settings present;
+    char payload[2 * DB_ID_SIZE];
 
     CP_TRY(select_one(conn, &lock_stmt, s->node_id, &present, err));
     CP_TRY(db_revision_check(s->revision, present.revision, "settings", err));
+    (void)snprintf(payload, sizeof payload, "%s settings", s->node_id);
+    CP_TRY(db_notify(conn, DB_CHANNEL_SETTINGS, payload, err));
     return db_one(conn, DB_QUERY(&update_stmt, params, cols), ret_settings, err);
 }

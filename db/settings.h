@@ -11,6 +11,13 @@ enum db_access { DB_ACCESS_INHERIT, DB_ACCESS_ANONYMOUS, DB_ACCESS_AUTHENTICATED
 const char *db_access_name(enum db_access access);
 bool db_access_parse(const char *text, enum db_access *ret_access);
 
+/* How a session finds its pace (multicast/session.h: enum mc_rate_mode). */
+enum db_rate_control { DB_RATE_LAN, DB_RATE_TFMCC, DB_RATE_FIXED };
+
+/* "lan", "tfmcc", "fixed". */
+const char *db_rate_control_name(enum db_rate_control control);
+bool db_rate_control_parse(const char *text, enum db_rate_control *ret_control);
+
 struct db_settings {
     char node_id[DB_ID_SIZE];
     bool multicast_enabled;
@@ -22,6 +29,10 @@ struct db_settings {
     uint64_t rate_ceiling_bps;     /* bits per second; 0: from the link's speed */
     uint32_t gathering_delay_ms;   /* 0 … 600000 */
     enum db_access content_access; /* never INHERIT */
+    enum db_rate_control rate_control;
+    uint32_t rate_start_percent; /* of a session's share of the ceiling, 1 … 100 */
+    uint32_t slow_share_percent; /* of the receivers, 0 … 50 */
+    bool jumbo_frames;           /* use an MTU of 9000 where there is one */
     int64_t revision;
     uint64_t updated_at;
 };
@@ -29,7 +40,7 @@ struct db_settings {
 CP_MUST_CHECK enum cp_err db_settings_get(struct db_conn *conn, const char *node_id,
                                           struct db_settings *ret_settings, struct cp_error *err);
 
-/* Stores all values of *s. s->revision is the expected one (DB_REVISION_ANY: no check):
+/* Stores all values of *s, with NOTIFY DB_CHANNEL_SETTINGS. s->revision is the expected one (DB_REVISION_ANY: no check):
  * CP_ERR_PRECONDITION_FAILED when it is not the present one. CP_ERR_INVALID: a value that the
  * table's constraints refuse (db_constraint names it: "settings_ports_check", …). */
 CP_MUST_CHECK enum cp_err db_settings_update(struct db_conn *conn, const struct db_settings *s,
