@@ -73,6 +73,9 @@ static enum cp_err note_sender(struct mc_receiver *r, cp_time now, const struct 
     if (r->config.channel.auth && (!h->any || h->instance_id != msg->instance_id)) {
         CP_TRY(new_signer(r, msg->instance_id, err));
     }
+    if (!h->any) {
+        h->first = now;
+    }
     h->any = true;
     h->last = now;
     h->instance_id = msg->instance_id;
@@ -130,7 +133,7 @@ enum cp_err mc_intake(struct mc_receiver *r, cp_time now, const struct io_udp_pa
         CP_TRY(note_sender(r, now, pkt, &msg, err));
     }
     /* What it refuses the core counts; what such a packet changed before (a restart) holds. */
-    enum cp_err code = norm_receiver_on_packet(r->core, now, pkt->data, pkt->size, &rx);
+    enum cp_err code = norm_receiver_on_message(r->core, now, &msg, pkt->size, &rx);
     if (code == CP_ERR_NO_MEMORY) {
         return cp_error_set(err, code, "session: no memory for the object");
     }

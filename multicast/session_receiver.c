@@ -23,6 +23,7 @@
 #define SILENCE_DEFAULT  (30 * CP_SEC)
 #define IDLE_WAIT        (100 * CP_MSEC)
 #define DISK_WAIT        (20 * CP_MSEC) /* a turn; packets stay in the socket's buffer meanwhile */
+#define OBSERVE_EVERY    (10 * CP_MSEC) /* statistics; the backlog told to the sender */
 #define VERIFIER_NODES   1024u /* the sender and those whose NACKs to the group are overheard */
 
 static enum cp_err copy_config(struct mc_receiver *r, const struct mc_receiver_config *config)
@@ -188,7 +189,7 @@ static enum cp_err drain(struct mc_receiver *r, bool *ret_any, bool *ret_more, s
 
     *ret_any = false;
     *ret_more = true;
-    for (unsigned i = 0; i < DRAIN_CALLS; i++) {
+    for (unsigned i = 0; i < DRAIN_CALLS && mc_store_has_room(r); i++) {
         CP_TRY(io_udp_receive(r->udp, &pkt, &count, err));
         if (count == 0) {
             *ret_more = false;
@@ -262,14 +263,27 @@ static void run_timers(struct mc_receiver *r)
     }
 }
 
+/* How far the slower of socket and disk is behind. */
+static unsigned backlog(struct mc_receiver *r, const struct io_udp_stats *udp)
+{
+    uint64_t rcvbuf = udp->rcvbuf > 0 ? udp->rcvbuf : 1;
+    unsigned socket = (unsigned)((uint64_t)udp->rcvbuf_used * 100 / rcvbuf);
+    unsigned disk = mc_store_fill(r);
+
+    return socket > disk ? socket : disk;
+}
+
 static void publish(struct mc_receiver *r, cp_time now, enum mc_phase phase)
 {
     struct norm_receiver_stats core;
     struct io_udp_stats udp;
     struct io_sink_state sink = {0};
 
+    r->observed_at = now;
+
     norm_receiver_get_stats(r->core, &core);
     io_udp_get_stats(r->udp, &udp);
+    norm_receiver_set_backlog(r->core, backlog(r, &udp));
     if (r->sink != NULL) {
         io_sink_get_state(r->sink, &sink);
     }
@@ -293,7 +307,7 @@ static void publish(struct mc_receiver *r, cp_time now, enum mc_phase phase)
     st->gro = udp.gro;
     st->rmem = udp.rcvbuf;
     if (st->started == 0 && r->heard.any) {
-        st->started = now;
+        st->started = r->heard.first;
     }
     if (phase == MC_DONE || phase == MC_FAILED) {
         st->ended = now;
@@ -377,7 +391,9 @@ static enum cp_err receive(struct mc_receiver *r, cp_time started, struct cp_err
         bool more = false;
         CP_TRY(turn(r, &any, &more, err));
         cp_time now = cp_clock_now();
-        publish(r, now, r->heard.any ? MC_SENDING : MC_OPEN);
+        if (now >= r->observed_at + OBSERVE_EVERY) {
+            publish(r, now, r->heard.any ? MC_SENDING : MC_OPEN);
+        }
         if (!r->settled) {
             CP_TRY(broken(r, now, started, err));
             if (!more) {

@@ -19,7 +19,7 @@
 /* What was heard of the sender, for the loop. */
 struct mc_heard {
     bool any; /* a genuine packet */
-    cp_time last;
+    cp_time first, last;
     uint16_t instance_id;
     struct io_address address; /* where feedback goes */
     bool withdrawn;            /* SQUELCH */
@@ -46,7 +46,8 @@ struct mc_receiver {
     bool settled;         /* all blocks are here and the sink has done with them */
     struct norm_txbuf tx;
     cp_time drain_interval;
-    cp_time wait_left; /* how long this turn of the loop may still wait for the disk */
+    cp_time observed_at; /* when the statistics were brought up to date */
+    cp_time wait_left;   /* how long this turn of the loop may still wait for the disk */
 
     /* Store: there once the object is known. */
     struct fec_code *code;
@@ -74,6 +75,11 @@ CP_MUST_CHECK enum cp_err mc_store_open(struct mc_receiver *r, const struct norm
 void mc_store_close(struct mc_receiver *r);
 /* Tells the core which blocks are had already; after mc_store_open() and with a core. */
 void mc_store_report_had(struct mc_receiver *r);
+/* Room for what one look at the socket may bring? Waits a little for the disk; while there is none
+ * packets are best left in the socket. */
+bool mc_store_has_room(struct mc_receiver *r);
+/* Blocks that wait for the disk, percent of all buffers. */
+unsigned mc_store_fill(struct mc_receiver *r);
 /* A new symbol that the core has just taken. */
 void mc_store_symbol(struct mc_receiver *r, const struct norm_rx *rx);
 /* The sender began anew: incomplete blocks were dropped by the core. */

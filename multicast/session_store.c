@@ -120,21 +120,56 @@ static void spill(struct mc_receiver *r, struct io_block *b)
     io_sink_submit(r->sink, b);
 }
 
-/* Keeps some buffers free, unless it is the disk that is behind: spilling would add to that. */
+/* Keeps some buffers free or about to be, unless it is the disk that is behind: spilling would add
+ * to that. */
 static void keep_reserve(struct mc_receiver *r)
 {
     size_t count = io_pool_count(r->pool);
     size_t reserve = count / POOL_RESERVE + 1;
     struct io_sink_state sink;
 
-    if (count == r->partition.block_count || io_pool_free_count(r->pool) >= reserve) {
+    if (count == r->partition.block_count) {
         return;
     }
     io_sink_get_state(r->sink, &sink);
-    struct io_block *victim = io_pool_victim(r->pool);
-    if (victim != NULL && sink.pending < count / 2) {
+    while (io_pool_free_count(r->pool) + sink.pending < reserve && sink.pending < count / 2) {
+        struct io_block *victim = io_pool_victim(r->pool);
+        if (victim == NULL) {
+            break;
+        }
+        sink.pending += victim->source_count > 0;
         spill(r, victim);
     }
+}
+
+/* Blocks that one look at the socket may begin: 64 bundles of 64 KiB, in order. */
+#define LOOK_BLOCKS 24u
+
+bool mc_store_has_room(struct mc_receiver *r)
+{
+    if (r->pool == NULL || io_pool_count(r->pool) == r->partition.block_count) {
+        return true;
+    }
+    size_t count = io_pool_count(r->pool);
+    size_t need = count / POOL_RESERVE < LOOK_BLOCKS ? count / POOL_RESERVE : LOOK_BLOCKS;
+    cp_time before = cp_clock_now();
+    keep_reserve(r);
+    bool room = io_pool_free_count(r->pool) > need ||
+                (r->wait_left > 0 && io_pool_wait(r->pool, need, r->wait_left));
+    cp_time waited = cp_clock_now() - before;
+    r->wait_left = waited < r->wait_left ? r->wait_left - waited : 0;
+    return room;
+}
+
+unsigned mc_store_fill(struct mc_receiver *r)
+{
+    struct io_sink_state sink;
+
+    if (r->pool == NULL) {
+        return 0;
+    }
+    io_sink_get_state(r->sink, &sink);
+    return (unsigned)(sink.pending * 100 / io_pool_count(r->pool));
 }
 
 /* A buffer for a block that has none. */
@@ -144,7 +179,7 @@ static struct io_block *take_buffer(struct mc_receiver *r, uint32_t sbn)
     struct io_block *b = io_pool_take(r->pool, sbn);
     if (b == NULL && r->wait_left > 0) {
         cp_time before = cp_clock_now();
-        if (io_pool_wait(r->pool, r->wait_left)) {
+        if (io_pool_wait(r->pool, 0, r->wait_left)) {
             b = io_pool_take(r->pool, sbn);
         }
         cp_time waited = cp_clock_now() - before;

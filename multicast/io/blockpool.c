@@ -101,15 +101,16 @@ size_t io_pool_free_count(struct io_pool *p)
     return count;
 }
 
-bool io_pool_wait(struct io_pool *p, cp_time timeout)
+bool io_pool_wait(struct io_pool *p, size_t more_than, cp_time timeout)
 {
     cp_time end = cp_time_add(cp_clock_now(), timeout);
     struct timespec until = {.tv_sec = (time_t)(end / CP_SEC), .tv_nsec = (long)(end % CP_SEC)};
 
     pthread_mutex_lock(&p->lock);
-    while (p->free_list == NULL && pthread_cond_timedwait(&p->returned, &p->lock, &until) == 0) {
+    while (p->free_count <= more_than &&
+           pthread_cond_timedwait(&p->returned, &p->lock, &until) == 0) {
     }
-    bool found = p->free_list != NULL;
+    bool found = p->free_count > more_than;
     pthread_mutex_unlock(&p->lock);
     return found;
 }

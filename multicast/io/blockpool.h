@@ -46,8 +46,9 @@ struct io_block *io_pool_find(struct io_pool *p, uint32_t sbn);
 /* A buffer for block sbn, which has none: empty, filling. NULL when none is free. */
 struct io_block *io_pool_take(struct io_pool *p, uint32_t sbn);
 
-/* Waits until a buffer is free or `timeout` (relative) is over; true when one is. */
-bool io_pool_wait(struct io_pool *p, cp_time timeout);
+/* Waits until more than so many buffers are free or `timeout` (relative) is over; true when they
+ * are. */
+bool io_pool_wait(struct io_pool *p, size_t more_than, cp_time timeout);
 
 /* The filling block that was left alone for the longest: it waits for a repair. NULL: none. */
 struct io_block *io_pool_victim(struct io_pool *p);

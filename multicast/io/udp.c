@@ -356,6 +356,7 @@ void io_udp_get_stats(const struct io_udp *u, struct io_udp_stats *ret_stats)
     /* Up to date at any time, while SO_RXQ_OVFL tells only with the next packet that gets in. */
     if (getsockopt(u->fd, SOL_SOCKET, SO_MEMINFO, memory, &size) == 0) {
         ret_stats->socket_drops = memory[SK_MEMINFO_DROPS];
+        ret_stats->rcvbuf_used = memory[SK_MEMINFO_RMEM_ALLOC];
     }
 }
 

@@ -73,6 +73,7 @@ struct io_udp_stats {
     uint64_t receive_truncated; /* datagrams over 64 KiB less headers: cannot happen, dropped */
     uint64_t socket_drops;      /* dropped by the kernel because the buffer was full (SO_MEMINFO) */
     uint32_t sndbuf, rcvbuf;    /* granted, bytes as the kernel counts them (with overhead) */
+    uint32_t rcvbuf_used;       /* of it packets that wait to be received */
     bool gso, gro;              /* UDP_SEGMENT, UDP_GRO in use now */
 };
 

@@ -135,10 +135,34 @@ static enum cp_err on_peer(struct norm_receiver *r, const struct norm_msg *msg)
     return norm_receiver_heard_add(r, msg);
 }
 
+enum cp_err norm_receiver_on_message(struct norm_receiver *r, cp_time now,
+                                     const struct norm_msg *msg, size_t size,
+                                     struct norm_rx *ret_rx)
+{
+    enum cp_err err = CP_OK;
+
+    *ret_rx = (struct norm_rx){0};
+    if (msg->type == NORM_NACK || msg->type == NORM_ACK || msg->type == NORM_REPORT) {
+        err = on_peer(r, msg);
+    } else if (accept_sender(r, now, msg, ret_rx)) {
+        heard_sender(r, now, msg);
+        r->stats.packets++;
+        r->stats.bytes += size;
+        /* What a packet changed (a restart, the object) holds even when its rest is refused. */
+        err = msg->type == NORM_CMD ? norm_receiver_on_command(r, now, msg, ret_rx)
+                                    : norm_receiver_on_object(r, now, msg, ret_rx);
+    } else {
+        r->stats.foreign++;
+    }
+    if (err == CP_ERR_MALFORMED) {
+        r->stats.malformed++;
+    }
+    return err;
+}
+
 enum cp_err norm_receiver_on_packet(struct norm_receiver *r, cp_time now, const uint8_t *pkt,
                                     size_t size, struct norm_rx *ret_rx)
 {
-    struct norm_rx rx = {0};
     struct norm_msg msg;
     enum cp_err err = norm_decode(pkt, size, &msg);
 
@@ -146,23 +170,7 @@ enum cp_err norm_receiver_on_packet(struct norm_receiver *r, cp_time now, const 
         r->stats.malformed++;
         return err;
     }
-    if (msg.type == NORM_NACK || msg.type == NORM_ACK || msg.type == NORM_REPORT) {
-        err = on_peer(r, &msg);
-    } else if (accept_sender(r, now, &msg, &rx)) {
-        heard_sender(r, now, &msg);
-        r->stats.packets++;
-        r->stats.bytes += size;
-        err = msg.type == NORM_CMD ? norm_receiver_on_command(r, now, &msg, &rx)
-                                   : norm_receiver_on_object(r, now, &msg, &rx);
-    } else {
-        r->stats.foreign++;
-    }
-    if (err == CP_ERR_MALFORMED) {
-        r->stats.malformed++;
-    }
-    /* What a packet changed (a restart, the object) holds even when its rest is refused. */
-    *ret_rx = rx;
-    return err;
+    return norm_receiver_on_message(r, now, &msg, size, ret_rx);
 }
 
 static bool inactivity_over(const struct norm_receiver *r)
@@ -244,6 +252,11 @@ bool norm_receiver_has_symbol(const struct norm_receiver *r, uint32_t sbn, uint1
 {
     return r->known && sbn < r->part.block_count && esi < r->store.words * 64u &&
            norm_store_has(&r->store, sbn, esi);
+}
+
+void norm_receiver_set_backlog(struct norm_receiver *r, unsigned percent)
+{
+    r->backlog = percent;
 }
 
 bool norm_receiver_complete(const struct norm_receiver *r)

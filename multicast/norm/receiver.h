@@ -82,6 +82,10 @@ uint16_t norm_receiver_object_id(const struct norm_receiver *r);
 CP_MUST_CHECK enum cp_err norm_receiver_on_packet(struct norm_receiver *r, cp_time now,
                                                   const uint8_t *pkt, size_t size,
                                                   struct norm_rx *ret_rx);
+/* The same for a packet of `size` bytes that the driver has decoded already, to authenticate it. */
+CP_MUST_CHECK enum cp_err norm_receiver_on_message(struct norm_receiver *r, cp_time now,
+                                                   const struct norm_msg *msg, size_t size,
+                                                   struct norm_rx *ret_rx);
 void norm_receiver_on_timer(struct norm_receiver *r, cp_time now);
 
 /* Feedback to send now (NACK, ACK): at most one packet per call; count 0 when none. */

@@ -84,6 +84,7 @@ struct norm_receiver {
     uint64_t probe_bytes; /* stats.bytes then */
     uint64_t probe_lost, probe_expected;
     double loss, rate; /* fraction; bytes per second */
+    unsigned backlog;  /* of the driver's own buffers, percent */
 
     /* loss estimate: latest symbol of the first transmission */
     bool tracked;
