@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The simulator's event queue (binary heap) and packet pool. One thread. */
+ * The simulator's event queue (binary heap) and packets. One thread. */
 #include "sim_events.h"
 
 #include <stdlib.h>
@@ -11,16 +11,13 @@ struct sim_events {
     struct sim_event *heap;
     size_t count, cap;
     uint64_t order;
-    size_t buf_size;
-    struct sim_buf *free_bufs;
 };
 
-struct sim_events *sim_events_new(size_t buf_size)
+struct sim_events *sim_events_new(void)
 {
     struct sim_events *q = calloc(1, sizeof(*q));
 
     CP_ASSERT(q != NULL);
-    q->buf_size = buf_size;
     return q;
 }
 
@@ -30,14 +27,8 @@ void sim_events_free(struct sim_events *q)
 
     while (sim_events_pop(q, CP_TIME_NEVER, &event)) {
         if (event.buf != NULL) {
-            sim_buf_put(q, event.buf);
+            sim_buf_put(event.buf);
         }
-    }
-    while (q->free_bufs != NULL) {
-        struct sim_buf *buf = q->free_bufs;
-
-        q->free_bufs = buf->next_free;
-        free(buf);
     }
     free(q->heap);
     free(q);
@@ -95,29 +86,25 @@ bool sim_events_empty(const struct sim_events *q)
     return q->count == 0;
 }
 
-struct sim_buf *sim_buf_get(struct sim_events *q, const uint8_t *data, size_t size, unsigned from)
+struct sim_buf *sim_buf_get(const struct norm_txbuf *tx, unsigned from)
 {
-    struct sim_buf *buf = q->free_bufs;
+    struct sim_buf *buf = malloc(sizeof(*buf) + tx->size);
 
-    CP_ASSERT(size <= q->buf_size);
-    if (buf != NULL) {
-        q->free_bufs = buf->next_free;
-    } else {
-        buf = malloc(sizeof(*buf) + q->buf_size);
-        CP_ASSERT(buf != NULL);
-    }
+    CP_ASSERT(buf != NULL);
     buf->references = 1;
     buf->from = from;
-    buf->size = size;
-    memcpy(buf->data, data, size);
+    buf->origin = SIM_GENUINE;
+    buf->count = tx->count;
+    buf->size = tx->size;
+    buf->stride = tx->stride;
+    memcpy(buf->data, tx->data, tx->size);
     return buf;
 }
 
-void sim_buf_put(struct sim_events *q, struct sim_buf *buf)
+void sim_buf_put(struct sim_buf *buf)
 {
     buf->references--;
     if (buf->references == 0) {
-        buf->next_free = q->free_bufs;
-        q->free_bufs = buf;
+        free(buf);
     }
 }

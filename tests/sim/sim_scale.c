@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the engine promises of large groups, in virtual time and asserted: from one receiver to
+ * thousands, with the settings of multicast/session_sender_run.c and no rate but the link's.
+ *   sim_scale        all of it
+ *   sim_scale small  groups a tenth as large: for builds with sanitizers
+ *   sim_scale print  all of it, without failing */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim.h"
+
+#define LINK_BPS  UINT64_C(1000000000)
+#define SEGMENT   1408u
+#define BLOCK     128u
+#define PACKET    (SEGMENT + 64u)                   /* DATA header with EXT_FTI and EXT_AUTH */
+#define OBJECT    (UINT64_C(350) * SEGMENT * BLOCK) /* 63 MB: half a second of the link */
+#define CROWD     5000u
+#define NODES_MAX (CROWD + 1u)
+
+struct bench {
+    bool print; /* only */
+    unsigned divisor;
+    unsigned failures;
+};
+
+struct result {
+    double time;   /* of the last receiver that the run waits for, over the object's time */
+    double excess; /* wire bytes above the bound of any block code, share of the object */
+    bool finished;
+};
+
+static void expect(struct bench *b, const char *what, double is, double limit)
+{
+    if (is > limit) {
+        printf("  MISSED: %s is %.4f, limit %.4f\n", what, is, limit);
+        b->failures++;
+    }
+}
+
+static struct sim_config lan(uint64_t object_size, uint64_t gsize)
+{
+    static const uint8_t info[] = "scale";
+
+    return (struct sim_config){
+        .sender = {.node_id = SIM_SENDER_ID,
+                   .instance_id = 7,
+                   .object_id = 1,
+                   .fec_id = 129,
+                   .fti = {.object_size = object_size,
+                           .segment_size = SEGMENT,
+                           .max_block_len = BLOCK,
+                           .num_parity = 32},
+                   .info = info,
+                   .info_size = sizeof(info),
+                   .auth_size = 24,
+                   .auto_parity = 2,
+                   .repair_flag = true,
+                   .cc_probe_rate = gsize <= 500,
+                   .grtt = 10 * CP_MSEC,
+                   .grtt_min = CP_MSEC,
+                   .grtt_max = 200 * CP_MSEC,
+                   .backoff = gsize <= 50 ? 4 : 6,
+                   .gsize = gsize,
+                   .robust_factor = 20,
+                   .rate_bps = LINK_BPS,
+                   .rate_mode = NORM_RATE_LAN,
+                   .slow_share = 0.1,
+                   .budget = true,
+                   .live_window = 2 * CP_SEC},
+        .trunk = {.rate_bps = LINK_BPS, .queue_bytes = 1 << 20},
+        .unicast_nack = true,
+        .seed = 42,
+        .time_limit = 100 * CP_SEC,
+        .fast_content = true,
+    };
+}
+
+static struct sim_receiver_spec *lan_specs(unsigned count, double loss)
+{
+    static struct sim_receiver_spec specs[NODES_MAX];
+
+    for (unsigned i = 0; i < count; i++) {
+        specs[i] = (struct sim_receiver_spec){
+            .down = {.loss = loss, .delay = 100 * CP_USEC},
+            .up = {.loss = loss, .delay = 100 * CP_USEC},
+            .object_known = true,
+            .defer_missed = true,
+            .acker = i < NORM_ACKING_MAX,
+        };
+    }
+    return specs;
+}
+
+static double seconds(cp_time t)
+{
+    return (double)t / (double)CP_SEC;
+}
+
+/* Time that the object takes at the link's rate without any protection. */
+static double object_time(const struct sim_config *c)
+{
+    return (double)c->sender.fti.object_size / SEGMENT * PACKET * 8.0 / (double)LINK_BPS;
+}
+
+/* Runs, and tells all that is of interest anywhere. */
+static struct result measure(struct bench *b, struct sim *sim, double loss)
+{
+    const struct sim_config *c = &sim->config;
+    struct result r = {.finished = sim_run(sim)};
+    double symbols = (double)c->sender.fti.object_size / SEGMENT;
+
+    if (!r.finished) {
+        unsigned done = 0;
+
+        for (unsigned i = 0; i < sim->receiver_count; i++) {
+            done += sim->receivers[i].complete;
+        }
+        printf("  MISSED: %s, %u of %u complete\n", sim->failure, done, sim->receiver_count);
+        b->failures++;
+    }
+    r.time = seconds(sim_last_completion(sim)) / object_time(c);
+    r.excess = (double)sim->totals.wire_bytes / (symbols * PACKET) - 1.0 -
+               sim_bound(BLOCK, sim->receiver_count, loss);
+    printf("%5u receivers, loss %.3f: %.3f object times, wire %+.2f points of the bound, nacks "
+           "%" PRIu64 ", adverts %" PRIu64 ", feedback %" PRIu64 ", at most %u/s\n",
+           sim->receiver_count, loss, r.time, r.excess * 100, sim->totals.nacks,
+           sim->totals.adverts, sim->totals.feedback, sim->totals.feedback_peak);
+    fflush(stdout);
+    return r;
+}
+
+static struct result run_group(struct bench *b, unsigned count, double loss)
+{
+    struct sim_config c = lan(OBJECT, count);
+    struct sim sim;
+    struct result r;
+
+    sim_init(&sim, &c, lan_specs(count, loss), count);
+    r = measure(b, &sim, loss);
+    sim_done(&sim);
+    return r;
+}
+
+/* The time hardly grows with the group, and what is sent is what must be sent. */
+static void run_growth(struct bench *b)
+{
+    static const double losses[] = {0.0, 0.01, 0.05};
+
+    for (size_t i = 0; i < sizeof(losses) / sizeof(*losses); i++) {
+        double alone = 0.0;
+
+        for (unsigned count = 1; count <= 1000 / b->divisor; count *= 10) {
+            struct result r = run_group(b, count, losses[i]);
+
+            alone = count == 1 ? r.time : alone;
+            expect(b, "wire bytes over the bound", r.excess, 0.03);
+            expect(b, "time over that of one receiver", r.time / alone, 1.12);
+        }
+    }
+}
+
+/* Time of the last of the first `count` receivers, of which there may be one more. */
+static double others_time(const struct sim *sim, unsigned count)
+{
+    double last = 0.0;
+
+    for (unsigned i = 0; i < count; i++) {
+        double t = seconds(sim->receivers[i].complete_at);
+
+        last = t > last ? t : last;
+    }
+    return last;
+}
+
+/* A receiver that joins at half time gets what it missed when the others are done. */
+static void run_late(struct bench *b, unsigned count, double loss)
+{
+    struct sim_config c = lan(2 * OBJECT, count);
+    struct sim_receiver_spec *specs = lan_specs(count + 1, loss);
+    double alone, others, late;
+    struct sim sim;
+
+    sim_init(&sim, &c, specs, count);
+    (void)measure(b, &sim, loss);
+    alone = others_time(&sim, count);
+    sim_done(&sim);
+
+    specs[count].join_at = (cp_time)(object_time(&c) * 0.5 * (double)CP_SEC);
+    sim_init(&sim, &c, specs, count + 1);
+    (void)measure(b, &sim, loss);
+    others = others_time(&sim, count);
+    late = seconds(sim.receivers[count].complete_at - specs[count].join_at) / object_time(&c);
+    printf("      one of them late: done %.3f object times after it joined, others %+.2f %%\n",
+           late, (others / alone - 1.0) * 100);
+    expect(b, "late joiner's time", late, 1.1);
+    expect(b, "others' time over that without it", others / alone, 1.03);
+    sim_done(&sim);
+}
+
+/* One receiver on a tenth of the bandwidth is left behind, not the others with it. */
+static void run_slow(struct bench *b, unsigned count, double loss)
+{
+    struct sim_config c = lan(2 * OBJECT, count + 1);
+    struct sim_receiver_spec *specs = lan_specs(count + 1, loss);
+    double alone, others;
+    struct sim sim;
+
+    sim_init(&sim, &c, specs, count + 1);
+    (void)measure(b, &sim, loss);
+    alone = others_time(&sim, count);
+    sim_done(&sim);
+
+    specs[count].down.rate_bps = LINK_BPS / 10;
+    specs[count].down.queue_bytes = 256 * 1024;
+    specs[count].optional = true;
+    sim_init(&sim, &c, specs, count + 1);
+    (void)measure(b, &sim, loss);
+    others = others_time(&sim, count);
+    printf("      one of them on a tenth of the bandwidth: others %+.2f %%\n",
+           (others / alone - 1.0) * 100);
+    expect(b, "others' time over that without it", others / alone, 1.05);
+    sim_done(&sim);
+}
+
+/* Thousands that lose a little each must not drown the sender in feedback. */
+static void run_crowd(struct bench *b, unsigned count)
+{
+    struct sim_config c = lan(OBJECT, count);
+    struct sim sim;
+
+    sim_init(&sim, &c, lan_specs(count, 0.001), count);
+    (void)measure(b, &sim, 0.001);
+    expect(b, "feedback messages in a second", sim.totals.feedback_peak, 199);
+    sim_done(&sim);
+}
+
+/* Losses in runs of 20: more than a block's proactive parity can heal. */
+static void run_bursts(struct bench *b, unsigned count, double loss)
+{
+    struct sim_config c = lan(OBJECT, count);
+    struct sim_receiver_spec *specs = lan_specs(count, loss);
+    struct sim sim;
+
+    for (unsigned i = 0; i < count; i++) {
+        specs[i].down.burst = 20.0;
+    }
+    sim_init(&sim, &c, specs, count);
+    printf("      in bursts of 20 packets:\n");
+    (void)measure(b, &sim, loss);
+    sim_done(&sim);
+}
+
+int main(int argc, char **argv)
+{
+    struct bench b = {.divisor = 1};
+
+    if (argc > 1 && strcmp(argv[1], "small") == 0) {
+        b.divisor = 10;
+    }
+    b.print = argc > 1 && strcmp(argv[1], "print") == 0;
+    run_growth(&b);
+    run_late(&b, 10, 0.0);
+    run_late(&b, 10, 0.01);
+    run_slow(&b, 10, 0.0);
+    run_slow(&b, 10, 0.01);
+    run_crowd(&b, CROWD / b.divisor);
+    run_bursts(&b, 10, 0.01);
+    run_bursts(&b, 100, 0.05);
+    printf("%u limits missed\n", b.failures);
+    return b.failures == 0 || b.print ? EXIT_SUCCESS : EXIT_FAILURE;
+}
