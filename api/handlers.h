@@ -59,11 +59,12 @@ api_handler api_tokens_list;
 api_handler api_tokens_create;
 api_handler api_tokens_delete;
 
-/* sessions.c: {session}; receivers.c: {session} */
+/* sessions.c, receivers.c, decisions.c: {session} */
 api_handler api_sessions_list;
 api_handler api_sessions_get;
 api_handler api_sessions_cancel;
 api_handler api_session_receivers_list;
+api_handler api_session_decisions_list;
 
 /* joins.c: {join} */
 api_handler api_joins_create;

@@ -131,11 +131,12 @@ static enum cp_err find_session(struct db_conn *conn, struct api_join *j, struct
         .secret_sealed = sealed,
         .object_id = API_SESSION_OBJECT_ID,
         .fec_id = API_SESSION_FEC_ID,
-        .segment_size = api_segment_size(j->link.mtu),
+        .segment_size = api_segment_size(j->link.mtu, j->settings.jumbo_frames),
         .max_block_len = API_SESSION_MAX_BLOCK_LEN,
         .num_parity = API_SESSION_NUM_PARITY,
         .content_size = j->version.content_size,
         .encrypt = j->version.encrypt,
+        .mac = API_SESSION_MAC,
         .gathering_delay_ms = j->settings.gathering_delay_ms,
     };
 

@@ -180,11 +180,19 @@ static enum cp_err load_own(const struct api_context *ctx, const struct api_call
     return db_run_read(ctx->db, "get-join", get_body, ret_tx, err);
 }
 
-/* Whether the receiver should leave multicast: its session is over without it. */
+/* The service left it behind, and it does not know yet. */
+static bool left_behind(const struct db_receiver *r)
+{
+    return r->progress.state == DB_RECEIVER_MOVED &&
+           strcmp(r->progress.reason, cp_err_info(CP_ERR_RECEIVER_TOO_SLOW)->code) == 0;
+}
+
+/* Whether a receiver that says it is in that state should leave multicast: its session is over
+ * without it, or goes on without it. */
 static bool must_leave(const struct db_receiver *r, enum db_receiver_state state)
 {
-    return r->session_id[0] != '\0' && db_session_ended(r->session_state) &&
-           db_receiver_active(state) && r->result_at == 0;
+    return r->session_id[0] != '\0' && db_receiver_active(state) && r->result_at == 0 &&
+           (db_session_ended(r->session_state) || left_behind(r));
 }
 
 static json_t *command_json(const struct db_receiver *r, enum db_receiver_state state)
@@ -195,7 +203,10 @@ static json_t *command_json(const struct db_receiver *r, enum db_receiver_state 
     if (!must_leave(r, state)) {
         return json_null();
     }
-    if (code[0] == '\0') {
+    if (left_behind(r)) {
+        code = r->progress.reason;
+        detail = r->detail;
+    } else if (code[0] == '\0') {
         code = cp_err_info(CP_ERR_SENDER_SILENT)->code;
         detail = "The session has ended.";
     }

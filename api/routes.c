@@ -55,6 +55,7 @@ static const struct api_route routes[] = {
     {API_GET, "/api/v1/sessions", API_NEED_VIEWER, "listSessions", api_sessions_list, NULL},
     {API_GET, "/api/v1/sessions/{session}", API_NEED_VIEWER, "getSession", api_sessions_get, NULL},
     {API_POST, "/api/v1/sessions/{session}/cancel", API_NEED_OPERATOR, "cancelSession", api_sessions_cancel, NULL},
+    {API_GET, "/api/v1/sessions/{session}/decisions", API_NEED_VIEWER, "listDecisions", api_session_decisions_list, NULL},
     {API_GET, "/api/v1/sessions/{session}/receivers", API_NEED_VIEWER, "listReceivers", api_session_receivers_list, NULL},
 
     {API_POST, "/api/v1/joins", API_NEED_CONTENT, "createJoin", api_joins_create, NULL},

@@ -10,6 +10,7 @@
 #include "api/interface.h"
 #include "api/resource.h"
 #include "api/respond.h"
+#include "api/ticket.h"
 #include "db/settings.h"
 
 /* 224.0.0.0/24 never leaves its link and is full of protocols of routers and hosts. */
@@ -20,9 +21,11 @@
 #define RATE_MIN 64000
 #define RATE_MAX 100000000000
 
-#define DELAY_MAX_MS 600000
+#define DELAY_MAX_MS   600000
+#define SLOW_SHARE_MAX 50 /* percent: when most are slow, that is the group's pace */
 
 static const char *const access_words[] = {"anonymous", "authenticated", NULL};
+static const char *const control_words[] = {"lan", "tfmcc", "fixed", NULL};
 
 struct settings_tx {
     const struct api_context *ctx;
@@ -37,12 +40,15 @@ struct settings_tx {
 static json_t *values_json(const struct db_settings *s, json_t *interface, uint64_t rate_bps)
 {
     return json_pack(
-        "{s:b, s:s, s:s, s:i, s:i, s:o, s:I, s:o, s:I, s:s}", "multicast_enabled",
-        s->multicast_enabled, "address_first", s->address_first, "address_last", s->address_last,
-        "port_first", (int)s->port_first, "port_last", (int)s->port_last, "interface", interface,
-        "ttl", (json_int_t)s->ttl, "rate_ceiling_bps",
-        rate_bps > 0 ? json_integer((json_int_t)rate_bps) : json_null(), "gathering_delay_ms",
-        (json_int_t)s->gathering_delay_ms, "content_access", db_access_name(s->content_access));
+        "{s:b, s:s, s:s, s:i, s:i, s:o, s:I, s:o, s:s, s:I, s:I, s:b, s:I, s:s}",
+        "multicast_enabled", s->multicast_enabled, "address_first", s->address_first,
+        "address_last", s->address_last, "port_first", (int)s->port_first, "port_last",
+        (int)s->port_last, "interface", interface, "ttl", (json_int_t)s->ttl, "rate_ceiling_bps",
+        rate_bps > 0 ? json_integer((json_int_t)rate_bps) : json_null(), "rate_control",
+        db_rate_control_name(s->rate_control), "rate_start_percent",
+        (json_int_t)s->rate_start_percent, "slow_share_percent", (json_int_t)s->slow_share_percent,
+        "jumbo_frames", s->jumbo_frames, "gathering_delay_ms", (json_int_t)s->gathering_delay_ms,
+        "content_access", db_access_name(s->content_access));
 }
 
 static json_t *settings_json(const struct settings_tx *t, const struct db_settings *s)
@@ -51,9 +57,11 @@ static json_t *settings_json(const struct settings_tx *t, const struct db_settin
     uint64_t rate = s->rate_ceiling_bps;
     const char *interface = s->interface;
     struct api_link link = {.rate_mbps = 0};
+    struct db_settings effective = *s;
 
     if (local && t->ctx->find_link != NULL) {
         t->ctx->find_link(s->interface, s->address_first, &link);
+        effective.jumbo_frames = s->jumbo_frames && link.mtu >= API_SESSION_JUMBO_MTU;
     }
     if (rate == 0) {
         rate = (uint64_t)link.rate_mbps * 1000000;
@@ -63,7 +71,7 @@ static json_t *settings_json(const struct settings_tx *t, const struct db_settin
     }
     return json_pack("{s:s, s:o, s:o, s:o}", "distribution_point", t->node.name, "configured",
                      values_json(s, api_json_text(s->interface), s->rate_ceiling_bps), "effective",
-                     values_json(s, api_json_text(interface), rate), "updated_at",
+                     values_json(&effective, api_json_text(interface), rate), "updated_at",
                      api_json_time(s->updated_at));
 }
 
@@ -176,7 +184,7 @@ static void read_changes(struct api_fields *f, bool local, struct db_settings *s
 {
     uint32_t port_first = s->port_first;
     uint32_t port_last = s->port_last;
-    int access;
+    int access, control;
 
     (void)api_field_bool(f, "multicast_enabled", API_OPTIONAL, &s->multicast_enabled);
     read_group(f, "address_first", s->address_first, sizeof s->address_first);
@@ -188,10 +196,17 @@ static void read_changes(struct api_fields *f, bool local, struct db_settings *s
     read_rate(f, &s->rate_ceiling_bps);
     read_number(f, "gathering_delay_ms", 0, DELAY_MAX_MS, &s->gathering_delay_ms);
     access = api_field_word(f, "content_access", API_OPTIONAL, access_words);
+    read_number(f, "rate_start_percent", 1, 100, &s->rate_start_percent);
+    read_number(f, "slow_share_percent", 0, SLOW_SHARE_MAX, &s->slow_share_percent);
+    (void)api_field_bool(f, "jumbo_frames", API_OPTIONAL, &s->jumbo_frames);
+    control = api_field_word(f, "rate_control", API_OPTIONAL, control_words);
     s->port_first = (uint16_t)port_first;
     s->port_last = (uint16_t)port_last;
     if (access >= 0) {
         (void)db_access_parse(access_words[access], &s->content_access);
+    }
+    if (control >= 0) {
+        (void)db_rate_control_parse(control_words[control], &s->rate_control);
     }
     check_ranges(f, s);
 }

@@ -21,8 +21,11 @@
 /* No real link is narrower (RFC 791: 576); on such a one the engine says what is wrong. */
 #define SEGMENT_SIZE_MIN 448u
 
-uint32_t api_segment_size(uint32_t mtu)
+uint32_t api_segment_size(uint32_t mtu, bool jumbo)
 {
+    if (jumbo && mtu >= API_SESSION_JUMBO_MTU) {
+        return API_SESSION_JUMBO_SIZE;
+    }
     if (mtu < SEGMENT_SIZE_MIN + HEADERS_SIZE || mtu >= API_SESSION_SEGMENT_SIZE + HEADERS_SIZE) {
         return API_SESSION_SEGMENT_SIZE;
     }
@@ -79,7 +82,7 @@ static json_t *session_json(const struct api_ticket *t)
                         (json_int_t)s->segment_size, "max_block_len", (json_int_t)s->max_block_len,
                         "num_parity", (json_int_t)s->num_parity, "content_size",
                         (json_int_t)s->content_size, "object_size", (json_int_t)s->object_size,
-                        "auth", "hmac-sha256-128", "encrypt", (int)s->encrypt, "secret", secret);
+                        "auth", db_mac_name(s->mac), "encrypt", (int)s->encrypt, "secret", secret);
     explicit_bzero(secret, sizeof secret);
     if (address != NULL && content != NULL && json_object_update(address, content) != 0) {
         json_decref(address);

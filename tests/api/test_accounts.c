@@ -236,6 +236,28 @@ static void settings_have_two_values(void **state)
     assert_true(json_is_null(json_object_get(configured, "rate_ceiling_bps")));
     assert_int_equal(json_integer_value(json_object_get(effective, "rate_ceiling_bps")),
                      1000000000);
+    assert_string_equal(json_string_value(json_object_get(effective, "rate_control")), "lan");
+    assert_int_equal(json_integer_value(json_object_get(effective, "rate_start_percent")), 50);
+    assert_int_equal(json_integer_value(json_object_get(effective, "slow_share_percent")), 10);
+    rig_answer_done(&a);
+}
+
+/* The rig's link has an MTU of 1500: what was asked for does not take effect. */
+static void jumbo_frames_need_a_link_that_has_them(void **state)
+{
+    struct rig_call call = {
+        .method = API_PATCH, .path = SETTINGS, .body = "{\"jumbo_frames\": true}"};
+    struct rig_answer a;
+    char match[128];
+
+    (void)state;
+    rig_if_match(rig, SETTINGS, match);
+    call.headers[0] = match;
+    a = rig_expect(rig, RIG_ADMIN, &call, 200);
+    assert_true(
+        json_is_true(json_object_get(json_object_get(a.json, "configured"), "jumbo_frames")));
+    assert_true(
+        json_is_false(json_object_get(json_object_get(a.json, "effective"), "jumbo_frames")));
     rig_answer_done(&a);
 }
 
@@ -248,6 +270,7 @@ static void settings_are_changed_with_their_etag(void **state)
             "{\"address_first\": \"239.1.0.1\", \"address_last\": \"239.1.0.9\", \"port_first\": "
             "7000,"
             " \"port_last\": 7009, \"interface\": \"lo\", \"ttl\": 3, \"rate_ceiling_bps\": 64000,"
+            " \"rate_control\": \"tfmcc\", \"rate_start_percent\": 1, \"slow_share_percent\": 0,"
             " \"gathering_delay_ms\": 0, \"multicast_enabled\": false}"};
     struct rig_answer a;
     char match[128];
@@ -261,6 +284,8 @@ static void settings_are_changed_with_their_etag(void **state)
     assert_string_equal(
         json_string_value(json_object_get(json_object_get(a.json, "effective"), "interface")),
         "lo");
+    assert_non_null(strstr(a.bytes, "\"rate_control\":\"tfmcc\",\"rate_start_percent\":1,"
+                                    "\"slow_share_percent\":0"));
     rig_answer_done(&a);
     rig_refused(rig, RIG_ADMIN, &call, "precondition-failed", NULL);
     a = rig_expect(rig, RIG_VIEWER,
@@ -293,6 +318,13 @@ static void wrong_settings_name_their_field(void **state)
         {"{\"ttl\": 0}", "ttl"},
         {"{\"ttl\": 256}", "ttl"},
         {"{\"rate_ceiling_bps\": 63999}", "rate_ceiling_bps"},
+        {"{\"rate_control\": \"fast\"}", "rate_control"},
+        {"{\"rate_control\": null}", "rate_control"},
+        {"{\"rate_start_percent\": 0}", "rate_start_percent"},
+        {"{\"rate_start_percent\": 101}", "rate_start_percent"},
+        {"{\"slow_share_percent\": -1}", "slow_share_percent"},
+        {"{\"slow_share_percent\": 51}", "slow_share_percent"},
+        {"{\"jumbo_frames\": 1}", "jumbo_frames"},
         {"{\"gathering_delay_ms\": 600001}", "gathering_delay_ms"},
         {"{\"gathering_delay_ms\": -1}", "gathering_delay_ms"},
         {"{\"content_access\": \"inherit\"}", "content_access"},
@@ -400,6 +432,7 @@ int main(void)
         cmocka_unit_test(a_token_ends_in_every_way),
         cmocka_unit_test(a_token_never_makes_a_stronger_one),
         cmocka_unit_test(settings_have_two_values),
+        cmocka_unit_test(jumbo_frames_need_a_link_that_has_them),
         cmocka_unit_test(settings_are_changed_with_their_etag),
         cmocka_unit_test(wrong_settings_name_their_field),
         cmocka_unit_test(distribution_points_have_three_names),

@@ -206,13 +206,24 @@ static void ticket_is_complete_and_signed(void **state)
 static void narrow_links_get_small_segments(void **state)
 {
     (void)state;
-    assert_int_equal(api_segment_size(0), 1408);
-    assert_int_equal(api_segment_size(1500), 1408);
-    assert_int_equal(api_segment_size(65536), 1408);
-    assert_int_equal(api_segment_size(1499), 1376);
-    assert_int_equal(api_segment_size(1400), 1280);
-    assert_int_equal(api_segment_size(540), 448);
-    assert_int_equal(api_segment_size(539), 1408);
+    assert_int_equal(api_segment_size(0, false), 1408);
+    assert_int_equal(api_segment_size(1500, false), 1408);
+    assert_int_equal(api_segment_size(65536, false), 1408);
+    assert_int_equal(api_segment_size(1499, false), 1376);
+    assert_int_equal(api_segment_size(1400, false), 1280);
+    assert_int_equal(api_segment_size(540, false), 448);
+    assert_int_equal(api_segment_size(539, false), 1408);
+}
+
+static void jumbo_frames_are_asked_for(void **state)
+{
+    (void)state;
+    assert_int_equal(api_segment_size(9000, false), 1408);
+    assert_int_equal(api_segment_size(9000, true), 8896);
+    assert_int_equal(api_segment_size(65536, true), 8896);
+    assert_int_equal(api_segment_size(8999, true), 1408); /* the link does not have it */
+    assert_int_equal(api_segment_size(1499, true), 1376);
+    assert_int_equal(api_segment_size(0, true), 1408);
 }
 
 static void object_is_padded(void **state)
@@ -800,6 +811,7 @@ int main(void)
         cmocka_unit_test(ticket_is_complete_and_signed),
         cmocka_unit_test(object_is_padded),
         cmocka_unit_test(narrow_links_get_small_segments),
+        cmocka_unit_test(jumbo_frames_are_asked_for),
         cmocka_unit_test(place_is_given_back),
         cmocka_unit_test(access_is_decided_at_each_join),
         cmocka_unit_test(package_overrides_access),

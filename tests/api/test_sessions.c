@@ -156,6 +156,75 @@ static void joins_that_cannot_be(void **state)
     rig_refused(rig, RIG_CONTENT, &call, "version-not-sealed", NULL);
 }
 
+/* What the scheduler writes down when the engine does not serve a receiver any more. */
+static void a_receiver_left_behind_is_told(void **state)
+{
+    struct rig_call call =
+        call_join(API_PUT, "/progress", "{\"state\": \"receiving\", \"bytes_done\": 5}");
+    struct rig_answer a;
+
+    (void)state;
+    assert_int_equal(rig_status(rig, RIG_NOBODY, &call), 204);
+    rig_sql("UPDATE receivers SET state = 'moved', reason = 'receiver-too-slow', detail = 'asked "
+            "for 99 symbols', seen_at = now(), seen_asked = 99, seen_over_budget = true"
+            " WHERE result_at IS NULL");
+    for (int i = 0; i < 2; i++) { /* as long as it has not understood */
+        a = rig_expect(rig, RIG_NOBODY, &call, 200);
+        assert_string_equal(rig_text(&a, "command"), "leave");
+        assert_string_equal(rig_text(&a, "code"), "receiver-too-slow");
+        assert_string_equal(rig_text(&a, "detail"), "asked for 99 symbols");
+        rig_answer_done(&a);
+    }
+    call.body = "{\"state\": \"moved\", \"reason\": \"receiver-too-slow\"}";
+    assert_int_equal(rig_status(rig, RIG_NOBODY, &call), 204);
+    call = call_join(API_GET, "", NULL);
+    a = rig_expect(rig, RIG_NOBODY, &call, 200);
+    assert_string_equal(rig_text(&a, "state"), "moved");
+    assert_string_equal(rig_text(&a, "reason"), "receiver-too-slow");
+    assert_int_equal(
+        json_integer_value(json_object_get(json_object_get(a.json, "seen"), "asked_symbols")), 99);
+    rig_answer_done(&a);
+    join(200); /* and may try again: a new life */
+    call = call_join(API_PUT, "/progress", "{\"state\": \"joined\"}");
+    assert_int_equal(rig_status(rig, RIG_NOBODY, &call), 204);
+}
+
+static void decisions_are_listed(void **state)
+{
+    struct rig_call call = {.method = API_GET, .path = "/api/v1/sessions?live=true"};
+    struct rig_answer a = rig_expect(rig, RIG_VIEWER, &call, 200);
+    const json_t *item = json_array_get(json_object_get(a.json, "items"), 0);
+    char path[128];
+
+    (void)state;
+    assert_true(json_is_null(json_object_get(json_object_get(item, "pace"), "set_by")));
+    (void)snprintf(path, sizeof path, "/api/v1/sessions/%s/decisions?limit=1",
+                   json_string_value(json_object_get(item, "id")));
+    rig_answer_done(&a);
+    rig_sql("INSERT INTO session_decisions SELECT id, n % 64, n, now(), 'rate', 'congestion',"
+            " next_node_id - 1, 10, 5, 7, 1000 FROM sessions, generate_series(1, 2) n"
+            " WHERE ended_at IS NULL");
+    rig_sql("UPDATE sessions SET pace_setter = next_node_id - 1, rate_reason = 'congestion'"
+            " WHERE ended_at IS NULL");
+    call.path = path;
+    a = rig_expect(rig, RIG_VIEWER, &call, 200);
+    assert_string_equal(rig_text(&a, "next"), "2");
+    item = json_array_get(json_object_get(a.json, "items"), 0);
+    assert_string_equal(json_string_value(json_object_get(item, "what")), "rate");
+    assert_string_equal(json_string_value(json_object_get(item, "client_name")), "lab-01");
+    assert_int_equal(json_integer_value(json_object_get(item, "number")), 2);
+    rig_answer_done(&a);
+    *strstr(path, "/decisions") = '\0';
+    a = rig_expect(rig, RIG_VIEWER, &call, 200);
+    item = json_object_get(a.json, "pace");
+    assert_string_equal(json_string_value(json_object_get(item, "reason")), "congestion");
+    item = json_object_get(item, "set_by");
+    assert_string_equal(json_string_value(json_object_get(item, "client_name")), "lab-01");
+    rig_answer_done(&a);
+    (void)strcat(path, "/decisions?after=x");
+    rig_refused(rig, RIG_VIEWER, &call, "invalid-request", "after");
+}
+
 static void keys_are_shown_and_rotated(void **state)
 {
     struct rig_call list = {.method = API_GET, .path = "/api/v1/distribution-points/local/keys"};
@@ -181,7 +250,8 @@ static void keys_are_shown_and_rotated(void **state)
 
 static void ids_and_cursors_that_are_none(void **state)
 {
-    static const char *const paths[] = {"/api/v1/sessions/x", "/api/v1/sessions/x/receivers"};
+    static const char *const paths[] = {"/api/v1/sessions/x", "/api/v1/sessions/x/receivers",
+                                        "/api/v1/sessions/x/decisions"};
     static const char *const lists[] = {
         "/api/v1/sessions?after=x", "/api/v1/accounts/admin/tokens?after=x",
         "/api/v1/distribution-points/local/keys?after=x", "/api/v1/sessions?state=asleep",
@@ -221,6 +291,8 @@ int main(void)
         cmocka_unit_test(a_result_counts_once),
         cmocka_unit_test(joins_that_cannot_be),
         cmocka_unit_test(keys_are_shown_and_rotated),
+        cmocka_unit_test(a_receiver_left_behind_is_told),
+        cmocka_unit_test(decisions_are_listed),
         cmocka_unit_test(ids_and_cursors_that_are_none),
     };
 
