@@ -11,7 +11,7 @@
 #   netlab.sh PREFIX up COUNT [--net N] [--host] [--snooping on|off]   make it (a former one is removed)
 #   netlab.sh PREFIX down                            remove everything of this prefix
 #   netlab.sh PREFIX exec srv|sw|rI COMMAND…         run a command in one of the namespaces
-#   netlab.sh PREFIX loss srv|rI PERCENT             drop so many of the UDP packets that arrive there
+#   netlab.sh PREFIX loss srv|rI PERCENT [tcp]       drop so many of the UDP packets (and TCP's) that arrive there
 #   netlab.sh PREFIX cut rI                          rI hears no multicast any more (unicast works)
 #   netlab.sh PREFIX unicast-bytes rI                bytes of all other frames that reached rI since the cut
 #   netlab.sh PREFIX rate RATE|none                  shape the server's uplink (tbf), e.g. 1gbit
@@ -39,7 +39,7 @@ port() {
   ip -n "$1" link set lo up
   ip -n "$1" link add eth0 type veth peer name "$2" netns "$prefix-sw"
   ip -n "$prefix-sw" link set "$2" master br0 up
-  ip -n "$1" address add "$3/24" dev eth0
+  ip -n "$1" address add "$3/24" brd + dev eth0
   ip -n "$1" link set eth0 up
   ip -n "$1" route add 224.0.0.0/4 dev eth0
 }
@@ -99,11 +99,13 @@ case $action in
   loss)
     ns=$(namespace "$1")
     share=$(awk -v p="$2" 'BEGIN { printf "%d", p * 1000 + 0.5 }')
+    protocols=udp
+    [ "${3:-}" != tcp ] || protocols='{ udp, tcp }'
     ip netns exec "$ns" nft delete table netdev loss 2>/dev/null || true
     [ "$share" -eq 0 ] || ip netns exec "$ns" nft -f - <<RULES
 table netdev loss {
   chain in { type filter hook ingress device eth0 priority 0;
-    meta protocol ip ip protocol udp numgen random mod 100000 < $share drop
+    meta protocol ip ip protocol $protocols numgen random mod 100000 < $share drop
   }
 }
 RULES

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Bench of the multicast engine: one file from one sender to any number of receivers, on the façade
- * alone. Prints one line of figures. Not a test; run it in namespaces (lab/netlab, lab/peers).
+ * alone, set up as castpointd and castget do it. Prints one line of figures. Not a test; tests/bench/bench
+ * runs it in namespaces.
  *
  *   mc_bench digests --file F --digests D
  *   mc_bench send --file F --nodes 5 [--rate BPS] …
@@ -20,15 +21,21 @@
 #include "common/clock.h"
 #include "multicast/seal/seal.h"
 #include "multicast/session.h"
+#include "server/link.h"
 
 #define SENDER_ID 1000000u
 
 struct options {
     const char *group, *interface, *file, *out, *digests, *secret;
-    unsigned port, node, nodes, parity, segment;
+    unsigned port, node, nodes, parity, parity_max, segment;
     unsigned long long rate, size;
-    bool open, plain_text, plain_io;
+    enum mc_rate_mode rate_mode;
+    enum mc_mac mac;
+    bool open, plain_text, plain_io, trace;
 };
+
+/* Options without a short letter. */
+enum { OPT_RATE_MODE = 256, OPT_MAC, OPT_PARITY_MAX, OPT_TRACE };
 
 static const struct option LONG[] = {
     {"group", required_argument, NULL, 'g'},
@@ -41,8 +48,12 @@ static const struct option LONG[] = {
     {"node", required_argument, NULL, 'n'},
     {"nodes", required_argument, NULL, 'N'},
     {"rate", required_argument, NULL, 'r'},
+    {"rate-mode", required_argument, NULL, OPT_RATE_MODE},
+    {"mac", required_argument, NULL, OPT_MAC},
+    {"trace", no_argument, NULL, OPT_TRACE},
     {"size", required_argument, NULL, 'S'},
     {"parity", required_argument, NULL, 'P'},
+    {"parity-max", required_argument, NULL, OPT_PARITY_MAX},
     {"segment", required_argument, NULL, 'E'},
     {"no-auth", no_argument, NULL, 'A'},
     {"no-encrypt", no_argument, NULL, 'C'},
@@ -68,6 +79,41 @@ static void die(const char *what, const char *why)
 {
     fprintf(stderr, "mc_bench: %s: %s\n", what, why);
     exit(1);
+}
+
+/* The number of a word in a list that ends with NULL. */
+static unsigned choice(const char *word, const char *const *words)
+{
+    for (unsigned i = 0; words[i] != NULL; i++) {
+        if (strcmp(word, words[i]) == 0) {
+            return i;
+        }
+    }
+    die("unknown word", word);
+    return 0;
+}
+
+static void take_long_option(struct options *o, int c)
+{
+    static const char *const MODES[] = {"fixed", "lan", "tfmcc", NULL}; /* enum mc_rate_mode */
+    static const char *const MACS[] = {"hmac", "gmac", NULL};           /* enum mc_mac */
+
+    switch (c) {
+    case OPT_RATE_MODE:
+        o->rate_mode = (enum mc_rate_mode)choice(optarg, MODES);
+        break;
+    case OPT_MAC:
+        o->mac = (enum mc_mac)choice(optarg, MACS);
+        break;
+    case OPT_PARITY_MAX:
+        o->parity_max = (unsigned)strtoul(optarg, NULL, 10);
+        break;
+    case OPT_TRACE:
+        o->trace = true;
+        break;
+    default:
+        die("usage", "mc_bench digests|send|recv --file F --out O --size N …");
+    }
 }
 
 static void take_option(struct options *o, int c)
@@ -122,7 +168,7 @@ static void take_option(struct options *o, int c)
         o->plain_io = true;
         break;
     default:
-        die("usage", "mc_bench digests|send|recv --file F --out O --size N …");
+        take_long_option(o, c);
     }
 }
 
@@ -175,6 +221,7 @@ static struct mc_channel make_channel(const struct options *o, uint64_t size)
         .content_size = size,
         .object_size = mc_object_size(size, (uint16_t)o->segment, 128),
         .auth = !o->open,
+        .mac = o->mac,
         .encrypt = !o->plain_text,
         .sender_id = SENDER_ID,
     };
@@ -198,6 +245,37 @@ static double cpu_seconds(void)
            (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
 
+/* As server/engine.c does it, with the link's own speed as the ceiling: nobody names a rate. */
+static uint64_t rate_ceiling(const struct options *o)
+{
+    uint32_t mbps = srv_link_speed(o->interface);
+
+    return o->rate > 0 ? o->rate : srv_link_payload_rate(UINT64_C(1000000) * mbps, mbps);
+}
+
+static void print_trace(void *arg, const struct mc_trace *t)
+{
+    (void)arg;
+    fprintf(stderr, "%.6f %s %s node=%u %llu->%llu loss=%.4f rate_mbps=%.1f\n", (double)t->at / 1e9,
+            t->what, t->reason, t->node_id, (unsigned long long)t->before,
+            (unsigned long long)t->after, t->loss, (double)t->rate_bps / 1e6);
+}
+
+static void print_sent(const struct mc_sender_stats *st, enum cp_err code)
+{
+    double s = (double)(st->ended - st->started) / 1e9;
+
+    printf("send code=%s seconds=%.3f goodput_mbps=%.1f wire_ratio=%.4f repair=%llu parity=%llu "
+           "nacks=%llu forged=%llu rate_mbps=%.1f reason=%s auto_parity=%u over_budget=%u gso=%d "
+           "cpu=%.2f\n",
+           cp_err_info(code)->code, s, (double)st->content_size * 8 / s / 1e6,
+           (double)st->bytes_sent / (double)st->content_size, (unsigned long long)st->repair_bytes,
+           (unsigned long long)st->parity_bytes, (unsigned long long)st->nacks,
+           (unsigned long long)st->forged, (double)st->rate_bps / 1e6,
+           st->rate_reason != NULL ? st->rate_reason : "-", st->auto_parity, st->over_budget,
+           st->gso, cpu_seconds());
+}
+
 static int send_file(const struct options *o)
 {
     int fd = open_file(o->file, O_RDONLY);
@@ -208,8 +286,12 @@ static int send_file(const struct options *o)
         .extents = &extent,
         .extent_count = 1,
         .ttl = 1,
-        .rate_bps = o->rate,
+        .rate_bps = rate_ceiling(o),
+        .rate_mode = o->rate_mode,
+        .budget = true,
         .auto_parity = (uint8_t)o->parity,
+        .auto_parity_max = (uint8_t)o->parity_max,
+        .trace = o->trace ? print_trace : NULL,
         .gsize = o->nodes,
         .force_plain_io = o->plain_io,
     };
@@ -224,13 +306,7 @@ static int send_file(const struct options *o)
     }
     enum cp_err code = mc_sender_run(running_sender, &err);
     mc_sender_get_stats(running_sender, &st);
-    double s = (double)(st.ended - st.started) / 1e9;
-    printf("send code=%s seconds=%.3f goodput_mbps=%.1f wire_ratio=%.4f repair=%llu parity=%llu "
-           "nacks=%llu forged=%llu gso=%d cpu=%.2f\n",
-           cp_err_info(code)->code, s, (double)extent.size * 8 / s / 1e6,
-           (double)st.bytes_sent / (double)extent.size, (unsigned long long)st.repair_bytes,
-           (unsigned long long)st.parity_bytes, (unsigned long long)st.nacks,
-           (unsigned long long)st.forged, st.gso, cpu_seconds());
+    print_sent(&st, code);
     mc_sender_close(running_sender);
     close(fd);
     return code == CP_OK ? 0 : 1;
@@ -267,7 +343,6 @@ static int receive_file(const struct options *o)
         die("open", err.text[0] != '\0' ? err.text : cp_err_info(err.code)->title);
     }
     enum cp_err code = mc_receiver_run(running_receiver, &err);
-    printf("done_at=%.6f ", (double)cp_clock_now() / 1e9);
     mc_receiver_get_stats(running_receiver, &st);
     double s = (double)(st.ended - st.started) / 1e9;
     printf("recv code=%s seconds=%.3f goodput_mbps=%.1f lost=%llu/%llu repair=%llu nacks=%llu "
@@ -291,8 +366,9 @@ int main(int argc, char **argv)
                         .node = 1,
                         .nodes = 1,
                         .parity = 2,
+                        .parity_max = 32,
                         .segment = 1408,
-                        .rate = 1000000000};
+                        .rate_mode = MC_RATE_LAN};
     int c;
 
     if (argc < 2) {
