@@ -69,8 +69,11 @@ struct norm_member *norm_members_heard(struct norm_members *m, cp_time now, uint
             return NULL;
         }
         member = &m->member[m->count];
-        *member = (struct norm_member){
-            .node_id = node_id, .first_heard = now, .bulk_first = 1, .next = *bucket};
+        *member = (struct norm_member){.node_id = node_id,
+                                       .first_heard = now,
+                                       .over_since = CP_TIME_NEVER,
+                                       .bulk_first = 1,
+                                       .next = *bucket};
         *bucket = m->count++;
     }
     member->last_heard = now;

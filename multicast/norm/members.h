@@ -13,6 +13,37 @@
 
 #define NORM_MEMBERS_MAX 8192u
 
+/* What a receiver can take, as far as the pace has found out: pace.c. */
+struct norm_limit {
+    double base_loss;  /* that lower paces did not cure */
+    uint64_t wall_bps; /* rate at which it could take no more; 0: it has taken everything so far */
+    uint64_t low_bps;  /* pace that it allowed then … */
+    cp_time climb;     /* … time that the way back up to the wall takes … */
+    cp_time climbed;   /* … and how much of it is over */
+    uint64_t rate_bps; /* delivered of late without trouble … */
+    uint64_t best_bps; /* … and at best, forgotten slowly */
+    cp_time best_at;
+    bool slow;       /* its buffers fill, or did when it was last heard … */
+    cp_time slow_at; /* … and the pace was lowered for it last */
+    uint32_t fresh;  /* pace that it kept up with, as a count of changes */
+
+    /* Trial: the pace was lowered to see whether the loss goes away. */
+    bool trial, tried;
+    uint16_t trial_from; /* first interval wholly at the lower pace */
+    cp_time trial_since;
+    double trial_loss;    /* before */
+    double packets, lost; /* since */
+    uint64_t after_bps;   /* pace that it allows if the loss goes away */
+};
+
+/* What RFC 5740 5.5.2 keeps of a receiver: tfmcc.c. */
+struct norm_cc_state {
+    cp_time rtt;       /* smoothed, 0: none measured */
+    double rate;       /* bytes per second, that its feedback stands for */
+    bool start, leave; /* it is in slow start; it leaves */
+    bool told;         /* its round-trip time was sent to it */
+};
+
 struct norm_member {
     uint32_t node_id;
     cp_time first_heard, last_heard;
@@ -26,13 +57,15 @@ struct norm_member {
     bool slow;            /* its own buffers fill */
     bool outlier;         /* left out of the choice of the pace */
 
-    /* Rate control's own. */
-    double base_loss; /* that lower paces did not cure */
+    struct norm_limit limit; /* pace.h's */
+    struct norm_cc_state cc; /* tfmcc.h's */
 
     /* Repairs */
     uint64_t asked;                 /* symbols its NACKs asked for so far */
     double recent;                  /* of late: a leaky bucket, symbols */
     cp_time recent_at;              /* when it leaked last */
+    cp_time over_since;             /* asks for too much since then; CP_TIME_NEVER: does not */
+    uint32_t refused_to;            /* its requests below this block wait already, uncharged */
     bool over_budget;               /* its NACKs are not served any more */
     uint32_t bulk_first, bulk_last; /* blocks it waits for in the second pass; first > last: none */
 

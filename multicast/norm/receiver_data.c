@@ -114,7 +114,8 @@ static bool symbol_valid(const struct norm_receiver *r, const struct norm_msg *m
     return true;
 }
 
-/* Loss before repair, from the order of first transmissions (source symbols only). */
+/* Loss before repair, from the order of first transmissions (source symbols only). What comes late,
+ * from the block before too, was counted as lost. */
 static void track_loss(struct norm_receiver *r, uint32_t sbn, uint16_t esi)
 {
     uint32_t from = r->track_sbn;
@@ -127,8 +128,8 @@ static void track_loss(struct norm_receiver *r, uint32_t sbn, uint16_t esi)
         r->tracked = true;
         steps = 1;
     } else if (sbn < from || (sbn == from && esi <= r->track_esi)) {
-        if (sbn == from && esi < r->track_esi && r->stats.symbols_lost > 0) {
-            r->stats.symbols_lost--; /* it was only late */
+        if (sbn + 1 >= from && !norm_store_has(&r->store, sbn, esi) && r->stats.symbols_lost > 0) {
+            r->stats.symbols_lost--;
         }
         return;
     } else if (sbn == from) {

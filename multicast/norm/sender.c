@@ -58,6 +58,7 @@ static enum cp_err init(struct norm_sender *s, const struct norm_sender_config *
     norm_rate_init(&s->rate, now, config->rate_bps);
     norm_grtt_init(&s->grtt, config->grtt, config->grtt_min, config->grtt_max,
                    norm_sender_packet_time(s));
+    norm_sender_adapt_init(s, now);
     s->info_due = true;
     s->head_next = now + config->live_window / (NORM_HEAD_SLOTS - 1) + 1;
     s->probe_at = now;
@@ -174,6 +175,7 @@ void norm_sender_run_timers(struct norm_sender *s, cp_time now)
     if (now >= s->repairs.aggregate_end) {
         norm_sender_activate(s, now);
     }
+    norm_sender_adapt(s, now);
     probe_timer(s, now);
     state_timer(s, now);
 }
@@ -235,6 +237,7 @@ void norm_sender_set_rate(struct norm_sender *s, cp_time now, uint64_t rate_bps)
 
 void norm_sender_set_gsize(struct norm_sender *s, uint64_t gsize)
 {
+    s->config.gsize = gsize;
     s->gsize = norm_gsize_quantize(gsize);
 }
 
@@ -314,4 +317,5 @@ void norm_sender_get_stats(const struct norm_sender *s, struct norm_sender_stats
     ret_stats->grtt = s->grtt.advertised;
     ret_stats->rate_bps = s->rate.bps;
     ret_stats->acks_missing = s->ackers.missing;
+    ret_stats->auto_parity = s->protection.now;
 }

@@ -5,23 +5,34 @@
 
 #include "multicast/norm/sender_state.h"
 
-#define SYMBOL_WORDS 4u /* 256 symbols */
-
-/* The requests of one NACK for one block, gathered until the block changes. */
+/* The requests of one NACK, those for one block gathered until the block changes. */
 struct wish {
-    bool open;
-    uint32_t sbn;
-    unsigned count;
-    uint64_t symbols[SYMBOL_WORDS];
-    uint64_t blocks; /* asked for as a whole by this NACK so far */
+    bool open, refused;
+    struct norm_wish w;
+    uint64_t blocks;  /* asked for as a whole by this NACK so far */
+    uint64_t charged; /* symbols that it cost so far */
 };
+
+/* Of what has to wait every block is charged once only, however often it is asked for. */
+static void refuse(struct wish *w)
+{
+    if (w->w.sbn >= w->w.member->refused_to) {
+        w->charged += w->w.count;
+        w->w.member->refused_to = w->w.sbn + 1;
+    }
+}
 
 static void wish_close(struct norm_sender *s, cp_time now, struct wish *w)
 {
-    if (w->open && w->count > 0) {
-        norm_sender_want_symbols(s, now, w->sbn, w->symbols, w->count);
+    if (w->open && w->w.count > 0) {
+        if (w->refused) {
+            refuse(w);
+        } else {
+            w->charged += norm_sender_want_symbols(s, now, &w->w);
+        }
     }
-    *w = (struct wish){.blocks = w->blocks};
+    w->open = false;
+    w->w = (struct norm_wish){.member = w->w.member};
 }
 
 /* Whole blocks, and the work that they make: who names each block once cannot exceed the object,
@@ -34,7 +45,9 @@ static bool wish_blocks(struct norm_sender *s, cp_time now, struct wish *w, uint
         return false;
     }
     wish_close(s, now, w);
-    norm_sender_want_blocks(s, now, first, last);
+    if (!w->refused) {
+        w->charged += norm_sender_want_blocks(s, now, first, last, w->w.member);
+    }
     return true;
 }
 
@@ -52,16 +65,16 @@ static bool wish_add(struct norm_sender *s, cp_time now, struct wish *w,
     if (e->first.id.esi > e->last.id.esi || e->last.id.esi >= limit) {
         return false;
     }
-    if (!w->open || w->sbn != sbn) {
+    if (!w->open || w->w.sbn != sbn) {
         wish_close(s, now, w);
         w->open = true;
-        w->sbn = sbn;
+        w->w.sbn = sbn;
     }
     for (unsigned esi = e->first.id.esi; esi <= e->last.id.esi; esi++) {
         uint64_t bit = (uint64_t)1 << (esi % 64);
 
-        w->count += (w->symbols[esi / 64] & bit) == 0;
-        w->symbols[esi / 64] |= bit;
+        w->w.count += (w->w.symbols[esi / 64] & bit) == 0;
+        w->w.symbols[esi / 64] |= bit;
     }
     return true;
 }
@@ -110,20 +123,25 @@ static bool apply_request(struct norm_sender *s, cp_time now, struct wish *w,
 }
 
 /* All requests up to the first malformed one count; the rest of such a NACK is dropped. */
-static enum cp_err on_nack(struct norm_sender *s, cp_time now, const struct norm_msg *msg)
+static enum cp_err on_nack(struct norm_sender *s, cp_time now, const struct norm_msg *msg,
+                           struct norm_member *member)
 {
+    struct wish w = {.w.member = member, .refused = norm_sender_refuses(s, now, member)};
     struct norm_repair_reader reader;
     struct norm_repair entry;
-    struct wish w = {0};
     bool valid = true;
 
     s->stats.nacks++;
+    if (w.refused && member->over_budget) {
+        return CP_OK;
+    }
     norm_repair_reader_init(&reader, msg->payload, msg->payload_size, s->config.fec_id);
     while (valid && norm_repair_next(&reader, &entry)) {
         valid = apply_request(s, now, &w, &entry);
     }
     wish_close(s, now, &w);
-    if (!s->config.multicast_nack &&
+    norm_sender_charge(s, now, member, w.charged);
+    if (!s->config.multicast_nack && !w.refused &&
         (s->repairs.aggregate_end != CP_TIME_NEVER || s->repairs.bulk.count > 0)) {
         s->adv_due = true;
     }
@@ -164,9 +182,19 @@ static void on_grtt_response(struct norm_sender *s, cp_time now, const struct no
     }
 }
 
+static void note_report(struct norm_member *m, cp_time now, const struct norm_ext_cc *cc)
+{
+    m->reported = true;
+    m->reported_at = now;
+    m->cc_sequence = cc->sequence;
+    m->loss = norm_loss_unquantize(cc->loss);
+    m->rate_bps = (uint64_t)(8.0 * norm_rate_unquantize(cc->rate));
+}
+
 enum cp_err norm_sender_on_packet(struct norm_sender *s, cp_time now, const uint8_t *pkt,
                                   size_t size)
 {
+    struct norm_member *member;
     struct norm_msg msg;
     enum cp_err err = norm_decode(pkt, size, &msg);
 
@@ -181,9 +209,12 @@ enum cp_err norm_sender_on_packet(struct norm_sender *s, cp_time now, const uint
         s->stats.foreign++;
         return CP_OK;
     }
-    (void)norm_members_heard(&s->members, now, msg.source_id);
+    member = norm_members_heard(&s->members, now, msg.source_id);
+    if (member != NULL && msg.ext.has_cc) {
+        note_report(member, now, &msg.ext.cc);
+    }
     on_grtt_response(s, now, &msg);
-    err = msg.type == NORM_NACK ? on_nack(s, now, &msg) : on_ack(s, &msg);
+    err = msg.type == NORM_NACK ? on_nack(s, now, &msg, member) : on_ack(s, &msg);
     if (err != CP_OK) {
         s->stats.malformed++;
     }

@@ -9,22 +9,26 @@ struct pick {
     bool repair, named;
 };
 
-/* First pass: blocks ascending, each with its auto parity behind. */
+/* First pass: blocks ascending, each with its proactive parity behind; how much is settled when it
+ * begins. */
 static bool pick_new(struct norm_sender *s, struct pick *p)
 {
-    unsigned k, extra;
+    unsigned k;
 
     if (s->next_block == s->part.block_count) {
         return false;
     }
     k = norm_partition_block_len(&s->part, s->next_block);
-    extra = s->config.auto_parity < s->part.num_parity ? s->config.auto_parity : s->part.num_parity;
+    if (s->next_esi == 0) {
+        s->protection.block = norm_sender_block_parity(s);
+    }
     *p = (struct pick){.sbn = s->next_block, .esi = s->next_esi};
     if (s->next_esi >= k) {
         s->repairs.parity_sent[s->next_block]++;
     }
     s->next_esi++;
-    if (s->next_esi == k + extra) {
+    if (s->next_esi == k + s->protection.block) {
+        norm_needs_sent(&s->protection.needs);
         s->next_esi = 0;
         s->next_block++;
     }

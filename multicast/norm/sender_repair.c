@@ -131,16 +131,36 @@ static void want_explicit(struct norm_sender *s, uint32_t sbn, const uint64_t *s
     }
 }
 
-void norm_sender_want_symbols(struct norm_sender *s, cp_time now, uint32_t sbn,
-                              const uint64_t *symbols, unsigned count)
+/* A block of the first pass that was not repaired yet tells how much parity would have done. What
+ * all parity would not have cured, and what receivers of their own kind lack, says nothing. */
+static void note_need(struct norm_sender *s, const struct norm_wish *w, unsigned fresh)
 {
-    struct norm_repairs *r = &s->repairs;
-    unsigned fresh = (unsigned)s->part.num_parity - r->parity_sent[sbn];
-    unsigned want = count < fresh ? count : fresh;
+    const struct norm_repairs *r = &s->repairs;
+    const struct norm_member *m = w->member;
+    unsigned sent = r->parity_sent[w->sbn], before = r->want[w->sbn];
 
-    if (sbn >= s->next_block || held_off(s, now, sbn)) {
+    if (s->config.auto_parity_max == 0 || r->repaired_at[w->sbn] != 0 || w->count > fresh ||
+        norm_bitset_has(&r->whole, w->sbn) || w->sbn < norm_sender_live_floor(s) || m == NULL ||
+        m->outlier || m->over_since != CP_TIME_NEVER) {
         return;
     }
+    norm_needs_told(&s->protection.needs, before > 0 ? sent + before : 0, sent + w->count);
+}
+
+unsigned norm_sender_want_symbols(struct norm_sender *s, cp_time now, const struct norm_wish *wish)
+{
+    struct norm_repairs *r = &s->repairs;
+    uint32_t sbn = wish->sbn;
+    unsigned count = wish->count;
+    unsigned fresh = (unsigned)s->part.num_parity - r->parity_sent[sbn];
+    unsigned want;
+
+    if (sbn >= s->next_block || held_off(s, now, sbn)) {
+        return 0;
+    }
+    note_need(s, wish, fresh);
+    want = count + norm_sender_spare_parity(s, wish->member, count);
+    want = want < fresh ? want : fresh;
     /* RFC5740 5.4.2: "The sender can determine the maximum erasure-filling needs for individual
      * FEC coding blocks from the NORM_NACK messages received during the repair aggregation
      * period." and "SHOULD NOT resort to explicit transmission of the receiver set's repair needs
@@ -149,9 +169,10 @@ void norm_sender_want_symbols(struct norm_sender *s, cp_time now, uint32_t sbn,
         r->want[sbn] = (uint8_t)want;
     }
     if (count > fresh) {
-        want_explicit(s, sbn, symbols, count - fresh);
+        want_explicit(s, sbn, wish->symbols, count - fresh);
     }
     note_block(s, now, sbn);
+    return count;
 }
 
 /* Nothing of the block is there: its source symbols serve best, they need no decoding, with the
@@ -160,7 +181,7 @@ static void want_whole(struct norm_sender *s, uint32_t sbn)
 {
     struct norm_repairs *r = &s->repairs;
     unsigned fresh = (unsigned)s->part.num_parity - r->parity_sent[sbn];
-    unsigned extra = s->config.auto_parity < fresh ? s->config.auto_parity : fresh;
+    unsigned extra = s->protection.alone < fresh ? s->protection.alone : fresh;
 
     norm_bitset_add(&r->whole, sbn);
     if (extra > r->want[sbn]) {
@@ -168,16 +189,43 @@ static void want_whole(struct norm_sender *s, uint32_t sbn)
     }
 }
 
+/* It was there when the block went out again, and wants all of it once more. */
+static bool repaired_since(const struct norm_sender *s, uint32_t sbn, cp_time heard)
+{
+    uint32_t at = s->repairs.repaired_at[sbn];
+
+    return at != 0 && (int32_t)(at - tick_of(heard)) > 0;
+}
+
+/* Where the second pass serves this node; nodes are in order of first hearing. */
+static void bulk_note(struct norm_sender *s, struct norm_member *m, uint32_t first, uint32_t last)
+{
+    size_t index = (size_t)(m - s->members.member);
+
+    if (m->bulk_first > m->bulk_last) {
+        m->bulk_first = first;
+        m->bulk_last = last;
+    }
+    m->bulk_first = first < m->bulk_first ? first : m->bulk_first;
+    m->bulk_last = last > m->bulk_last ? last : m->bulk_last;
+    s->repairs.bulk_turn = index < s->repairs.bulk_turn ? index : s->repairs.bulk_turn;
+}
+
 /* A long run is a late joiner or an outage: it must not hold up the rest, RFC5740 5.2 lets the
  * sender "impose additional constraints to limit the ability of receivers to disrupt reliable
  * multicast performance by joining". */
-void norm_sender_want_blocks(struct norm_sender *s, cp_time now, uint32_t first, uint32_t last)
+uint64_t norm_sender_want_blocks(struct norm_sender *s, cp_time now, uint32_t first, uint32_t last,
+                                 struct norm_member *member)
 {
     bool bulk = last - first >= NORM_BULK_RUN;
+    uint64_t cost = 0;
 
     for (uint32_t sbn = first; sbn <= last && sbn < s->next_block; sbn++) {
         if (held_off(s, now, sbn)) {
             continue;
+        }
+        if (member != NULL && repaired_since(s, sbn, member->first_heard)) {
+            cost += norm_partition_block_len(&s->part, sbn);
         }
         if (bulk) {
             norm_bitset_add(&s->repairs.bulk, sbn);
@@ -186,9 +234,13 @@ void norm_sender_want_blocks(struct norm_sender *s, cp_time now, uint32_t first,
             note_block(s, now, sbn);
         }
     }
+    if (bulk && member != NULL) {
+        bulk_note(s, member, first, last);
+    }
     if (s->repairs.bulk.count > 0 && s->state == NORM_SENDER_IDLE) {
         reopen(s);
     }
+    return cost;
 }
 
 void norm_sender_want_info(struct norm_sender *s, cp_time now)
@@ -271,11 +323,33 @@ void norm_sender_bulk_timer(struct norm_sender *s, cp_time now)
     }
 }
 
+/* The second pass serves the node first that was heard of first, its blocks in ascending order;
+ * what later ones want too is done with then. */
+static uint32_t next_bulk(struct norm_sender *s)
+{
+    struct norm_repairs *r = &s->repairs;
+
+    for (; r->bulk_turn < s->members.count; r->bulk_turn++) {
+        struct norm_member *m = &s->members.member[r->bulk_turn];
+
+        if (m->bulk_first <= m->bulk_last && !m->over_budget) {
+            uint32_t sbn = norm_bitset_next(&r->bulk, m->bulk_first);
+
+            if (sbn <= m->bulk_last) {
+                return sbn;
+            }
+        }
+        m->bulk_first = 1; /* served */
+        m->bulk_last = 0;
+    }
+    return norm_bitset_next(&r->bulk, 0);
+}
+
 /* One block at a time becomes an ordinary repair, so that others' repairs go before the next. */
 static void promote_bulk(struct norm_sender *s)
 {
     struct norm_repairs *r = &s->repairs;
-    uint32_t sbn = norm_bitset_next(&r->bulk, 0);
+    uint32_t sbn = next_bulk(s);
 
     norm_bitset_remove(&r->bulk, sbn);
     want_whole(s, sbn);

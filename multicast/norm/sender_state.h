@@ -5,13 +5,25 @@
 
 #include "multicast/norm/acklist.h"
 #include "multicast/norm/bitset.h"
+#include "multicast/norm/budget.h"
 #include "multicast/norm/grtt.h"
 #include "multicast/norm/members.h"
+#include "multicast/norm/parity.h"
 #include "multicast/norm/rate.h"
 #include "multicast/norm/sender.h"
 
 /* Head positions of the past, one per 1/16 of the live window: they tell its lower edge. */
 #define NORM_HEAD_SLOTS 17u
+
+#define NORM_SYMBOL_WORDS 4u /* 256 symbols */
+
+/* The requests of one NACK for one block. */
+struct norm_wish {
+    struct norm_member *member; /* NULL: unaccounted */
+    uint32_t sbn;
+    unsigned count;
+    uint64_t symbols[NORM_SYMBOL_WORDS];
+};
 
 /* Unit of repaired_at: 65.5 µs; 32 bits last 78 hours. */
 #define NORM_TICK_SHIFT 16u
@@ -46,9 +58,22 @@ struct norm_repairs {
     uint64_t *explicit_map;     /* symbols wanted by name */
     unsigned words;             /* of explicit_map per block */
     uint32_t at;                /* block that the latest repair belonged to */
+    size_t bulk_turn;           /* member that the second pass serves */
     bool info_asked, info_pending;
     cp_time aggregate_end; /* CP_TIME_NEVER: no aggregation period runs */
     cp_time holdoff_end;
+};
+
+/* Proactive parity of today, and what it is chosen from. */
+struct norm_protection {
+    struct norm_losses losses;
+    struct norm_needs needs;
+    uint8_t now;   /* behind blocks of the first pass */
+    uint8_t last;  /* behind the last of them: nothing is left to send while their repair waits */
+    uint8_t alone; /* behind whole blocks repaired for few */
+    uint8_t block; /* behind the block under way: latched at its begin */
+    cp_time next;  /* time of the next choice */
+    cp_time aged;  /* when `needs` was halved */
 };
 
 struct norm_sender {
@@ -71,6 +96,8 @@ struct norm_sender {
     cp_time head_next; /* when the next slot is taken */
 
     struct norm_repairs repairs;
+    struct norm_protection protection;
+    struct norm_budget budget;
 
     /* probes */
     cp_time probe_at, probe_interval, probe_first; /* probe_first: 0 none sent */
@@ -103,10 +130,12 @@ struct norm_sender {
 CP_MUST_CHECK enum cp_err norm_repairs_init(struct norm_repairs *r, uint32_t block_count,
                                             unsigned symbols_per_block);
 void norm_repairs_done(struct norm_repairs *r);
-/* One NACK's wish for a block: the named symbols, `count` of them. */
-void norm_sender_want_symbols(struct norm_sender *s, cp_time now, uint32_t sbn,
-                              const uint64_t *symbols, unsigned count);
-void norm_sender_want_blocks(struct norm_sender *s, cp_time now, uint32_t first, uint32_t last);
+/* One NACK's wish for a block: the named symbols, `count` of them, and more fresh parity beyond
+ * them. Returns the symbols to charge its node for: 0 when the wish was about the past. */
+unsigned norm_sender_want_symbols(struct norm_sender *s, cp_time now, const struct norm_wish *wish);
+/* Whole blocks. The first repair of each is free: an outage or a late join. */
+uint64_t norm_sender_want_blocks(struct norm_sender *s, cp_time now, uint32_t first, uint32_t last,
+                                 struct norm_member *member);
 void norm_sender_want_info(struct norm_sender *s, cp_time now);
 /* The aggregation period is over: what was asked becomes pending. */
 void norm_sender_activate(struct norm_sender *s, cp_time now);
@@ -125,6 +154,20 @@ bool norm_sender_data_over(const struct norm_sender *s); /* nothing to send but 
 
 /* Some repairs wait for the second pass. */
 bool norm_sender_defers(const struct norm_sender *s);
+
+/* sender_adapt.c: parity and budgets follow what receivers report. */
+void norm_sender_adapt_init(struct norm_sender *s, cp_time now);
+void norm_sender_adapt(struct norm_sender *s, cp_time now);
+/* Parity behind the block that begins now. */
+uint8_t norm_sender_block_parity(const struct norm_sender *s);
+/* Parity to add to a repair of so many symbols, so that it is the last. */
+unsigned norm_sender_spare_parity(const struct norm_sender *s, const struct norm_member *member,
+                                  unsigned count);
+/* Asks for too much now: its requests wait. */
+bool norm_sender_refuses(const struct norm_sender *s, cp_time now, const struct norm_member *m);
+/* A NACK cost so much; leaves out who asks for too much for too long. */
+void norm_sender_charge(struct norm_sender *s, cp_time now, struct norm_member *m,
+                        uint64_t symbols);
 
 /* sender_control.c */
 void norm_sender_fill_header(struct norm_sender *s, struct norm_msg *msg);

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Repair budget of each receiver. Pure. */
+#include "multicast/norm/budget.h"
+
+#include <math.h>
+
+#define CLASSES 48u /* of accounts, two per octave */
+
+/* An account never holds more than this over what is allowed: who behaves again is served again
+ * soon. */
+#define OVERDRAFT 1.5
+
+static double leak(double value, cp_time since, cp_time now)
+{
+    if (value <= 0.0 || now <= since) {
+        return value;
+    }
+    return value * exp(-(double)(now - since) / (double)NORM_BUDGET_WINDOW);
+}
+
+static unsigned class_of(double recent)
+{
+    double at = recent >= 1.0 ? 1.0 + 2.0 * log2(recent) : 0.0;
+
+    return at < CLASSES - 1.0 ? (unsigned)at : CLASSES - 1;
+}
+
+/* Upper edge of the class that holds the lower median; nodes never heard of asked for nothing. */
+static double median_of(const size_t classes[CLASSES], size_t group)
+{
+    size_t below = 0;
+
+    for (unsigned i = 0; i < CLASSES; i++) {
+        below += classes[i];
+        if (below > (group - 1) / 2) {
+            return i == 0 ? 0.0 : exp2((double)i / 2.0);
+        }
+    }
+    return 0.0;
+}
+
+void norm_budget_review(struct norm_budget *b, struct norm_members *m, cp_time now,
+                        uint64_t sent_total, size_t group)
+{
+    size_t classes[CLASSES] = {0};
+    size_t counted = 0;
+
+    b->sent = leak(b->sent, b->at, now) + (double)(sent_total - b->total);
+    b->total = sent_total;
+    b->at = now;
+    for (size_t i = 0; i < m->count; i++) {
+        struct norm_member *member = &m->member[i];
+
+        member->recent = leak(member->recent, member->recent_at, now);
+        member->recent_at = now;
+        if (member->over_budget) {
+            continue;
+        }
+        classes[class_of(member->recent)]++;
+        counted++;
+    }
+    b->group = group > counted ? group : counted;
+    classes[0] += b->group - counted;
+    b->median = b->group > 0 ? median_of(classes, b->group) : 0.0;
+    for (size_t i = 0; i < m->count; i++) {
+        if (!norm_budget_exceeded(b, &m->member[i], now)) {
+            m->member[i].over_since = CP_TIME_NEVER;
+        }
+    }
+}
+
+double norm_budget_allowed(const struct norm_budget *b, cp_time now)
+{
+    double allowed = NORM_BUDGET_SHARE * leak(b->sent, b->at, now);
+
+    if (allowed < NORM_BUDGET_FACTOR * b->median) {
+        allowed = NORM_BUDGET_FACTOR * b->median;
+    }
+    return allowed > NORM_BUDGET_LEAST ? allowed : NORM_BUDGET_LEAST;
+}
+
+void norm_budget_charge(const struct norm_budget *b, struct norm_member *m, cp_time now,
+                        uint64_t symbols)
+{
+    double most = OVERDRAFT * norm_budget_allowed(b, now);
+    double recent = leak(m->recent, m->recent_at, now) + (double)symbols;
+
+    m->asked += symbols;
+    m->recent = recent < most ? recent : most;
+    m->recent_at = now;
+}
+
+bool norm_budget_exceeded(const struct norm_budget *b, const struct norm_member *m, cp_time now)
+{
+    return b->group > 1 && leak(m->recent, m->recent_at, now) > norm_budget_allowed(b, now);
+}

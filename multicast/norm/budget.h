@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Repair budget: a leaky account per receiver of the symbols that its NACKs asked for, against what
+ * the sender sent and what the others asked for. Pure. */
+#ifndef NORM_BUDGET_H
+#define NORM_BUDGET_H
+
+#include "multicast/norm/members.h"
+
+/* Accounts leak with this time constant. */
+#define NORM_BUDGET_WINDOW CP_SEC
+/* Who asks for more than this share of the symbols sent … */
+#define NORM_BUDGET_SHARE 0.20
+/* … at least so many, of which chance and a short outage make fewer … */
+#define NORM_BUDGET_LEAST 512.0
+/* … and so many times what the median receiver asks for, is over its budget … */
+#define NORM_BUDGET_FACTOR 4.0
+/* … and no more served when that lasts. Until then its requests wait. */
+#define NORM_BUDGET_PATIENCE (2 * CP_SEC)
+
+struct norm_budget {
+    cp_time at;
+    uint64_t total; /* symbols sent so far */
+    double sent;    /* of late */
+    double median;  /* what the median receiver asked for of late */
+    size_t group;   /* receivers that count */
+};
+
+/* Looks at everybody: the median; `group`: receivers known, heard or not. `sent_total`: symbols
+ * sent since the beginning. */
+void norm_budget_review(struct norm_budget *b, struct norm_members *m, cp_time now,
+                        uint64_t sent_total, size_t group);
+
+/* A NACK asked for so many symbols. */
+void norm_budget_charge(const struct norm_budget *b, struct norm_member *m, cp_time now,
+                        uint64_t symbols);
+/* Symbols that it may ask for at present. */
+double norm_budget_allowed(const struct norm_budget *b, cp_time now);
+/* Asks for too much at present. */
+bool norm_budget_exceeded(const struct norm_budget *b, const struct norm_member *m, cp_time now);
+
+#endif
