@@ -38,6 +38,7 @@ const struct norm_codec norm_codec_ack = {
     .payload_size_max = UINT16_MAX,
 };
 
+/* RFC5740 4.3.2: the "payload" of NORM_ACK(FLUSH) repeats the watermark that the sender named. */
 enum cp_err norm_watermark_decode(const struct norm_msg *msg, struct norm_watermark *ret)
 {
     struct norm_watermark wm = {0};

@@ -14,6 +14,8 @@ static uint64_t div_up(uint64_t a, uint64_t b)
     return a / b + (a % b != 0);
 }
 
+/* RFC5740 5.1.1: "NORM senders and receivers MUST use a common algorithm for logically
+ * segmenting transport data", RFC5052 9.1. */
 enum cp_err norm_partition_init(struct norm_partition *p, const struct norm_fti *fti,
                                 uint8_t fec_id)
 {

@@ -36,6 +36,7 @@ static void repair_adv_write(struct cp_writer *out, const struct norm_msg *msg)
     cp_write_u16(out, 0);
 }
 
+/* RFC5740 4.2.3.6: the reserved field "SHALL be set to ZERO by senders and ignored by receivers" */
 static void ack_req_read(struct cp_reader *in, struct norm_msg *msg)
 {
     (void)cp_read_u8(in);
@@ -82,6 +83,7 @@ const struct norm_codec norm_codec_application = {
     .payload_size_max = UINT16_MAX,
 };
 
+/* RFC5740 4.2.3: "The "sub-type" field indicates the type of command to follow." */
 const struct norm_codec *norm_codec_cmd(unsigned cmd)
 {
     switch (cmd) {

@@ -26,6 +26,8 @@ static size_t fti_size(uint8_t fec_id)
     return fec_id == NORM_FEC_RS_8 ? 12 : 16;
 }
 
+/* RFC5740 4.2.1, RFC5510 5.2.4.1, RFC5510 4.2.4.1: the last field is the number of parity
+ * symbols, as RFC 5740 has it, with all three schemes. */
 static bool fti_read(struct cp_reader *in, struct norm_msg *msg)
 {
     struct norm_fti *fti = &msg->ext.fti;
@@ -104,6 +106,8 @@ static bool variable_read(struct cp_reader *in, size_t at, uint8_t het, struct n
     }
 }
 
+/* RFC5740 4.1: "The "hel" field MUST be present for variable-length extensions […] and MUST NOT
+ * be present for fixed-length extensions" */
 enum cp_err norm_ext_read(struct cp_reader *in, struct norm_msg *msg)
 {
     while (cp_reader_left(in) > 0) {

@@ -46,6 +46,8 @@ static size_t info_base_size(const struct norm_msg *msg)
     return norm_payload_id_size(msg->fec_id) == 0 ? 0 : INFO_BASE_SIZE;
 }
 
+/* RFC5401 3.5: "The data and repair content […] requires some form of identification in the
+ * protocol header fields." */
 static void data_read(struct cp_reader *in, struct norm_msg *msg)
 {
     info_read(in, msg);
@@ -58,6 +60,8 @@ static void data_write(struct cp_writer *out, const struct norm_msg *msg)
     norm_payload_id_write(out, msg->fec_id, &msg->id);
 }
 
+/* RFC5740 4.2.1: "The NORM_DATA base "hdr_len" value is 4 […] plus the size of the
+ * "fec_payload_id" field." */
 static size_t data_base_size(const struct norm_msg *msg)
 {
     if (!norm_payload_id_fits(msg->fec_id, &msg->id)) {

@@ -30,6 +30,7 @@ bool norm_payload_id_fits(uint8_t fec_id, const struct norm_payload_id *id)
     }
 }
 
+/* RFC5445 5.2 (129), RFC5510 5.1 (5), RFC5510 4.1 (2, with m = 8). */
 void norm_payload_id_read(struct cp_reader *in, uint8_t fec_id, struct norm_payload_id *ret_id)
 {
     switch (norm_payload_id_size(fec_id)) {

@@ -3,6 +3,8 @@
 #include "multicast/norm/backoff.h"
 #include "multicast/norm/receiver_state.h"
 
+/* RFC5401 3.3: "Policies that limit the opportunities for receivers to begin participating in
+ * the NACK process" */
 uint32_t norm_receiver_need_floor(const struct norm_receiver *r)
 {
     /* RFC5740 5.2: "a useful implementation policy is for new receivers joining the group to limit
@@ -18,6 +20,8 @@ uint32_t norm_receiver_need_floor(const struct norm_receiver *r)
     return floor > r->store.low ? floor : r->store.low;
 }
 
+/* RFC5740 4.2.2: "NORM receivers will NACK for retransmission of NORM_INFO when they have not
+ * received it for a given NormObject." */
 bool norm_receiver_needs_info(const struct norm_receiver *r)
 {
     return r->object_named && r->info_offered && !r->info_here;
@@ -66,6 +70,8 @@ static void hold_off(struct norm_receiver *r, cp_time now)
     r->nack_at = now + (r->backoff + 2u) * r->grtt;
 }
 
+/* RFC5401 3.2.1: "it is important that the receivers record the position in the sender's
+ * transmission sequence at which they initiate the NACK cycle" */
 void norm_receiver_consider(struct norm_receiver *r, cp_time now)
 {
     cp_time wait;

@@ -37,7 +37,8 @@ static bool add_run(struct request *q, uint8_t flags, struct norm_payload_id fir
 /* RFC5740 5.3: "request the parity portion of the FEC coding block beginning with the lowest
  * ordinal parity" symbol for the erasure count, later "only those repair symbols from the first
  * set it has not yet received up to the remaining erasure count"; where parity does not suffice
- * "all available parity segments plus the ordinally highest missing data segments" */
+ * "all available parity segments plus the ordinally highest missing data segments".
+ * RFC5401 3.2.3.1: "the rule is to request the lower ordinal portion of the parity content" */
 static void select_symbols(const struct norm_receiver *r, uint32_t sbn, unsigned k,
                            uint64_t wanted[SYMBOL_WORDS])
 {

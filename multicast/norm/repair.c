@@ -125,6 +125,8 @@ static bool entry_valid(const struct norm_repair_writer *w, const struct norm_re
            (norm_payload_id_fits(w->fec_id, &e->last.id) && range_valid(e));
 }
 
+/* RFC5401 3.2.3.2: "NACK content can be composed of lists and/or ranges of these TPDU
+ * identifiers" */
 bool norm_repair_add(struct norm_repair_writer *w, const struct norm_repair *entry)
 {
     size_t items = entry->form == NORM_REPAIR_RANGES ? 2 : 1;

@@ -2,6 +2,8 @@
  * NORM_REPORT (RFC 5740 section 4.4.1): a common header and bytes that nobody defined. Pure. */
 #include "multicast/norm/codec.h"
 
+/* RFC5740 4.4.1: "The format of this message is currently undefined." It is read, and never
+ * sent. */
 static size_t report_base_size(const struct norm_msg *msg)
 {
     (void)msg;

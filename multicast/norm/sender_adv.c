@@ -76,6 +76,8 @@ static uint32_t whole_run(const struct norm_bitset *set, uint32_t sbn, uint32_t 
     return (stop < end ? stop : end) - 1;
 }
 
+/* RFC5740 5.4.4: "the sender does not merely retransmit NACK content it receives, but instead
+ * transmits a representation of its aggregated repair state" */
 size_t norm_sender_adv_payload(const struct norm_sender *s, uint32_t first, uint32_t end,
                                uint8_t *buf, bool *ret_limit)
 {

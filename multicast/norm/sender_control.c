@@ -9,6 +9,9 @@
 #define PATIENT_FLUSH      (100 * CP_MSEC)
 #define DEFERRED_ADV_LEAST (20 * CP_MSEC)
 
+/* RFC5740 4.1: "A monotonically increasing sequence number space MUST be maintained to mark NORM
+ * sender messages". RFC5401 3.7.4: the GRTT is advertised "by simply embedding the estimate into
+ * all pertinent messages transmitted by the sender". */
 void norm_sender_fill_header(struct norm_sender *s, struct norm_msg *msg)
 {
     msg->sequence = s->sequence;
@@ -59,6 +62,8 @@ static void emit(struct norm_sender *s, cp_time now, struct norm_msg *msg, struc
     s->stats.packets_sent++;
 }
 
+/* RFC5740 4.2.2: "the NORM_INFO message SHALL be transmitted as the first message for the
+ * NormObject" */
 static void emit_info(struct norm_sender *s, cp_time now, struct norm_txbuf *tx)
 {
     struct norm_msg msg = {.type = NORM_INFO, .payload_size = s->config.info_size};
@@ -210,6 +215,8 @@ static bool fill_adv(struct norm_sender *s, cp_time now, struct norm_txbuf *tx)
     return false;
 }
 
+/* RFC5740 4.2.3.7: "The command message preempts any ongoing data transmission". It goes out
+ * once per call: how often a message of its own is repeated is the caller's to say. */
 static void emit_application(struct norm_sender *s, cp_time now, struct norm_txbuf *tx)
 {
     struct norm_msg msg = command(s, NORM_CMD_APPLICATION);

@@ -30,6 +30,8 @@ static const struct norm_codec *codec_of(enum norm_type type, unsigned cmd)
     }
 }
 
+/* RFC5401 3.4: "some type of unique source identifier <sourceId> field SHOULD be present"; two
+ * ids are nobody's. */
 static bool node_id_valid(uint32_t node_id)
 {
     return node_id != NORM_NODE_NONE && node_id != NORM_NODE_ANY;
@@ -66,6 +68,8 @@ static const struct norm_codec *base_read(struct cp_reader *header, struct norm_
     return header->failed ? NULL : codec;
 }
 
+/* RFC5740 4.1: "NORM implementations SHOULD ignore received messages with version numbers
+ * different from their own." */
 enum cp_err norm_decode(const uint8_t *pkt, size_t size, struct norm_msg *ret_msg)
 {
     struct norm_msg msg = {0};

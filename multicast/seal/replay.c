@@ -15,6 +15,8 @@ static size_t word_of(uint64_t sn)
     return (size_t)(sn % SEAL_REPLAY_WINDOW / 64);
 }
 
+/* RFC6584 5.3.2 "follows the principles described in Section 3.3.2": "Duplicates are rejected
+ * through the use of a sliding receive window." */
 bool seal_replay_seen(const struct seal_replay *r, uint64_t sn)
 {
     if (sn == 0) {

@@ -109,6 +109,7 @@ static void tell(struct story *s, unsigned receivers, const char *expected)
     sim_done(&s->sim);
 }
 
+/* Checks RFC5740 5, 5.4.1, 5.4.2. */
 static void nack_and_parity(void **state)
 {
     struct story s;
@@ -134,6 +135,7 @@ static void nack_and_parity(void **state)
          "S flush 3:7\n");
 }
 
+/* Checks RFC5740 5.4.4, 4.2.3.5. */
 static void advert_suppresses(void **state)
 {
     struct story s;
@@ -158,6 +160,7 @@ static void advert_suppresses(void **state)
          "S flush 3:7\n");
 }
 
+/* Checks RFC5740 4.2.3.1, 5.1. */
 static void tail_and_flush_lost(void **state)
 {
     struct story s;
@@ -182,6 +185,7 @@ static void tail_and_flush_lost(void **state)
          "R1 ack flush\n");
 }
 
+/* Checks RFC5740 4.2.2. */
 static void info_lost(void **state)
 {
     struct story s;
@@ -206,6 +210,7 @@ static void info_lost(void **state)
          "S flush 3:7\n");
 }
 
+/* Checks RFC5740 5.2, RFC5401 3.3. */
 static void late_join(void **state)
 {
     struct story s;
@@ -257,6 +262,7 @@ static void late_join(void **state)
          "R2 ack flush\n");
 }
 
+/* Checks RFC5740 5.4.2, RFC5401 3.2.3.1. */
 static void parity_exhausted(void **state)
 {
     struct story s;
@@ -286,6 +292,7 @@ static void parity_exhausted(void **state)
          "S flush 3:7\n");
 }
 
+/* Checks RFC5740 5.5.3. */
 static void absent_acker(void **state)
 {
     struct story s;
@@ -354,6 +361,7 @@ static void nack_lost(void **state)
          "S flush 3:7\n");
 }
 
+/* Checks RFC5740 4.2.1. */
 static void restart(void **state)
 {
     struct story s;
@@ -392,6 +400,7 @@ static void restart(void **state)
     sim_done(&s.sim);
 }
 
+/* Checks RFC5740 4.2.3.2, 4.2.3.3. */
 static void withdraw(void **state)
 {
     struct story s;
@@ -422,7 +431,8 @@ static void withdraw(void **state)
     sim_done(&s.sim);
 }
 
-/* RFC5740 5.3: T_inactivity is at least a second; after robust_factor NACKs in vain it is over. */
+/* RFC5740 5.3: T_inactivity is at least a second; after robust_factor NACKs in vain it is over.
+ * Checks RFC5740 5.3. */
 static void sender_vanishes(void **state)
 {
     struct story s;

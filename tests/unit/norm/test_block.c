@@ -25,6 +25,7 @@ static struct norm_partition partition(uint64_t size, uint16_t e, uint16_t b, ui
     return part;
 }
 
+/* Checks RFC5740 5.1.1, RFC5052 9.1. */
 static void big_object_mixes_two_lengths(void **state)
 {
     struct norm_partition p = partition(50000000000, 1408, 128, 32);
@@ -86,7 +87,8 @@ static void one_symbol(void **state)
     assert_int_equal(norm_partition_block_size(&p, 0), 1409);
 }
 
-/* For many shapes: symbols lie end to end and cover the object, and block_at is the inverse. */
+/* For many shapes: symbols lie end to end and cover the object, and block_at is the inverse.
+ * Checks RFC5740 5.1.1. */
 static void symbols_cover_the_object(void **state)
 {
     struct cp_prng prng;

@@ -100,6 +100,7 @@ static void rate_is_exact_in_the_long_run(void **state)
     assert_in_range(r.ready - CP_SEC, expected - 2, expected + 2);
 }
 
+/* Checks RFC5401 3.1. */
 static void rate_bounds_what_is_made_up(void **state)
 {
     struct norm_rate r;
@@ -128,6 +129,7 @@ static void rate_shapes_batches(void **state)
     assert_int_equal(norm_rate_time(&r, 125), CP_MSEC);
 }
 
+/* Checks RFC5401 3.7.1, RFC5740 5.5.1. */
 static void grtt_rises_at_once_and_falls_slowly(void **state)
 {
     struct norm_grtt g;
@@ -154,6 +156,7 @@ static void grtt_rises_at_once_and_falls_slowly(void **state)
     assert_int_equal(g.value, before / 2);
 }
 
+/* Checks RFC5740 5.5.1. */
 static void grtt_stays_in_its_limits(void **state)
 {
     struct norm_grtt g;
@@ -172,6 +175,7 @@ static void grtt_stays_in_its_limits(void **state)
     assert_in_range(g.advertised, 50 * CP_MSEC, 55 * CP_MSEC);
 }
 
+/* Checks RFC5401 3.2.2. */
 static void backoff_has_its_distribution(void **state)
 {
     struct cp_prng p;
@@ -212,6 +216,7 @@ static void backoff_uniform_covers_its_range(void **state)
     assert_in_range(sum / 20000, 480, 520);
 }
 
+/* Checks RFC5740 5.5.3. */
 static void acklist_asks_each_in_turn(void **state)
 {
     static struct norm_acklist l;

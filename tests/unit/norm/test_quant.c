@@ -11,6 +11,7 @@
 #include "common/time.h"
 #include "multicast/norm/wire.h"
 
+/* Checks RFC5401 3.7.4. */
 static void rtt_values(void **state)
 {
     const struct {
@@ -56,6 +57,7 @@ static void rtt_round_trip(void **state)
     }
 }
 
+/* Checks RFC5740 4.2.1, 5.5.4. */
 static void gsize_values(void **state)
 {
     (void)state;
@@ -78,6 +80,7 @@ static void gsize_values(void **state)
     assert_int_equal(norm_gsize_quantize(UINT64_MAX), 0xf);
 }
 
+/* Checks RFC5740 4.2.3.4. */
 static void rate_values(void **state)
 {
     (void)state;

@@ -95,6 +95,7 @@ static struct norm_repair entry(const struct norm_msg *msg, unsigned index)
     return e;
 }
 
+/* Checks RFC5740 5.2, 5.1. */
 static void learns_the_object(void **state)
 {
     struct norm_receiver_config c = receiver_config();
@@ -175,6 +176,7 @@ static void refuses_a_giant_that_only_a_packet_announces(void **state)
     norm_receiver_free(r);
 }
 
+/* Checks RFC5740 5.3, RFC5401 3.2.3.1, 3.2.1. */
 static void nack_asks_for_lowest_parity(void **state)
 {
     struct norm_receiver_config c = receiver_config();
@@ -224,6 +226,7 @@ static void nack_never_asks_past_the_parity(void **state)
     norm_receiver_free(r);
 }
 
+/* Checks RFC5740 5.3, 4.2.2. */
 static void nack_names_whole_blocks_and_info(void **state)
 {
     struct norm_receiver_config c = receiver_config();
@@ -246,6 +249,7 @@ static void nack_names_whole_blocks_and_info(void **state)
     norm_receiver_free(r);
 }
 
+/* Checks RFC5740 5.3, 4.3.1. */
 static void nack_fits_a_segment(void **state)
 {
     struct norm_receiver_config c = receiver_config();
@@ -292,6 +296,7 @@ static void greedy_requests_are_cut_short(void **state)
     norm_receiver_free(r);
 }
 
+/* Checks RFC5740 5.3, RFC5401 3.2.2. */
 static void an_overheard_nack_is_enough(void **state)
 {
     struct norm_receiver_config c = receiver_config();
@@ -322,6 +327,7 @@ static void an_overheard_nack_is_enough(void **state)
     norm_receiver_free(r);
 }
 
+/* Checks RFC5740 5.2, RFC5401 3.3. */
 static void late_joiner_defers(void **state)
 {
     struct norm_receiver_config c = receiver_config();
@@ -381,6 +387,7 @@ static void blocks_had_and_forgotten(void **state)
     norm_receiver_free(r);
 }
 
+/* Checks RFC5740 5.5.3, 4.3.2. */
 static void ack_answers_the_watermark(void **state)
 {
     static const uint8_t list[8] = {0, 0, 0, 7, 0, 0, 0, NODE};
@@ -414,6 +421,7 @@ static void ack_answers_the_watermark(void **state)
     norm_receiver_free(r);
 }
 
+/* Checks RFC5740 5.5.1, 4.3.1. */
 static void probe_is_echoed(void **state)
 {
     struct norm_receiver_config c = receiver_config();
@@ -439,7 +447,8 @@ static void probe_is_echoed(void **state)
     norm_receiver_free(r);
 }
 
-/* A packet of the old instance may come after the first of the new one: it must not lock us in. */
+/* A packet of the old instance may come after the first of the new one: it must not lock us in.
+ * Checks RFC5740 4.2.1. */
 static void restart_in_disorder(void **state)
 {
     struct norm_receiver_config c = receiver_config();

@@ -29,7 +29,8 @@ static struct norm_repair segments(uint32_t sbn, uint16_t first, uint16_t last)
     return e;
 }
 
-/* RFC5740 4.3.1, example 1: three items under one request header. */
+/* RFC5740 4.3.1, example 1: three items under one request header. Checks RFC5740 4.3.1,
+ * RFC5401 3.2.3.2. */
 static void writes_the_rfc_example(void **state)
 {
     const uint8_t expected[] = {

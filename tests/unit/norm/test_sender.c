@@ -103,6 +103,7 @@ static void refuses_bad_configuration(void **state)
     norm_sender_free(NULL);
 }
 
+/* Checks RFC5740 5.4.2, 5.4, RFC5401 3.2.4. */
 static void nack_is_answered_with_fresh_parity(void **state)
 {
     struct norm_sender_config c = sender_config();
@@ -192,6 +193,7 @@ static void erasures_are_not_taken(void **state)
     norm_sender_free(s);
 }
 
+/* Checks RFC5740 4.3.1. */
 static void foreign_feedback_is_ignored(void **state)
 {
     struct norm_sender_config c = sender_config();
@@ -215,7 +217,7 @@ static void foreign_feedback_is_ignored(void **state)
     norm_sender_free(s);
 }
 
-/* Only echoes of our own stamps move the estimate. */
+/* Only echoes of our own stamps move the estimate. Checks RFC5740 4.3.1, 5.5.1. */
 static void bogus_round_trips_are_ignored(void **state)
 {
     struct norm_sender_config c = sender_config();
@@ -256,7 +258,7 @@ static struct packet object_nack(uint16_t object_id)
     return p;
 }
 
-/* RFC5740 5.4.3: at most one SQUELCH per 2 GRTT. */
+/* RFC5740 5.4.3: at most one SQUELCH per 2 GRTT. Checks RFC5740 5.4.3, 4.2.3.3. */
 static void unknown_object_is_squelched(void **state)
 {
     struct norm_sender_config c = sender_config();
@@ -320,6 +322,7 @@ static void hold_keeps_it_open(void **state)
     norm_sender_free(s);
 }
 
+/* Checks RFC5401 3.1. */
 static void pace_is_kept(void **state)
 {
     struct norm_sender_config c = sender_config();
@@ -343,6 +346,7 @@ static void pace_is_kept(void **state)
     norm_sender_free(s);
 }
 
+/* Checks RFC5740 4.2.3.7. */
 static void commands_fit_a_segment(void **state)
 {
     struct norm_sender_config c = sender_config();

@@ -49,6 +49,7 @@ static void assert_id(const struct norm_payload_id *id, uint32_t sbn, unsigned l
     assert_int_equal(id->esi, esi);
 }
 
+/* Checks RFC5740 4.2.2, RFC5740 4.1. */
 static void decodes_info(void **state)
 {
     struct norm_msg msg = DECODE(info);
@@ -66,6 +67,7 @@ static void decodes_info(void **state)
     assert_memory_equal(msg.payload, "img", 3);
 }
 
+/* Checks RFC5740 4.2.1, RFC5445 5.2, RFC5401 3.5. */
 static void decodes_data(void **state)
 {
     struct norm_msg msg = DECODE(data);
@@ -83,6 +85,7 @@ static void decodes_data(void **state)
     assert_ptr_equal(msg.payload, vector_data + 64);
 }
 
+/* Checks RFC5510 4.1, 4.2.4.1, 5.1, 5.2.4.1. */
 static void decodes_data_of_other_schemes(void **state)
 {
     struct norm_msg msg = DECODE(data_5);
@@ -100,6 +103,7 @@ static void decodes_data_of_other_schemes(void **state)
     assert_int_equal(msg.payload_size, 1);
 }
 
+/* Checks RFC5740 4.2.3.1, 4.2.3.3. */
 static void decodes_flush_and_squelch(void **state)
 {
     struct norm_msg msg = DECODE(flush);
@@ -124,6 +128,7 @@ static void decodes_flush_and_squelch(void **state)
     assert_false(norm_node_list_has(&msg, 0x002b002d)); /* it is no node list */
 }
 
+/* Checks RFC5740 4.2.3.4. */
 static void decodes_cc(void **state)
 {
     struct norm_msg msg = DECODE(cc);
@@ -146,6 +151,7 @@ static void decodes_cc(void **state)
     assert_false(norm_cc_node_get(&msg, SIZE_MAX, &node));
 }
 
+/* Checks RFC5740 4.2.3.5. */
 static void decodes_repair_adv(void **state)
 {
     struct norm_msg msg = DECODE(repair_adv);
@@ -170,6 +176,7 @@ static void decodes_repair_adv(void **state)
     assert_false(r.malformed);
 }
 
+/* Checks RFC5740 4.2.3, 4.2.3.2, 4.2.3.6, 4.2.3.7. */
 static void decodes_other_commands(void **state)
 {
     struct norm_msg msg = DECODE(eot);
@@ -193,6 +200,7 @@ static void decodes_other_commands(void **state)
     assert_memory_equal(msg.payload, "leav", 4);
 }
 
+/* Checks RFC5740 4.3.1. */
 static void decodes_nack(void **state)
 {
     struct norm_msg msg = DECODE(nack);
@@ -226,6 +234,7 @@ static void decodes_nack(void **state)
     assert_false(r.malformed);
 }
 
+/* Checks RFC5740 4.3.2, 4.4.1. */
 static void decodes_ack_and_report(void **state)
 {
     struct norm_msg msg = DECODE(ack);

@@ -102,6 +102,7 @@ static void list_payloads_are_whole_items(void **state)
                      CP_ERR_MALFORMED);
 }
 
+/* Checks RFC5740 4.1. */
 static void version_and_types(void **state)
 {
     (void)state;
@@ -143,6 +144,7 @@ static void header_length_lies(void **state)
     assert_int_equal(CHANGED(flush, 1, 5), CP_ERR_MALFORMED);
 }
 
+/* Checks RFC5401 3.4. */
 static void node_ids_that_are_nobody(void **state)
 {
     (void)state;
@@ -179,6 +181,7 @@ static void unknown_fec_ids(void **state)
     assert_int_equal(CHANGED(data_2, 29, 2), CP_ERR_MALFORMED);
 }
 
+/* Checks RFC5740 4.1. */
 static void extension_lengths_lie(void **state)
 {
     (void)state;
@@ -210,6 +213,7 @@ static enum cp_err decode_ext(const uint8_t *ext, size_t size)
 #define DECODE_EXT(...)                                                                            \
     decode_ext((const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}))
 
+/* Checks RFC6584 5.1. */
 static void auth_extension(void **state)
 {
     (void)state;

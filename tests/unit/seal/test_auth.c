@@ -95,6 +95,7 @@ void packet_keys_are_fixed(void **state)
     assert_hex(key, 32, "f6e98cb8f4574477fbef87fa35a704b7f18dcc9ea5e8acc53b10bf24a285596c");
 }
 
+/* Checks RFC6584 5.1, 5.3.1. */
 void signed_packet_is_fixed(void **state)
 {
     uint8_t pkt[36];
@@ -123,7 +124,8 @@ void signed_packet_is_fixed(void **state)
     seal_verifier_free(NULL);
 }
 
-/* Header, extension header, SN, MAC, payload: a flip of any bit is told, and changes nothing. */
+/* Header, extension header, SN, MAC, payload: a flip of any bit is told, and changes nothing.
+ * Checks RFC6584 5.3.1. */
 void every_bit_counts(void **state)
 {
     uint8_t pkt[PACKET_SIZE];
@@ -400,6 +402,7 @@ void without_memory_it_says_so(void **state)
     seal_verifier_free(v);
 }
 
+/* Checks RFC6584 5.3.2. */
 void replay_window_edges(void **state)
 {
     struct seal_replay r = {0};
