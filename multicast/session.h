@@ -125,7 +125,7 @@ struct mc_sender;
 CP_MUST_CHECK enum cp_err mc_sender_open(const struct mc_sender_config *config,
                                          struct mc_sender **ret_sender, struct cp_error *err);
 /* Sends until every acker added has acknowledged, or nobody asked for robust_factor flushes, or
- * stop; at its own end it sends EOT, which tells receivers that still miss something. CP_OK;
+ * stop; however it ends it sends EOT, which tells receivers that still miss something. CP_OK;
  * CP_ERR_CANCELLED after stop; CP_ERR_STORAGE when reading failed; CP_ERR_NETWORK. While the
  * disk does not answer, empty commands keep the receivers waiting. */
 CP_MUST_CHECK enum cp_err mc_sender_run(struct mc_sender *s, struct cp_error *err);

@@ -53,37 +53,52 @@ static enum cp_err fill_parity(struct mc_sender *s, unsigned first, unsigned *re
     return CP_OK;
 }
 
-static enum cp_err fill_source(struct mc_sender *s, unsigned index)
+/* The run of source symbols from `first` that belong to one block. */
+static enum cp_err fill_source(struct mc_sender *s, unsigned first, unsigned *ret_count)
 {
-    const struct norm_tx_packet *p = &s->tx.packet[index];
+    const uint32_t sbn = s->tx.packet[first].sbn;
     const uint8_t *data = NULL;
+    unsigned count = 0;
 
-    CP_TRY(io_source_get(s->source, p->sbn, &data));
-    memcpy(packet_at(s, index) + p->payload_offset,
-           data + (size_t)p->esi * s->partition.segment_size, p->payload_size);
+    CP_TRY(io_source_get(s->source, sbn, &data));
+    while (first + count < s->tx.count) {
+        const struct norm_tx_packet *p = &s->tx.packet[first + count];
+        if (p->kind != NORM_TX_SOURCE || p->sbn != sbn) {
+            break;
+        }
+        memcpy(packet_at(s, first + count) + p->payload_offset,
+               data + (size_t)p->esi * s->partition.segment_size, p->payload_size);
+        count++;
+    }
+    *ret_count = count;
+    return CP_OK;
+}
+
+static enum cp_err fill_symbols(struct mc_sender *s)
+{
+    unsigned index = 0;
+
+    while (index < s->tx.count) {
+        const struct norm_tx_packet *p = &s->tx.packet[index];
+        unsigned run = 1;
+        if (p->kind != NORM_TX_CONTROL) {
+            s->head = p->sbn > s->head ? p->sbn : s->head;
+            CP_TRY(p->kind == NORM_TX_SOURCE ? fill_source(s, index, &run)
+                                             : fill_parity(s, index, &run));
+        }
+        index += run;
+    }
     return CP_OK;
 }
 
 enum cp_err mc_outlet_send(struct mc_sender *s, struct cp_error *err)
 {
-    unsigned index = 0;
-
-    while (index < s->tx.count) {
-        unsigned run = 1;
-        enum cp_err code = CP_OK;
-        if (s->tx.packet[index].kind == NORM_TX_SOURCE) {
-            code = fill_source(s, index);
-        } else if (s->tx.packet[index].kind == NORM_TX_PARITY) {
-            code = fill_parity(s, index, &run);
-        }
-        if (code != CP_OK) {
-            return cp_error_set(err, code, "reading the content failed");
-        }
-        index += run;
+    if (fill_symbols(s) != CP_OK) {
+        return cp_error_set(err, CP_ERR_STORAGE, "reading the content failed");
     }
-    for (index = 0; s->signer != NULL && index < s->tx.count; index++) {
-        CP_TRY(seal_sign(s->signer, packet_at(s, index), packet_size(s, index),
-                         s->tx.packet[index].auth_offset));
+    for (unsigned i = 0; s->signer != NULL && i < s->tx.count; i++) {
+        CP_TRY(
+            seal_sign(s->signer, packet_at(s, i), packet_size(s, i), s->tx.packet[i].auth_offset));
     }
     enum cp_err code = io_udp_send(s->udp, NULL, s->tx.data, s->tx.size, s->tx.stride, err);
     /* For now it cannot go: as good as lost on the way, receivers will ask. */

@@ -82,9 +82,11 @@ static enum cp_err open_all(struct mc_sender *s, struct cp_error *err)
     s->mail = calloc(MC_MAIL_MAX, sizeof(*s->mail));
     s->tx.data = malloc(TX_BYTES);
     s->tx.cap = TX_BYTES;
+    s->members = calloc(NORM_MEMBERS_MAX, sizeof(*s->members));
     s->parity = malloc(c->segment_size);
     s->rows = calloc(c->max_block_len, sizeof(*s->rows));
-    if (s->mail == NULL || s->tx.data == NULL || s->parity == NULL || s->rows == NULL) {
+    if (s->mail == NULL || s->tx.data == NULL || s->members == NULL || s->parity == NULL ||
+        s->rows == NULL) {
         return CP_ERR_NO_MEMORY;
     }
     CP_TRY(io_wake_init(&s->wake));
@@ -111,7 +113,9 @@ enum cp_err mc_sender_open(const struct mc_sender_config *config, struct mc_send
     pthread_mutex_init(&s->lock, NULL);
     s->stats.phase = MC_OPEN;
     s->stats.content_size = config->channel.content_size;
-    s->stats.rate_bps = config->rate_bps == 0 ? MC_RATE_DEFAULT : config->rate_bps;
+    s->stats.rate_bps = s->stats.rate_ceiling_bps =
+        config->rate_bps == 0 ? MC_RATE_DEFAULT : config->rate_bps;
+    s->stats.rate_reason = norm_reason_name(NORM_REASON_START);
     struct cp_error detail = {0};
     enum cp_err code = open_all(s, &detail);
     if (code != CP_OK) {
@@ -137,6 +141,7 @@ void mc_sender_close(struct mc_sender *s)
     io_wake_done(&s->wake);
     pthread_mutex_destroy(&s->lock);
     free(s->mail);
+    free(s->members);
     free(s->tx.data);
     free(s->parity);
     free(s->rows);
@@ -189,4 +194,16 @@ void mc_sender_get_stats(struct mc_sender *s, struct mc_sender_stats *ret_stats)
     pthread_mutex_lock(&s->lock);
     *ret_stats = s->stats;
     pthread_mutex_unlock(&s->lock);
+}
+
+size_t mc_sender_get_members(struct mc_sender *s, struct mc_member *ret_members, size_t max)
+{
+    pthread_mutex_lock(&s->lock);
+    size_t count = s->member_count;
+    size_t copied = count < max ? count : max;
+    if (copied > 0) {
+        memcpy(ret_members, s->members, copied * sizeof(*ret_members));
+    }
+    pthread_mutex_unlock(&s->lock);
+    return count;
 }

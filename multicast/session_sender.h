@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The sender's inside, shared by session_sender.c (life, other threads' calls), session_sender_run.c
- * (loop, feedback) and session_outlet.c (packets out) only. */
+ * (loop, feedback), session_report.c (what others are told) and session_outlet.c (packets out)
+ * only. */
 #ifndef MULTICAST_SESSION_SENDER_H
 #define MULTICAST_SESSION_SENDER_H
 
@@ -11,6 +12,7 @@
 #include "multicast/io/source.h"
 #include "multicast/io/udp.h"
 #include "multicast/io/wake.h"
+#include "multicast/norm/members.h"
 #include "multicast/norm/sender.h"
 #include "multicast/seal/seal.h"
 #include "multicast/session_common.h"
@@ -44,7 +46,12 @@ struct mc_sender {
     uint64_t forged, replayed;
     bool holding, withdrawing;
     cp_time withdrawn_at;
-    cp_time sent_at;
+    cp_time sent_at, first_sent_at; /* 0: nothing yet */
+    cp_time looked_at;              /* for feedback */
+    uint32_t head;                  /* highest block of which something was sent … */
+    uint64_t ready_end;             /* … and the first not known to be in memory */
+    cp_time reported_at, members_at;
+    enum norm_sender_state reported_state;
 
     struct io_wake wake;
     atomic_int stop; /* enum mc_stop */
@@ -54,7 +61,16 @@ struct mc_sender {
     struct mc_mail *mail; /* under the lock, as the rest */
     size_t mail_count;
     struct mc_sender_stats stats;
+    struct mc_member *members; /* NORM_MEMBERS_MAX; pages not written take no memory */
+    size_t member_count;
 };
+
+/* session_report.c. The core's trace, in the façade's words. */
+norm_trace_fn mc_report_trace;
+/* Brings statistics and members up to date for other threads, not more often than they need; `end`
+ * MC_OPEN: at work, else how it ended. */
+void mc_report(struct mc_sender *s, cp_time now, const struct norm_sender_stats *core,
+               enum mc_phase end);
 
 /* session_outlet.c: fills the symbols in, seals and sends what the core laid out in s->tx.
  * CP_ERR_STORAGE when reading failed, CP_ERR_NETWORK. */

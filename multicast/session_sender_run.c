@@ -4,18 +4,32 @@
 #include "common/clock.h"
 #include "multicast/session_sender.h"
 
-#define GRTT_MIN         CP_MSEC         /* norm.md section 6.3 */
-#define GRTT_MAX         (200 * CP_MSEC) /* the same */
-#define LIVE_WINDOW      (2 * CP_SEC)
-#define BACKOFF_MANY     6u
-#define FEW              50u
-#define CC_RECEIVERS     500u /* above it nobody is asked for ACK(CC) */
-#define FILLS_PER_ROUND  8u   /* then feedback is looked at again */
-#define RECEIVES_A_ROUND 64u
-#define WITHDRAW_TIME    (2 * CP_SEC)
-#define IDLE_WAIT        (100 * CP_MSEC)
-#define SOURCE_WAIT      (10 * CP_MSEC) /* then feedback and wishes are looked at again */
-#define KEEP_ALIVE       (100 * CP_MSEC)
+#define GRTT_MIN        CP_MSEC         /* norm.md section 6.3 */
+#define GRTT_MAX        (200 * CP_MSEC) /* the same */
+#define LIVE_WINDOW     (2 * CP_SEC)
+#define BACKOFF_MANY    6u
+#define FEW             50u
+#define FILLS_PER_ROUND 8u /* then feedback is looked at again */
+#define LOOK_INTERVAL   (500 * CP_USEC)
+#define BLOCKS_NEEDED                                                                              \
+    3u /* a batch reaches into the next block but one at most, unless blocks
+                               are tiny */
+#define WITHDRAW_TIME (2 * CP_SEC)
+#define IDLE_WAIT     (100 * CP_MSEC)
+#define SOURCE_WAIT   (10 * CP_MSEC) /* then feedback and wishes are looked at again */
+#define KEEP_ALIVE    (100 * CP_MSEC)
+
+static enum norm_rate_mode rate_mode(enum mc_rate_mode mode)
+{
+    switch (mode) {
+    case MC_RATE_LAN:
+        return NORM_RATE_LAN;
+    case MC_RATE_TFMCC:
+        return NORM_RATE_TFMCC;
+    default:
+        return NORM_RATE_FIXED;
+    }
+}
 
 static enum cp_err start_core(struct mc_sender *s, cp_time now)
 {
@@ -28,9 +42,10 @@ static enum cp_err start_core(struct mc_sender *s, cp_time now)
         .fti = mc_channel_fti(&c->channel),
         .auth_size = c->channel.auth ? SEAL_AUTH_SIZE : 0,
         .auto_parity = c->auto_parity,
+        .auto_parity_max = c->auto_parity_max,
         .repair_flag = true,
         .multicast_nack = c->multicast_nack,
-        .cc_probe_rate = c->gsize <= CC_RECEIVERS,
+        .cc_probe_rate = true,
         .grtt = MC_GRTT_START,
         .grtt_min = GRTT_MIN,
         .grtt_max = GRTT_MAX,
@@ -38,6 +53,12 @@ static enum cp_err start_core(struct mc_sender *s, cp_time now)
         .gsize = c->gsize,
         .robust_factor = MC_ROBUST_FACTOR,
         .rate_bps = c->rate_bps == 0 ? MC_RATE_DEFAULT : c->rate_bps,
+        .rate_mode = rate_mode(c->rate_mode),
+        .rate_start_bps = c->rate_start_bps,
+        .slow_share = c->slow_share,
+        .budget = c->budget,
+        .trace = c->trace != NULL ? mc_report_trace : NULL,
+        .trace_arg = s,
         .live_window = LIVE_WINDOW,
         .seed = mc_seed(c->channel.sender_id),
     };
@@ -117,84 +138,47 @@ static bool genuine(struct mc_sender *s, const struct io_udp *udp, const struct 
     }
 }
 
-static enum cp_err read_feedback(struct mc_sender *s, struct io_udp *udp, cp_time now,
-                                 struct cp_error *err)
+/* One call's worth: what is left makes the next wait return at once. */
+static enum cp_err read_socket(struct mc_sender *s, struct io_udp *udp, cp_time now,
+                               struct cp_error *err)
 {
     const struct io_udp_packet *pkt = NULL;
     size_t count = 0;
 
-    for (unsigned i = 0; i < RECEIVES_A_ROUND; i++) {
-        CP_TRY(io_udp_receive(udp, &pkt, &count, err));
-        for (size_t j = 0; j < count; j++) {
-            if (genuine(s, udp, &pkt[j])) {
-                enum cp_err code = norm_sender_on_packet(s->core, now, pkt[j].data, pkt[j].size);
-                (void)code; /* malformed: counted by the core */
-            }
-        }
-        if (count == 0) {
-            break;
+    CP_TRY(io_udp_receive(udp, &pkt, &count, err));
+    for (size_t i = 0; i < count; i++) {
+        if (genuine(s, udp, &pkt[i])) {
+            enum cp_err code = norm_sender_on_packet(s->core, now, pkt[i].data, pkt[i].size);
+            (void)code; /* malformed: counted by the core */
         }
     }
     return CP_OK;
 }
 
-static void publish(struct mc_sender *s, cp_time now, enum mc_phase end)
+/* While the pace leaves no time to wait, nobody tells that there is feedback: it is looked for now
+ * and then. */
+static enum cp_err read_feedback(struct mc_sender *s, cp_time now, bool readable,
+                                 struct cp_error *err)
 {
-    struct norm_sender_stats core;
-    struct io_udp_stats udp;
-    uint64_t segment = s->partition.segment_size;
-    uint64_t sent = s->config.channel.content_size;
-
-    norm_sender_get_stats(s->core, &core);
-    io_udp_get_stats(s->udp, &udp);
-    if (core.next_block < s->partition.block_count) {
-        uint64_t offset = norm_partition_offset(&s->partition, core.next_block, 0);
-        sent = offset < sent ? offset : sent;
+    if (!readable && now < s->looked_at + LOOK_INTERVAL) {
+        return CP_OK;
     }
-    pthread_mutex_lock(&s->lock);
-    struct mc_sender_stats *st = &s->stats;
-    st->phase = core.state == NORM_SENDER_SENDING ? MC_SENDING : MC_FLUSHING;
-    st->bytes_sent = udp.sent_bytes;
-    st->packets_sent = udp.sent_packets;
-    st->source_bytes = core.source_symbols * segment;
-    st->parity_bytes = core.parity_symbols * segment;
-    st->repair_bytes = core.repair_symbols * segment;
-    st->content_sent = sent;
-    st->nacks = core.nacks;
-    st->forged = s->forged;
-    st->replayed = s->replayed;
-    st->rate_bps = core.rate_bps;
-    st->gso = udp.gso;
-    if (st->started == 0 && udp.sent_packets > 0) {
-        st->started = now;
-    }
-    if (end != MC_OPEN) {
-        st->phase = end;
-        st->ended = now;
-    }
-    pthread_mutex_unlock(&s->lock);
+    s->looked_at = now;
+    CP_TRY(read_socket(s, s->udp, now, err));
+    return s->group != NULL ? read_socket(s, s->group, now, err) : CP_OK;
 }
 
-/* Is the session over by itself? */
-static bool over(struct mc_sender *s)
-{
-    struct norm_sender_stats core;
-
-    norm_sender_get_stats(s->core, &core);
-    return !s->holding && core.state == NORM_SENDER_IDLE;
-}
-
-/* Is what comes next of the first pass in memory? A batch reaches into the next block at most,
- * unless blocks are tiny. */
+/* Is what comes next of the first pass in memory? What once was stays there until it is sent. */
 static bool content_ready(struct mc_sender *s)
 {
-    struct norm_sender_stats core;
+    uint64_t end = (uint64_t)s->head + BLOCKS_NEEDED;
 
-    norm_sender_get_stats(s->core, &core);
-    for (uint32_t i = 0; i < 2 && core.next_block + i < s->partition.block_count; i++) {
-        if (!io_source_wait(s->source, core.next_block + i, SOURCE_WAIT)) {
+    end = end < s->partition.block_count ? end : s->partition.block_count;
+    while (s->ready_end < end) {
+        if (!io_source_wait(s->source, (uint32_t)s->ready_end, SOURCE_WAIT)) {
             return false;
         }
+        s->ready_end++;
     }
     return true;
 }
@@ -222,48 +206,55 @@ static enum cp_err transmit(struct mc_sender *s, struct cp_error *err)
         if (!s->withdrawing && !content_ready(s)) {
             return keep_alive(s, now, err);
         }
-        s->sent_at = now;
-        norm_sender_on_timer(s->core, now);
         norm_sender_fill(s->core, now, &s->tx);
         if (s->tx.count == 0) {
             break;
         }
+        s->sent_at = now;
+        s->first_sent_at = s->first_sent_at != 0 ? s->first_sent_at : now;
         CP_TRY(mc_outlet_send(s, err));
     }
     return CP_OK;
 }
 
+/* Stopped, or withdrawn and the group told so? */
+static bool stopped(const struct mc_sender *s, cp_time now, bool over)
+{
+    return atomic_load(&s->stop) == MC_STOP_NOW ||
+           (s->withdrawing && (over || now > s->withdrawn_at + WITHDRAW_TIME));
+}
+
 static enum cp_err run_loop(struct mc_sender *s, struct cp_error *err)
 {
     const int fds[] = {io_udp_fd(s->udp), s->wake.fd, s->group != NULL ? io_udp_fd(s->group) : -1};
+    struct norm_sender_stats core;
+    bool readable = true;
 
     for (;;) {
         cp_time now = cp_clock_now();
         take_wishes(s, now);
-        if (atomic_load(&s->stop) == MC_STOP_NOW ||
-            (s->withdrawing && (over(s) || now > s->withdrawn_at + WITHDRAW_TIME))) {
-            return cp_error_set(err, CP_ERR_CANCELLED, "the transmission was stopped");
-        }
-        CP_TRY(read_feedback(s, s->udp, now, err));
-        if (s->group != NULL) {
-            CP_TRY(read_feedback(s, s->group, now, err));
-        }
+        CP_TRY(read_feedback(s, now, readable, err));
         CP_TRY(transmit(s, err));
         norm_sender_on_timer(s->core, now); /* what was sent may have been the last of it */
-        publish(s, now, MC_OPEN);
-        if (!s->withdrawing && over(s)) {
+        norm_sender_get_stats(s->core, &core);
+        mc_report(s, now, &core, MC_OPEN);
+        bool over = !s->holding && core.state == NORM_SENDER_IDLE;
+        if (stopped(s, now, over)) {
+            return cp_error_set(err, CP_ERR_CANCELLED, "the transmission was stopped");
+        }
+        if (!s->withdrawing && over) {
             return CP_OK;
         }
         now = cp_clock_now();
         cp_time next = norm_sender_next_time(s->core);
-        if (next > now) {
-            io_wait(fds, sizeof(fds) / sizeof(fds[0]), now, cp_time_min(next, now + IDLE_WAIT));
-        }
+        readable = next > now && io_wait(fds, sizeof(fds) / sizeof(fds[0]), now,
+                                         cp_time_min(next, now + IDLE_WAIT));
     }
 }
 
 enum cp_err mc_sender_run(struct mc_sender *s, struct cp_error *err)
 {
+    struct norm_sender_stats core;
     enum cp_err code = start_core(s, cp_clock_now());
 
     if (code != CP_OK) {
@@ -271,9 +262,10 @@ enum cp_err mc_sender_run(struct mc_sender *s, struct cp_error *err)
     }
     io_wake_raise(&s->wake); /* wishes from before */
     code = run_loop(s, err);
-    if (code == CP_OK) {
+    if (!s->withdrawing) { /* the core has said so itself */
         mc_outlet_say_goodbye(s);
     }
-    publish(s, cp_clock_now(), code == CP_OK ? MC_DONE : MC_FAILED);
+    norm_sender_get_stats(s->core, &core);
+    mc_report(s, cp_clock_now(), &core, code == CP_OK ? MC_DONE : MC_FAILED);
     return code;
 }

@@ -44,7 +44,7 @@ bool io_wake_take(struct io_wake *w)
     return atomic_exchange(&w->raised, false);
 }
 
-void io_wait(const int *fd, size_t count, cp_time now, cp_time until)
+bool io_wait(const int *fd, size_t count, cp_time now, cp_time until)
 {
     struct pollfd p[IO_WAIT_MAX];
     nfds_t used = 0;
@@ -58,5 +58,5 @@ void io_wait(const int *fd, size_t count, cp_time now, cp_time until)
     cp_time left = until > now ? until - now : 0;
     struct timespec ts = {.tv_sec = (time_t)(left / CP_SEC), .tv_nsec = (long)(left % CP_SEC)};
     /* EINTR is an early end of the wait, which every caller can take. */
-    (void)ppoll(p, used, until == CP_TIME_NEVER ? NULL : &ts, NULL);
+    return ppoll(p, used, until == CP_TIME_NEVER ? NULL : &ts, NULL) > 0;
 }

@@ -25,8 +25,8 @@ void io_wake_raise(struct io_wake *w);
 bool io_wake_take(struct io_wake *w);
 
 /* Sleeps until one of the descriptors (up to IO_WAIT_MAX, negative ones are left out) is readable
- * or the time has come; to the nanosecond as far as the kernel's timers go. */
+ * or the time has come; to the nanosecond as far as the kernel's timers go. True: one is readable. */
 #define IO_WAIT_MAX 4u
-void io_wait(const int *fd, size_t count, cp_time now, cp_time until);
+bool io_wait(const int *fd, size_t count, cp_time now, cp_time until);
 
 #endif

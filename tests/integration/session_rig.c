@@ -136,6 +136,7 @@ void rig_make(struct rig *r, size_t content_size)
         .sender_id = 1000,
     };
     rigs++;
+    r->source = "127.0.0.1";
     r->sender_config = (struct mc_sender_config){
         .instance_id = (uint16_t)(500 + rigs),
         .extents = r->extent,
@@ -252,6 +253,45 @@ void rig_drop(struct rig *r)
     rmdir(r->folder);
     free(r->content);
     free(r->digests);
+}
+
+void rig_run_all(struct rig *r, unsigned receivers)
+{
+    for (unsigned i = 0; i < receivers; i++) {
+        rig_open_receiver(&r->receiver[i]);
+        rig_start_receiver(&r->receiver[i]);
+    }
+    rig_open_sender(r);
+    for (unsigned i = 0; i < receivers; i++) {
+        mc_sender_add_receiver(r->sender, r->receiver[i].config.node_id);
+    }
+    rig_start_sender(r);
+}
+
+void rig_check_all(struct rig *r, unsigned receivers)
+{
+    for (unsigned i = 0; i < receivers; i++) {
+        struct rig_receiver *x = &r->receiver[i];
+        struct mc_receiver_stats st;
+        assert_int_equal(rig_join_receiver(x), CP_OK);
+        assert_true(rig_equal(r, x));
+        mc_receiver_get_stats(x->mc, &st);
+        assert_int_equal(st.phase, MC_DONE);
+        assert_int_equal(st.content_verified, r->content_size);
+        assert_int_equal(st.content_size, r->content_size);
+        assert_int_equal(st.forged, 0);
+        assert_int_equal(st.chunks_bad, 0);
+        assert_true(st.heard && st.rmem > 0 && st.started > 0 && st.ended >= st.started);
+    }
+    assert_int_equal(rig_join_sender(r), CP_OK);
+    struct mc_sender_stats st;
+    mc_sender_get_stats(r->sender, &st);
+    assert_int_equal(st.phase, MC_DONE);
+    assert_int_equal(st.content_sent, r->content_size);
+    assert_int_equal(st.forged, 0);
+    assert_true(st.source_bytes >= r->channel.object_size);
+    assert_true(st.bytes_sent > st.source_bytes);
+    assert_string_equal(st.source, r->source);
 }
 
 bool rig_equal(struct rig *r, const struct rig_receiver *x)

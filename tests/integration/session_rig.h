@@ -29,6 +29,7 @@ struct rig {
     uint8_t *digests;
     size_t chunk_count;
     struct mc_channel channel;
+    const char *source; /* address that the sender is to have */
 
     struct mc_sender_config sender_config;
     struct mc_sender *sender;
@@ -59,6 +60,11 @@ struct rig_receiver *rig_prepare(struct rig *r, unsigned index);
 void rig_open_receiver(struct rig_receiver *x);
 void rig_start_receiver(struct rig_receiver *x);
 enum cp_err rig_join_receiver(struct rig_receiver *x);
+
+/* Opens and starts the first receivers and the sender, with a roster of them; waits until all are
+ * done, and checks files and statistics. */
+void rig_run_all(struct rig *r, unsigned receivers);
+void rig_check_all(struct rig *r, unsigned receivers);
 
 /* Are the files of the receiver the content? */
 bool rig_equal(struct rig *r, const struct rig_receiver *x);
