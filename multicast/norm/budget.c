@@ -4,7 +4,8 @@
 
 #include <math.h>
 
-#define CLASSES 48u /* of accounts, two per octave */
+#define CLASSES   48u     /* of accounts and losses, two per octave … */
+#define LOSS_STEP 65535.0 /* … from one symbol, or the step of the report */
 
 /* An account never holds more than this over what is allowed: who behaves again is served again
  * soon. */
@@ -18,14 +19,19 @@ static double leak(double value, cp_time since, cp_time now)
     return value * exp(-(double)(now - since) / (double)NORM_BUDGET_WINDOW);
 }
 
-static unsigned class_of(double recent)
+static bool fresh(const struct norm_member *m, cp_time now)
 {
-    double at = recent >= 1.0 ? 1.0 + 2.0 * log2(recent) : 0.0;
+    return m->reported && m->reported_at + NORM_REPORT_FRESH >= now;
+}
+
+static unsigned class_of(double value)
+{
+    double at = value >= 1.0 ? 1.0 + 2.0 * log2(value) : 0.0;
 
     return at < CLASSES - 1.0 ? (unsigned)at : CLASSES - 1;
 }
 
-/* Upper edge of the class that holds the lower median; nodes never heard of asked for nothing. */
+/* Upper edge of the class that holds the lower median. */
 static double median_of(const size_t classes[CLASSES], size_t group)
 {
     size_t below = 0;
@@ -42,8 +48,8 @@ static double median_of(const size_t classes[CLASSES], size_t group)
 void norm_budget_review(struct norm_budget *b, struct norm_members *m, cp_time now,
                         uint64_t sent_total, size_t group)
 {
-    size_t classes[CLASSES] = {0};
-    size_t counted = 0;
+    size_t classes[CLASSES] = {0}, losses[CLASSES] = {0};
+    size_t counted = 0, reported = 0;
 
     b->sent = leak(b->sent, b->at, now) + (double)(sent_total - b->total);
     b->total = sent_total;
@@ -58,10 +64,15 @@ void norm_budget_review(struct norm_budget *b, struct norm_members *m, cp_time n
         }
         classes[class_of(member->recent)]++;
         counted++;
+        if (fresh(member, now)) {
+            losses[class_of(member->loss * LOSS_STEP)]++;
+            reported++;
+        }
     }
     b->group = group > counted ? group : counted;
-    classes[0] += b->group - counted;
+    classes[0] += b->group - counted; /* never heard of: they asked for nothing */
     b->median = b->group > 0 ? median_of(classes, b->group) : 0.0;
+    b->loss = reported > 0 ? median_of(losses, reported) / LOSS_STEP : 0.0;
     for (size_t i = 0; i < m->count; i++) {
         if (!norm_budget_exceeded(b, &m->member[i], now)) {
             m->member[i].over_since = CP_TIME_NEVER;
@@ -92,5 +103,11 @@ void norm_budget_charge(const struct norm_budget *b, struct norm_member *m, cp_t
 
 bool norm_budget_exceeded(const struct norm_budget *b, const struct norm_member *m, cp_time now)
 {
-    return b->group > 1 && leak(m->recent, m->recent_at, now) > norm_budget_allowed(b, now);
+    if (b->group < 2) {
+        return false;
+    }
+    if (fresh(m, now) && m->loss > NORM_BUDGET_LOSS && m->loss > NORM_BUDGET_FACTOR * b->loss) {
+        return true;
+    }
+    return leak(m->recent, m->recent_at, now) > norm_budget_allowed(b, now);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Repair budget: a leaky account per receiver of the symbols that its NACKs asked for, against what
- * the sender sent and what the others asked for. Pure. */
+ * the sender sent and what the others asked for; and its reported loss, since one NACK per cycle
+ * has no room for all that a very slow receiver lacks. Pure. */
 #ifndef NORM_BUDGET_H
 #define NORM_BUDGET_H
 
@@ -12,20 +13,25 @@
 #define NORM_BUDGET_SHARE 0.20
 /* … at least so many, of which chance and a short outage make fewer … */
 #define NORM_BUDGET_LEAST 512.0
-/* … and so many times what the median receiver asks for, is over its budget … */
+/* … or reports this loss … */
+#define NORM_BUDGET_LOSS 0.20
+/* … and so many times what the median receiver asks for, or loses, is over its budget … */
 #define NORM_BUDGET_FACTOR 4.0
 /* … and no more served when that lasts. Until then its requests wait. */
 #define NORM_BUDGET_PATIENCE (2 * CP_SEC)
+/* Older reports say nothing. */
+#define NORM_REPORT_FRESH (3 * CP_SEC)
 
 struct norm_budget {
     cp_time at;
     uint64_t total; /* symbols sent so far */
     double sent;    /* of late */
     double median;  /* what the median receiver asked for of late */
+    double loss;    /* that the median receiver reported */
     size_t group;   /* receivers that count */
 };
 
-/* Looks at everybody: the median; `group`: receivers known, heard or not. `sent_total`: symbols
+/* Looks at everybody: the medians; `group`: receivers known, heard or not. `sent_total`: symbols
  * sent since the beginning. */
 void norm_budget_review(struct norm_budget *b, struct norm_members *m, cp_time now,
                         uint64_t sent_total, size_t group);

@@ -5,7 +5,6 @@
 
 #define INTERVAL      (100 * CP_MSEC)
 #define FIRST         (5 * CP_MSEC)
-#define REPORT_FRESH  (3 * CP_SEC)
 #define SYMBOLS_LEAST 1000u /* sent before reports tell anything */
 #define NEEDS_BLOCKS  512.0 /* beyond so many, or that time, what was seen counts half */
 #define NEEDS_TIME    (4 * CP_SEC)
@@ -63,8 +62,8 @@ static const struct norm_member *gather(struct norm_sender *s, cp_time now, doub
         const struct norm_member *m = &s->members.member[i];
 
         *ret_waiting += m->bulk_first <= m->bulk_last;
-        if (!m->reported || m->reported_at + REPORT_FRESH < now || m->outlier || m->over_budget ||
-            m->over_since != CP_TIME_NEVER) {
+        if (!m->reported || m->reported_at + NORM_REPORT_FRESH < now || m->outlier ||
+            m->over_budget || m->over_since != CP_TIME_NEVER) {
             continue;
         }
         norm_losses_add(&s->protection.losses, m->loss);
