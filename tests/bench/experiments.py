@@ -203,7 +203,7 @@ def growth(bench, _names=()):
             tool = tools.make(['castpoint'], bench.lab, bench.args)[0]
             for number in range(bench.args.rounds):
                 raw_round(bench, receivers, offload)
-                bench.keep(bench.measure(tool, job, round_number=number + 1))
+                bench.keep(bench.measure(tool, job, 'growth', number + 1))
 
 
 # ---- memory ----
@@ -246,11 +246,12 @@ def sparse_content(folder, size):
 
 
 def memory(bench, _names=()):
-    """State is allocated when a transfer starts, so some seconds of a 50 GB object show its memory."""
+    """State is allocated when a transfer starts, so some seconds of a 50 GB object show its memory; losses fill the
+    buffers."""
     size, program = bench.args.object_size, bench.args.mc_bench
     path, out = sparse_content(bench.folder, size), os.path.join(bench.folder, 'sparse-out')
     bench.lab.up(1)
-    bench.lab.condition('1gbit', 0, 'off')
+    bench.lab.condition('1gbit', max(bench.args.loss), 'off')
     more = tools.Castpoint(program, bench.args.mac, bench.args.castpoint_send, bench.args.castpoint_recv)
     with Watch() as watch:
         receiver = watch.start(bench.lab.namespace('r1'), [program, 'recv', '--out', out, '--size', str(size), '--digests',
@@ -268,7 +269,7 @@ def memory(bench, _names=()):
         seconds, moved = time.monotonic() - start, bench.lab.tx_bytes() - before
         watch.stop(signal.SIGTERM, 5)
         for r in seen:
-            record = r.record(size, moved, seconds)
+            record = {**r.record(size, moved, seconds), 'loss': max(bench.args.loss)}
             bench.say(f"memory of the {r.role}: {record['peak_own'] / (1 << 20):.1f} MiB of its own, "
                       f"{record['peak'] / (1 << 20):.1f} MiB with mapped files")
             bench.keep(record)

@@ -23,7 +23,8 @@
 #include "multicast/session.h"
 #include "server/link.h"
 
-#define SENDER_ID 1000000u
+#define SENDER_ID  1000000u
+#define SLOW_SHARE 0.1 /* castpointd's default setting */
 
 struct options {
     const char *group, *interface, *file, *out, *digests, *secret;
@@ -245,12 +246,14 @@ static double cpu_seconds(void)
            (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
 
-/* As server/engine.c does it, with the link's own speed as the ceiling: nobody names a rate. */
+/* Nobody names a rate: the ceiling is the speed that the interface tells, as for castpointd. Here it is
+ * of UDP payload; each segment has 64 bytes of NORM in it, and 66 of its frame around it. 0: unknown. */
 static uint64_t rate_ceiling(const struct options *o)
 {
-    uint32_t mbps = srv_link_speed(o->interface);
+    uint64_t payload = o->segment + 64u;
+    uint64_t link_bps = UINT64_C(1000000) * srv_link_speed(o->interface);
 
-    return o->rate > 0 ? o->rate : srv_link_payload_rate(UINT64_C(1000000) * mbps, mbps);
+    return o->rate > 0 ? o->rate : link_bps * payload / (payload + 66u);
 }
 
 static void print_trace(void *arg, const struct mc_trace *t)
@@ -288,6 +291,7 @@ static int send_file(const struct options *o)
         .ttl = 1,
         .rate_bps = rate_ceiling(o),
         .rate_mode = o->rate_mode,
+        .slow_share = SLOW_SHARE,
         .budget = true,
         .auto_parity = (uint8_t)o->parity,
         .auto_parity_max = (uint8_t)o->parity_max,
@@ -377,6 +381,8 @@ int main(int argc, char **argv)
     while ((c = getopt_long(argc - 1, argv + 1, "", LONG, NULL)) != -1) {
         take_option(&o, c);
     }
+    setvbuf(stdout, NULL, _IOLBF,
+            0); /* who reads it through a pipe takes the time of the last line */
     signal(SIGTERM, on_signal);
     signal(SIGINT, on_signal);
     if (strcmp(argv[1], "digests") == 0) {

@@ -3,7 +3,7 @@
  * with recvmmsg on a timer. No protocol, no repair, no file. Prints one line of figures.
  * Not a test; tests/bench/bench runs it in namespaces ("bench raw").
  *
- *   raw send --payload 1452 --seconds 2 [--segments 45]
+ *   raw send --payload 1472 --seconds 2 [--segments 44]
  *   raw recv                              until the sender's end mark, or two seconds of silence */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -244,8 +244,8 @@ int main(int argc, char **argv)
     struct options o = {.group = "239.77.7.8",
                         .interface = "eth0",
                         .port = 7788,
-                        .payload = 1452,
-                        .segments = 45,
+                        .payload = 1472,
+                        .segments = 44,
                         .seconds = 2};
     bool sending = argc > 1 && strcmp(argv[1], "send") == 0;
     int c;

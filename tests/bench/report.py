@@ -3,8 +3,8 @@ import statistics
 
 MULTICAST_PEERS = ('udpcast', 'uftp', 'uftp-gcm')
 # Of a full frame, as the shaper counts it (14 bytes of Ethernet, 28 of IP and UDP): what UDP carries in it, and how much
-# of the file is in castpoint's (44 bytes of NORM and its authentication, 1408 of content).
-UDP_SHARE, CONTENT_SHARE = 1472 / 1514, 1408 / (1408 + 44 + 28 + 14)
+# of the file is in castpoint's (64 bytes of NORM and its authentication, 1408 of content).
+UDP_SHARE, CONTENT_SHARE = 1472 / 1514, 1408 / 1514
 RATES = {'kbit': 1e3, 'mbit': 1e6, 'gbit': 1e9}
 MIB = 1 << 20
 
@@ -188,21 +188,22 @@ def raw_table(records):
 def growth_table(records):
     """castpoint unshaped beside the raw limit of the same machine."""
     raw = grouped(of_kind(records, 'raw'), 'offload', 'receivers')
-    ours = grouped([r for r in of_kind(records, 'run') if r['tool'] == 'castpoint' and r['rate'] == 'none' and not r['loss']],
-                   'offload', 'receivers')
     rows = []
-    for key in sorted(set(raw) & set(ours)):
-        limit, cell = Spread(r['slowest_mbps'] for r in raw[key]), Cell(ours[key])
-        rows.append([*key, cell.goodput().text(), limit.text(), number(ratio(cell.goodput(), limit)), cell.right()])
-    head = ['offload', 'N', 'castpoint Mbit/s', 'raw Mbit/s', 'castpoint / raw', 'right']
-    return ['### Growth: castpoint beside the raw limit\n\n' + table(head, rows)] if rows else []
+    for key, v in sorted(grouped(of_kind(records, 'growth'), 'offload', 'receivers').items()):
+        limit, cell = Spread(r['slowest_mbps'] for r in raw.get(key, [])), Cell(v)
+        rows.append([*key, size_text(v[0]['size']), cell.goodput().text(), limit.text(), number(ratio(cell.goodput(), limit)),
+                     cell.spread('wire_ratio').text('{:.3f}'), cell.spread('cpu_sender_per_gib').text('{:.2f}'),
+                     cell.spread('cpu_receiver_per_gib').text('{:.2f}'), cell.right(), cell.note()])
+    head = ['offload', 'N', 'file', 'castpoint Mbit/s', 'raw Mbit/s', 'castpoint / raw', 'sent / size', 'CPU s/GiB sender', 'receiver',
+            'right', 'note']
+    return ['### Growth: castpoint unshaped beside the raw limit\n\n' + table(head, rows)] if rows else []
 
 
 def memory_table(records):
-    rows = [[r['role'], f"{r['size'] / 1e9:g} GB", f"{r['moved'] / 1e6:.0f} MB in {r['seconds']:.0f} s",
+    rows = [[r['role'], f"{r['size'] / 1e9:g} GB", f"{r['loss']:g}", f"{r['moved'] / 1e6:.0f} MB in {r['seconds']:.0f} s",
              f"{r['anonymous'] / MIB:.1f}", f"{r['shared'] / MIB:.1f}", f"{r['peak'] / MIB:.1f}",
              'yes' if r['peak_own'] < r['limit'] else 'NO'] for r in of_kind(records, 'memory')]
-    head = ['program', 'object', 'moved meanwhile', 'anonymous MiB, peak', 'files mapped (page cache) MiB', 'resident MiB, peak',
+    head = ['program', 'object', 'loss %', 'moved meanwhile', 'anonymous MiB, peak', 'files mapped (page cache) MiB', 'resident MiB, peak',
             'own memory under 64 MiB']
     return ['### Memory\n\n' + table(head, rows)] if rows else []
 
@@ -227,4 +228,4 @@ a core meanwhile. What the link allows: the content of full packets of castpoint
 
 def markdown(records):
     parts = host_text(records) + against_table(records) + run_tables(records) + small_table(records) + growth_table(records) + raw_table(records)
-    return '\n'.join(parts + memory_table(records) + ([LEGEND] if of_kind(records, 'run') else []))
+    return '\n'.join(parts + memory_table(records) + ([LEGEND] if any('verdict' in r for r in records) else []))
