@@ -19,6 +19,11 @@
 /* The kernel is told this far ahead of the reading thread. */
 #define ADVISE_BYTES (4u << 20)
 
+/* malloc's large blocks begin 16 bytes behind a page's start, which is the worst there is: the kernel
+ * copies to them at 1.4 GB/s, to a page's start at 4.5 (AMD EPYC: "rep movsb" is slow when target and
+ * source lie almost alike in their pages). */
+#define PAGE 4096u
+
 #define SBN_NONE UINT64_MAX
 
 /* A block buffer, of the ring or of the cache. */
@@ -134,7 +139,7 @@ static enum cp_err make_buffers(struct io_source *s, size_t memory)
     s->ahead_count = s->ring_count - s->ring_count / 3;
 
     size_t count = (size_t)s->cache_count + s->ring_count;
-    s->memory = malloc(count * s->block_bytes);
+    s->memory = aligned_alloc(PAGE, (count * s->block_bytes + PAGE - 1) / PAGE * PAGE);
     s->ring = calloc(count, sizeof(*s->ring));
     if (s->memory == NULL || s->ring == NULL) {
         return CP_ERR_NO_MEMORY;
