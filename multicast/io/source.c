@@ -237,7 +237,10 @@ static void move_to(struct io_source *s, uint32_t sbn)
 {
     if (sbn > s->position && sbn < s->position + s->ahead_count) {
         s->position = sbn;
-        pthread_cond_signal(&s->wake);
+        uint64_t room = sbn + s->ahead_count - s->next;
+        if (room > s->ahead_count / 4) { /* a wake-up per block costs more than one for many */
+            pthread_cond_signal(&s->wake);
+        }
     }
 }
 
