@@ -193,8 +193,8 @@ static void new_receiver(struct sim *sim, unsigned index)
 
     r->timer = no_timer;
     new_core(sim, index);
-    r->symbols = calloc((size_t)sim->part.block_count * SIM_SYMBOL_WORDS, sizeof(*r->symbols));
-    CP_ASSERT(r->symbols != NULL);
+    r->blocks = calloc(sim->part.block_count, sizeof(*r->blocks));
+    CP_ASSERT(r->blocks != NULL);
     read_journal(sim, r);
     plan(sim, r->spec.join_at, SIM_JOIN, index + 1);
     if (r->spec.leave_at != 0) {
@@ -293,7 +293,7 @@ void sim_done(struct sim *sim)
 {
     for (unsigned i = 0; i < sim->receiver_count; i++) {
         norm_receiver_free(sim->receivers[i].core);
-        free(sim->receivers[i].symbols);
+        free(sim->receivers[i].blocks);
     }
     sim_groups_done(sim);
     free(sim->receivers);

@@ -79,7 +79,7 @@ struct sim_config {
     cp_time time_limit; /* the run fails beyond it */
     cp_time start_at;   /* of the sender */
     cp_time forge;      /* mean time between packets that somebody outside the group makes up */
-    bool fast_content;  /* stamp only the ends of symbols: for large objects */
+    bool fast_content;  /* stamp only the start of symbols: for large objects */
     cp_time late;       /* timers of a busy host fire up to so much too late */
     bool run_to_idle;   /* go on after the last receiver is complete until the sender is idle */
     sim_packet_fn *on_packet;
@@ -104,6 +104,12 @@ struct sim_timer {
     cp_time wake;  /* of the event under way, which looks at `asked` again */
 };
 
+/* Symbols of a block that are here. */
+struct sim_block {
+    uint64_t map[4]; /* up to 256 */
+    unsigned count;
+};
+
 struct sim_receiver {
     struct norm_receiver *core;
     struct sim_timer timer;
@@ -111,7 +117,7 @@ struct sim_receiver {
     bool joined, left, complete, info, squelched, ended;
     unsigned restarts, commands;
     uint32_t blocks_done;
-    uint64_t *symbols; /* the driver's own account, SIM_SYMBOL_WORDS per block */
+    struct sim_block *blocks; /* the driver's own account */
     cp_time complete_at;
     struct sim_receiver_spec spec;
 };

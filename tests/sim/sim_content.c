@@ -14,50 +14,41 @@ static uint64_t stamp(uint32_t sbn, uint16_t esi, size_t at)
     return x ^ (x >> 29);
 }
 
-/* Calls for each stamp's place: all of them, or the first and the last one. */
-static size_t next_place(const struct sim *sim, size_t at, size_t size)
+/* Bytes that are stamped; the rest of a large object's symbols is whatever it is. */
+static size_t stamped(const struct sim *sim, size_t size)
 {
-    if (sim->config.fast_content && at == 0 && size > 2 * STAMP_SIZE) {
-        return size - STAMP_SIZE;
-    }
-    return at + STAMP_SIZE;
+    return sim->config.fast_content && size > STAMP_SIZE ? STAMP_SIZE : size;
 }
 
 void sim_content_fill(const struct sim *sim, uint32_t sbn, uint16_t esi, uint8_t *data, size_t size)
 {
-    for (size_t at = 0; at < size; at = next_place(sim, at, size)) {
+    size_t end = stamped(sim, size);
+
+    for (size_t at = 0; at < end; at += STAMP_SIZE) {
         uint64_t s = stamp(sbn, esi, at);
 
-        memcpy(data + at, &s, size - at < STAMP_SIZE ? size - at : STAMP_SIZE);
+        memcpy(data + at, &s, end - at < STAMP_SIZE ? end - at : STAMP_SIZE);
     }
 }
 
 static bool content_right(const struct sim *sim, const struct norm_rx *rx)
 {
-    for (size_t at = 0; at < rx->payload_size; at = next_place(sim, at, rx->payload_size)) {
-        size_t left = rx->payload_size - at;
-        uint64_t s = stamp(rx->sbn, rx->esi, at);
+    size_t end = stamped(sim, rx->payload_size);
 
-        if (memcmp(rx->payload + at, &s, left < STAMP_SIZE ? left : STAMP_SIZE) != 0) {
+    for (size_t at = 0; at < end; at += STAMP_SIZE) {
+        uint64_t expected = stamp(rx->sbn, rx->esi, at), is = expected;
+
+        memcpy(&is, rx->payload + at, end - at < STAMP_SIZE ? end - at : STAMP_SIZE);
+        if (is != expected) {
             return false;
         }
     }
     return true;
 }
 
-static unsigned symbols_here(const uint64_t *map)
-{
-    unsigned count = 0;
-
-    for (unsigned w = 0; w < SIM_SYMBOL_WORDS; w++) {
-        count += (unsigned)__builtin_popcountll(map[w]);
-    }
-    return count;
-}
-
 const char *sim_content_store(struct sim *sim, struct sim_receiver *r, const struct norm_rx *rx)
 {
-    uint64_t *map = &r->symbols[(size_t)rx->sbn * SIM_SYMBOL_WORDS];
+    struct sim_block *block = &r->blocks[rx->sbn];
     uint64_t bit = (uint64_t)1 << (rx->esi % 64);
     unsigned k;
 
@@ -75,11 +66,12 @@ const char *sim_content_store(struct sim *sim, struct sim_receiver *r, const str
     if (!content_right(sim, rx)) {
         return "wrong content";
     }
-    if ((map[rx->esi / 64] & bit) != 0) {
+    if ((block->map[rx->esi / 64] & bit) != 0) {
         return "a symbol was given out twice";
     }
-    map[rx->esi / 64] |= bit;
-    if (((rx->events & NORM_RX_BLOCK) != 0) != (symbols_here(map) == k)) {
+    block->map[rx->esi / 64] |= bit;
+    block->count++;
+    if (((rx->events & NORM_RX_BLOCK) != 0) != (block->count == k)) {
         return "BLOCK does not come with the k-th symbol";
     }
     r->blocks_done += (rx->events & NORM_RX_BLOCK) != 0;
@@ -88,20 +80,21 @@ const char *sim_content_store(struct sim *sim, struct sim_receiver *r, const str
 
 void sim_content_have(struct sim *sim, struct sim_receiver *r, uint32_t sbn)
 {
-    unsigned k = norm_partition_block_len(&sim->part, sbn);
+    struct sim_block *block = &r->blocks[sbn];
 
-    for (unsigned esi = 0; esi < k; esi++) {
-        r->symbols[(size_t)sbn * SIM_SYMBOL_WORDS + esi / 64] |= (uint64_t)1 << (esi % 64);
+    block->count = norm_partition_block_len(&sim->part, sbn);
+    for (unsigned esi = 0; esi < block->count; esi++) {
+        block->map[esi / 64] |= (uint64_t)1 << (esi % 64);
     }
     r->blocks_done++;
 }
 
 void sim_content_forget(struct sim *sim, struct sim_receiver *r, uint32_t sbn)
 {
-    uint64_t *map = &r->symbols[(size_t)sbn * SIM_SYMBOL_WORDS];
+    struct sim_block *block = &r->blocks[sbn];
 
-    if (symbols_here(map) == norm_partition_block_len(&sim->part, sbn)) {
+    if (block->count == norm_partition_block_len(&sim->part, sbn)) {
         r->blocks_done--;
     }
-    memset(map, 0, SIM_SYMBOL_WORDS * sizeof(*map));
+    *block = (struct sim_block){0};
 }

@@ -5,8 +5,6 @@
 
 #include "sim.h"
 
-#define SIM_SYMBOL_WORDS 4u /* 256 symbols per block */
-
 /* The bytes of a symbol, source or parity. */
 void sim_content_fill(const struct sim *sim, uint32_t sbn, uint16_t esi, uint8_t *data,
                       size_t size);

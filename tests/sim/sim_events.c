@@ -86,18 +86,32 @@ bool sim_events_empty(const struct sim_events *q)
     return q->count == 0;
 }
 
+void sim_buf_decode(struct sim_buf *buf)
+{
+    buf->decoded = 0;
+    for (unsigned i = 0; i < buf->count; i++) {
+        size_t size;
+        const uint8_t *data = sim_buf_packet(buf, i, &size);
+
+        if (norm_decode(data, size, &buf->msg[i]) == CP_OK) {
+            buf->decoded |= UINT64_C(1) << i;
+        }
+    }
+}
+
 struct sim_buf *sim_buf_get(const struct norm_txbuf *tx, unsigned from)
 {
-    struct sim_buf *buf = malloc(sizeof(*buf) + tx->size);
+    struct sim_buf *buf = malloc(sizeof(*buf) + tx->count * sizeof(*buf->msg) + tx->size);
 
     CP_ASSERT(buf != NULL);
-    buf->references = 1;
-    buf->from = from;
-    buf->origin = SIM_GENUINE;
-    buf->count = tx->count;
-    buf->size = tx->size;
-    buf->stride = tx->stride;
+    *buf = (struct sim_buf){.references = 1,
+                            .from = from,
+                            .count = tx->count,
+                            .size = tx->size,
+                            .stride = tx->stride,
+                            .data = (uint8_t *)&buf->msg[tx->count]};
     memcpy(buf->data, tx->data, tx->size);
+    sim_buf_decode(buf);
     return buf;
 }
 

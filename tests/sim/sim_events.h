@@ -33,7 +33,9 @@ struct sim_buf {
     enum sim_origin origin;
     unsigned count;
     size_t size, stride;
-    uint8_t data[];
+    uint8_t *data;         /* behind the messages */
+    uint64_t decoded;      /* those of msg that are valid, bit per packet */
+    struct norm_msg msg[]; /* decoded once for all who get them */
 };
 
 struct sim_event {
@@ -55,8 +57,10 @@ void sim_events_push(struct sim_events *q, struct sim_event event);
 bool sim_events_pop(struct sim_events *q, cp_time until, struct sim_event *ret_event);
 bool sim_events_empty(const struct sim_events *q);
 
-/* Copies the packets; one reference is the caller's. */
+/* Copies and decodes the packets; one reference is the caller's. */
 struct sim_buf *sim_buf_get(const struct norm_txbuf *tx, unsigned from);
+/* After its data changed. */
+void sim_buf_decode(struct sim_buf *buf);
 void sim_buf_put(struct sim_buf *buf);
 
 static inline const uint8_t *sim_buf_packet(const struct sim_buf *buf, unsigned i, size_t *ret_size)

@@ -26,6 +26,7 @@ struct sim_buf *sim_corrupt(struct sim *sim, const struct sim_buf *buf, unsigned
     if (cp_prng_below(&sim->prng, 8) == 0) {
         copy->size = 1 + cp_prng_below(&sim->prng, copy->size); /* cut off */
     }
+    sim_buf_decode(copy);
     return copy;
 }
 

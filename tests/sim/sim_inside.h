@@ -47,9 +47,8 @@ void sim_groups_done(struct sim *sim);
 void sim_send_to_all(struct sim *sim, struct sim_buf *buf);
 /* Of a receiver: to the sender; when they are multicast, to the other receivers too. */
 void sim_send_feedback(struct sim *sim, unsigned index, struct sim_buf *buf);
-/* The packets as the tests see them. */
-struct sim_packet sim_packet_of(const struct sim *sim, const struct sim_buf *buf, unsigned i,
-                                struct norm_msg *msg);
+/* A packet as the tests see it. */
+struct sim_packet sim_packet_of(const struct sim *sim, const struct sim_buf *buf, unsigned i);
 
 /* sim_nodes.c: drivers of the cores */
 void sim_drive_sender(struct sim *sim);

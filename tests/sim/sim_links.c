@@ -78,28 +78,20 @@ static void send_over(struct sim *sim, const struct sim_link *link, struct sim_p
     }
 }
 
-struct sim_packet sim_packet_of(const struct sim *sim, const struct sim_buf *buf, unsigned i,
-                                struct norm_msg *msg)
+struct sim_packet sim_packet_of(const struct sim *sim, const struct sim_buf *buf, unsigned i)
 {
-    struct sim_packet p = {.time = sim->now, .from = buf->from, .msg = msg};
+    struct sim_packet p = {.time = sim->now, .from = buf->from};
 
     p.data = sim_buf_packet(buf, i, &p.size);
-    if (norm_decode(p.data, p.size, msg) != CP_OK) {
-        p.msg = NULL;
-    }
+    p.msg = (buf->decoded >> i & 1) != 0 ? &buf->msg[i] : NULL;
     return p;
 }
 
 static bool meddled(struct sim *sim, const struct sim_buf *buf, unsigned i, unsigned to)
 {
-    struct norm_msg msg;
-    struct sim_packet p;
+    struct sim_packet p = sim_packet_of(sim, buf, i);
 
-    if (sim->config.drop == NULL) {
-        return false;
-    }
-    p = sim_packet_of(sim, buf, i, &msg);
-    return p.msg != NULL && sim->config.drop(sim->config.arg, &p, to);
+    return sim->config.drop != NULL && sim->config.drop(sim->config.arg, &p, to);
 }
 
 /* ---- fan-out ---- */

@@ -58,14 +58,11 @@ static bool timer_fires(struct sim *sim, unsigned node)
 
 /* A driver drops what is not genuine; without a MAC UDP's checksum finds what changed on the way.
  * What does not even decode goes to the core, which must refuse it. */
-static bool driver_drops(const struct sim *sim, const struct sim_buf *buf, const uint8_t *data,
-                         size_t size)
+static bool driver_drops(const struct sim *sim, const struct sim_buf *buf, bool decoded)
 {
-    struct norm_msg msg;
-
     switch (buf->origin) {
     case SIM_CORRUPTED:
-        return norm_decode(data, size, &msg) == CP_OK;
+        return decoded;
     case SIM_FORGED:
         return sim->config.sender.auth_size > 0;
     case SIM_GENUINE:
@@ -79,7 +76,6 @@ static bool driver_drops(const struct sim *sim, const struct sim_buf *buf, const
 static void send_batch(struct sim *sim)
 {
     struct sim_buf *buf;
-    struct norm_msg msg;
 
     for (unsigned i = 0; i < sim->tx.count; i++) {
         const struct norm_tx_packet *t = &sim->tx.packet[i];
@@ -91,7 +87,7 @@ static void send_batch(struct sim *sim)
     }
     buf = sim_buf_get(&sim->tx, SIM_NODE_SENDER);
     for (unsigned i = 0; i < buf->count; i++) {
-        struct sim_packet p = sim_packet_of(sim, buf, i, &msg);
+        struct sim_packet p = sim_packet_of(sim, buf, i);
 
         if (p.size > buf->stride) {
             sim_fail(sim, "a packet is longer than the stride");
@@ -155,14 +151,13 @@ void sim_sender_gets(struct sim *sim, const struct sim_event *e)
         return;
     }
     for (uint64_t rest = e->packets; rest != 0; rest &= rest - 1) {
-        size_t size;
-        const uint8_t *data = sim_buf_packet(e->buf, (unsigned)__builtin_ctzll(rest), &size);
+        struct sim_packet p = sim_packet_of(sim, e->buf, (unsigned)__builtin_ctzll(rest));
 
-        if (driver_drops(sim, e->buf, data, size)) {
+        if (driver_drops(sim, e->buf, p.msg != NULL)) {
             sim->totals.refused++;
             continue;
         }
-        bool taken = norm_sender_on_packet(sim->sender, now, data, size) == CP_OK;
+        bool taken = norm_sender_on_packet(sim->sender, now, p.data, p.size) == CP_OK;
 
         if (taken == (e->buf->origin == SIM_CORRUPTED)) {
             sim_fail(sim, taken ? "the sender took a broken packet" : "it refused a good one");
@@ -180,8 +175,7 @@ void sim_sender_gets(struct sim *sim, const struct sim_event *e)
 static void send_feedback(struct sim *sim, unsigned index)
 {
     struct sim_buf *buf = sim_buf_get(&sim->tx, index + 1);
-    struct norm_msg msg;
-    struct sim_packet p = sim_packet_of(sim, buf, 0, &msg);
+    struct sim_packet p = sim_packet_of(sim, buf, 0);
 
     p.unicast = sim->tx.unicast;
     if (p.unicast != sim->config.unicast_nack) {
@@ -298,19 +292,23 @@ static void handle_rest(struct sim *sim, struct sim_receiver *r, const struct no
 static void hand_over(struct sim *sim, struct sim_receiver *r, cp_time now,
                       const struct sim_buf *buf, unsigned i)
 {
+    bool decoded = (buf->decoded >> i & 1) != 0;
     struct norm_rx rx = {0};
+    enum cp_err err;
+    bool taken;
     size_t size;
     const uint8_t *data = sim_buf_packet(buf, i, &size);
 
     sim->totals.deliveries++;
     if (buf->origin != SIM_GENUINE) {
         sim->totals.refused++;
-        if (driver_drops(sim, buf, data, size)) {
+        if (driver_drops(sim, buf, decoded)) {
             return;
         }
     }
-    bool taken = norm_receiver_on_packet(r->core, now, data, size, &rx) == CP_OK;
-
+    err = decoded ? norm_receiver_on_message(r->core, now, &buf->msg[i], size, &rx)
+                  : norm_receiver_on_packet(r->core, now, data, size, &rx);
+    taken = err == CP_OK;
     if (taken == (buf->origin == SIM_CORRUPTED)) {
         sim_fail(sim, taken ? "a receiver took a broken packet" : "it refused a good one");
     }
