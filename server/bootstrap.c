@@ -101,11 +101,12 @@ static enum cp_err register_node(struct db_conn *conn, void *arg, struct cp_erro
 static enum cp_err claim_node(const struct srv_config *c, srv_pause *pause, struct srv_parts *p,
                               struct cp_error *err)
 {
-    static const char *const channels[] = {DB_CHANNEL_SESSIONS, DB_CHANNEL_RECEIVERS};
+    static const char *const channels[] = {DB_CHANNEL_SESSIONS, DB_CHANNEL_RECEIVERS,
+                                           DB_CHANNEL_SETTINGS};
     cp_time end = cp_clock_now() + CLAIM_PATIENCE;
     enum cp_err rc;
 
-    CP_TRY(db_listener_open(c->database, channels, 2, &p->listener, err));
+    CP_TRY(db_listener_open(c->database, channels, 3, &p->listener, err));
     for (;;) {
         rc = db_listener_claim(p->listener, p->node.id, err);
         if (rc != CP_ERR_CONFLICT) {

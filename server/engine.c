@@ -18,7 +18,7 @@
 #include "content/manifest.h"
 #include "content/object_map.h"
 #include "db/settings.h"
-#include "server/link.h"
+#include "server/decisions.h"
 #include "server/object_files.h"
 
 /* Proactive parity symbols per block: docs/protocol.md section 7. */
@@ -31,7 +31,10 @@ struct srv_engine {
     struct db_session session;
     int wake_fd;
     pthread_t thread;
+    struct srv_decisions decisions;
     pthread_mutex_t lock;     /* of all below */
+    uint64_t rate_bps;        /* ceiling wished for */
+    uint64_t opened_bps;      /* ceiling that the sender began with */
     struct mc_sender *sender; /* NULL before it is open and after it is closed */
     enum wish wish;
     bool released;
@@ -76,22 +79,43 @@ static void fill_channel(const struct db_session *s, const struct db_settings *s
     c->content_size = s->content_size;
     c->object_size = s->object_size;
     c->auth = true;
+    c->mac = s->mac == DB_MAC_AES256_GMAC ? MC_MAC_AES256_GMAC : MC_MAC_HMAC_SHA256;
     c->encrypt = s->encrypt;
     c->sender_id = API_SESSION_SENDER_ID;
 }
 
-static uint64_t payload_rate(const struct db_session *s, const struct db_settings *settings)
+static enum mc_rate_mode mode_of(enum db_rate_control control)
 {
-    char interface[SRV_INTERFACE_SIZE] = "";
-
-    (void)snprintf(interface, sizeof interface, "%s", settings->interface);
-    if (interface[0] == '\0' && srv_link_by_route(s->group, interface) != CP_OK) {
-        interface[0] = '\0';
+    switch (control) {
+    case DB_RATE_LAN:
+        return MC_RATE_LAN;
+    case DB_RATE_TFMCC:
+        return MC_RATE_TFMCC;
+    case DB_RATE_FIXED:
+        break;
     }
-    return srv_link_payload_rate(settings->rate_ceiling_bps, srv_link_speed(interface));
+    return MC_RATE_FIXED;
 }
 
-static enum cp_err open_sender(const struct srv_engine *e, const struct load_arg *loaded,
+static void fill_control(struct srv_engine *e, struct mc_sender_config *c)
+{
+    const struct db_session *s = &e->session;
+
+    (void)pthread_mutex_lock(&e->lock);
+    e->opened_bps = e->rate_bps;
+    c->rate_bps = e->rate_bps;
+    (void)pthread_mutex_unlock(&e->lock);
+    c->rate_mode = mode_of(s->rate_control);
+    c->rate_start_bps = c->rate_bps / 100 * s->rate_start_percent;
+    c->slow_share = (double)s->slow_share_percent / 100.0;
+    c->budget = s->slow_share_percent > 0;
+    c->auto_parity = AUTO_PARITY;
+    c->auto_parity_max = (uint8_t)s->num_parity;
+    c->trace = srv_decisions_note;
+    c->trace_arg = &e->decisions;
+}
+
+static enum cp_err open_sender(struct srv_engine *e, const struct load_arg *loaded,
                                const struct srv_object_files *files, struct mc_sender **ret_sender,
                                struct cp_error *err)
 {
@@ -102,12 +126,11 @@ static enum cp_err open_sender(const struct srv_engine *e, const struct load_arg
         .extent_count = files->extent_count,
         .ttl = (uint8_t)loaded->settings.ttl,
         .loopback = true,
-        .rate_bps = payload_rate(s, &loaded->settings),
-        .auto_parity = AUTO_PARITY,
         .gsize = s->receivers_active > 0 ? s->receivers_active : 1,
     };
     enum cp_err rc;
 
+    fill_control(e, &config);
     fill_channel(s, &loaded->settings, &config.channel);
     rc = api_keyring_secret_open(e->api->keyring, s->id, s->secret_sealed, s->secret_sealed_size,
                                  config.channel.secret, err);
@@ -123,6 +146,9 @@ static void publish(struct srv_engine *e, struct mc_sender *sender)
 {
     (void)pthread_mutex_lock(&e->lock);
     e->sender = sender;
+    if (e->rate_bps != e->opened_bps) {
+        mc_sender_set_rate(sender, e->rate_bps);
+    }
     mc_sender_hold(sender, !e->released);
     for (size_t i = 0; i < e->roster_count; i++) {
         mc_sender_add_receiver(sender, e->roster[i]);
@@ -197,7 +223,7 @@ static void *run(void *arg)
 }
 
 enum cp_err srv_engine_start(const struct api_context *api, const struct db_session *session,
-                             int wake_fd, struct srv_engine **ret_engine)
+                             int wake_fd, uint64_t rate_bps, struct srv_engine **ret_engine)
 {
     struct srv_engine *e = calloc(1, sizeof *e);
 
@@ -207,9 +233,12 @@ enum cp_err srv_engine_start(const struct api_context *api, const struct db_sess
     e->api = api;
     e->session = *session;
     e->wake_fd = wake_fd;
+    e->rate_bps = rate_bps;
+    srv_decisions_init(&e->decisions);
     CP_ASSERT(pthread_mutex_init(&e->lock, NULL) == 0);
     if (pthread_create(&e->thread, NULL, run, e) != 0) {
         (void)pthread_mutex_destroy(&e->lock);
+        srv_decisions_done(&e->decisions);
         free(e);
         return CP_ERR_UNAVAILABLE;
     }
@@ -287,6 +316,33 @@ void srv_engine_get_stats(struct srv_engine *e, struct mc_sender_stats *ret_stat
     (void)pthread_mutex_unlock(&e->lock);
 }
 
+void srv_engine_set_rate(struct srv_engine *e, uint64_t rate_bps)
+{
+    (void)pthread_mutex_lock(&e->lock);
+    e->rate_bps = rate_bps;
+    if (e->sender != NULL) {
+        mc_sender_set_rate(e->sender, rate_bps);
+    }
+    (void)pthread_mutex_unlock(&e->lock);
+}
+
+size_t srv_engine_get_members(struct srv_engine *e, struct mc_member *ret_members, size_t max)
+{
+    size_t count = 0;
+
+    (void)pthread_mutex_lock(&e->lock);
+    if (e->sender != NULL) {
+        count = mc_sender_get_members(e->sender, ret_members, max);
+    }
+    (void)pthread_mutex_unlock(&e->lock);
+    return count;
+}
+
+size_t srv_engine_take_decisions(struct srv_engine *e, struct db_decision *ret_items, size_t cap)
+{
+    return srv_decisions_take(&e->decisions, ret_items, cap);
+}
+
 bool srv_engine_ended(struct srv_engine *e, enum cp_err *ret_result, struct cp_error *ret_err)
 {
     bool ended;
@@ -310,6 +366,7 @@ void srv_engine_free(struct srv_engine *e)
     }
     (void)pthread_join(e->thread, NULL);
     (void)pthread_mutex_destroy(&e->lock);
+    srv_decisions_done(&e->decisions);
     free(e->roster);
     free(e);
 }

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "common/err.h"
+#include "db/decision.h"
 #include "db/session.h"
 #include "multicast/session.h"
 
@@ -16,11 +17,14 @@ struct api_context; /* api/api.h */
 struct srv_engine;
 
 /* Begins to prepare and to send; failures come as the engine's end. The engine is held: it does not
- * end by itself until srv_engine_release. wake_fd (an eventfd) is written to when it has ended.
- * CP_ERR_NO_MEMORY, CP_ERR_UNAVAILABLE (no thread). */
+ * end by itself until srv_engine_release. wake_fd (an eventfd) is written to when it has ended;
+ * rate_bps is its ceiling, bits of UDP payload. CP_ERR_NO_MEMORY, CP_ERR_UNAVAILABLE (no thread). */
 CP_MUST_CHECK enum cp_err srv_engine_start(const struct api_context *api,
                                            const struct db_session *session, int wake_fd,
-                                           struct srv_engine **ret_engine);
+                                           uint64_t rate_bps, struct srv_engine **ret_engine);
+
+/* Another ceiling. */
+void srv_engine_set_rate(struct srv_engine *e, uint64_t rate_bps);
 
 /* The receivers that the sender waits for: node ids, ascending. CP_ERR_NO_MEMORY. */
 CP_MUST_CHECK enum cp_err srv_engine_set_roster(struct srv_engine *e, const uint32_t *node_ids,
@@ -33,6 +37,11 @@ void srv_engine_stop(struct srv_engine *e, bool withdraw);
 
 /* Counters, also after the end; zeros before the first packet. */
 void srv_engine_get_stats(struct srv_engine *e, struct mc_sender_stats *ret_stats);
+
+/* As mc_sender_get_members; 0 while there is no sender. */
+size_t srv_engine_get_members(struct srv_engine *e, struct mc_member *ret_members, size_t max);
+/* What was decided since the last time, at most cap, oldest first; also after the end. */
+size_t srv_engine_take_decisions(struct srv_engine *e, struct db_decision *ret_items, size_t cap);
 
 /* Has it ended, and how: CP_OK; CP_ERR_CANCELLED after stop; else the failure. ret_err may be
  * NULL. */

@@ -27,13 +27,17 @@ CP_MUST_CHECK enum cp_err srv_link_by_route(const char *group,
 #define SRV_ADDRESS_SIZE 46
 void srv_link_source(const char *interface, const char *group, char ret_source[SRV_ADDRESS_SIZE]);
 
-/* What a link of that speed (0 unknown) is used for when no ceiling is configured: at most
- * 1 Gbit/s, for that is what most receivers have. */
+/* What a link of that speed is used for when no ceiling is configured: all of it; 1 Gbit/s when the
+ * speed is not known (0). */
 uint32_t srv_link_default_mbps(uint32_t link_mbps);
 
-/* UDP payload bits per second to send at: the configured ceiling, which counts bits on the wire,
- * else srv_link_default_mbps; 7 % lower, for the headers of Ethernet, IP and UDP and for other
- * traffic. */
-uint64_t srv_link_payload_rate(uint64_t ceiling_bps, uint32_t link_mbps);
+/* The ceiling of the distribution point in bits per second on the wire: the configured one, or (0)
+ * what the link carries. */
+uint64_t srv_link_ceiling(uint64_t configured_bps, uint32_t link_mbps);
+
+/* Bits (or bytes) of UDP payload that so many on the wire of an Ethernet make, and back, when each
+ * packet holds a segment of that size. */
+uint64_t srv_link_payload(uint64_t wire, uint32_t segment_size);
+uint64_t srv_link_wire(uint64_t payload, uint32_t segment_size);
 
 #endif

@@ -2,14 +2,19 @@
  * The life of one session after it was started, until it has ended in the database. */
 #include "server/run.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "api/api.h"
 #include "api/session_json.h"
+#include "common/clock.h"
 #include "common/log.h"
 #include "db/receiver.h"
 #include "server/engine.h"
+#include "server/link.h"
+#include "server/share.h"
+#include "server/watch.h"
 
 #define ROUND_EVERY  CP_SEC
 #define ROUND_SOON   (50 * CP_MSEC) /* news within this time share a round */
@@ -29,6 +34,8 @@ struct srv_run {
     const struct api_context *api;
     struct db_session session; /* as last read */
     struct srv_engine *engine;
+    struct srv_use use;
+    struct srv_watch watch;
     struct roster roster; /* scratch space of a round */
     bool touched;
     bool closing;  /* the session has ended; only the engine is waited for */
@@ -39,7 +46,7 @@ struct srv_run {
 };
 
 enum cp_err srv_run_new(const struct api_context *api, const struct db_session *session,
-                        int wake_fd, struct srv_run **ret_run)
+                        int wake_fd, uint64_t share_bps, struct srv_run **ret_run)
 {
     struct srv_run *r = calloc(1, sizeof *r);
     enum cp_err rc;
@@ -50,7 +57,9 @@ enum cp_err srv_run_new(const struct api_context *api, const struct db_session *
     r->api = api;
     r->session = *session;
     r->touched = true;
-    rc = srv_engine_start(api, session, wake_fd, &r->engine);
+    srv_use_init(&r->use, cp_clock_now(), share_bps);
+    rc = srv_engine_start(api, session, wake_fd, srv_link_payload(share_bps, session->segment_size),
+                          &r->engine);
     if (rc != CP_OK) {
         free(r);
         return rc;
@@ -65,8 +74,28 @@ void srv_run_free(struct srv_run *r)
         return;
     }
     srv_engine_free(r->engine);
+    srv_watch_done(&r->watch);
     free(r->roster.ids);
     free(r);
+}
+
+const struct srv_use *srv_run_use(const struct srv_run *r)
+{
+    return &r->use;
+}
+
+void srv_run_sample(struct srv_run *r, cp_time now)
+{
+    struct mc_sender_stats stats;
+
+    srv_engine_get_stats(r->engine, &stats);
+    srv_use_sample(&r->use, now, srv_link_wire(stats.bytes_sent, r->session.segment_size));
+}
+
+void srv_run_grant(struct srv_run *r, uint64_t share_bps)
+{
+    srv_use_grant(&r->use, share_bps);
+    srv_engine_set_rate(r->engine, srv_link_payload(share_bps, r->session.segment_size));
 }
 
 const char *srv_run_session_id(const struct srv_run *r)
@@ -162,7 +191,7 @@ static enum cp_err apply_roster(struct srv_run *r, struct cp_error *err)
 
 static struct db_session_stats to_row(const struct mc_sender_stats *s)
 {
-    return (struct db_session_stats){
+    struct db_session_stats row = {
         .bytes_sent = s->bytes_sent,
         .packets_sent = s->packets_sent,
         .bytes_repair = s->repair_bytes,
@@ -170,7 +199,15 @@ static struct db_session_stats to_row(const struct mc_sender_stats *s)
         .rate_bps = s->rate_bps,
         .bytes_position = s->content_sent,
         .forged = s->forged + s->replayed,
+        .rate_ceiling_bps = s->rate_ceiling_bps,
+        .pace_setter = s->pace_setter,
+        .auto_parity = s->auto_parity,
+        .over_budget = s->over_budget,
     };
+
+    (void)snprintf(row.rate_reason, sizeof row.rate_reason, "%s",
+                   s->rate_reason == NULL ? "" : s->rate_reason);
+    return row;
 }
 
 struct round_arg {
@@ -300,6 +337,7 @@ enum cp_err srv_run_round(struct srv_run *r, cp_time now, bool *ret_over, struct
         a.stats = to_row(&stats);
         CP_TRY(db_run_tx_locking(r->api->db, "session-round", round_body, &a, err));
         CP_TRY(follow_row(r, &a, now, &stats, err));
+        CP_TRY(srv_watch_round(&r->watch, r->api, &r->session, r->engine, err));
     }
     *ret_over = r->closing && srv_engine_ended(r->engine, &result, NULL);
     return CP_OK;

@@ -12,11 +12,18 @@
 
 struct api_context; /* api/api.h */
 struct srv_run;
+struct srv_use; /* server/share.h */
 
-/* session: its row, in state running. Starts the engine. wake_fd as srv_engine_start. */
+/* session: its row, in state running. Starts the engine. wake_fd as srv_engine_start; share_bps: of
+ * the ceiling, on the wire. */
 CP_MUST_CHECK enum cp_err srv_run_new(const struct api_context *api,
                                       const struct db_session *session, int wake_fd,
-                                      struct srv_run **ret_run);
+                                      uint64_t share_bps, struct srv_run **ret_run);
+
+/* What it makes of its share; measured by sample, changed by grant. */
+const struct srv_use *srv_run_use(const struct srv_run *r);
+void srv_run_sample(struct srv_run *r, cp_time now);
+void srv_run_grant(struct srv_run *r, uint64_t share_bps);
 
 const char *srv_run_session_id(const struct srv_run *r);
 

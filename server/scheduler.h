@@ -13,7 +13,7 @@ struct srv_scheduler;
 
 struct srv_scheduler_config {
     const struct api_context *api; /* borrowed until stop */
-    /* Connected, on DB_CHANNEL_SESSIONS and DB_CHANNEL_RECEIVERS; borrowed until stop. */
+    /* Connected, on DB_CHANNEL_SESSIONS, _RECEIVERS and _SETTINGS; borrowed until stop. */
     struct db_listener *listener;
 };
 

@@ -53,7 +53,8 @@ static void stop_scheduler(void)
 
 static int set_up(void **state)
 {
-    static const char *const channels[] = {DB_CHANNEL_SESSIONS, DB_CHANNEL_RECEIVERS};
+    static const char *const channels[] = {DB_CHANNEL_SESSIONS, DB_CHANNEL_RECEIVERS,
+                                           DB_CHANNEL_SETTINGS};
     uint32_t x = 1;
 
     (void)state;
@@ -62,7 +63,7 @@ static int set_up(void **state)
     rig->ctx.progress = progress;
     assert_int_equal(db_listener_open(getenv("CASTPOINT_TEST_DB"), channels, 2, &listener, NULL),
                      CP_OK);
-    assert_int_equal(db_listener_open(getenv("CASTPOINT_TEST_DB"), channels, 2, &ears, NULL),
+    assert_int_equal(db_listener_open(getenv("CASTPOINT_TEST_DB"), channels, 3, &ears, NULL),
                      CP_OK);
     content = malloc(CONTENT_SIZE);
     for (uint32_t i = 0; i < CONTENT_SIZE; i++) {

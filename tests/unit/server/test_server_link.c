@@ -78,14 +78,18 @@ static void speed_is_read(void **state)
 static void ceiling_leaves_room_for_headers(void **state)
 {
     (void)state;
-    assert_int_equal(srv_link_payload_rate(100000000, 1000), 93000000);
-    assert_int_equal(srv_link_payload_rate(0, 100), 93000000);
-    assert_int_equal(srv_link_payload_rate(0, 0), 930000000);
-    assert_int_equal(srv_link_payload_rate(0, 10000), 930000000);
-    assert_int_equal(srv_link_payload_rate(UINT64_C(10000000000), 0), UINT64_C(9300000000));
     assert_int_equal(srv_link_default_mbps(0), 1000);
     assert_int_equal(srv_link_default_mbps(100), 100);
-    assert_int_equal(srv_link_default_mbps(40000), 1000);
+    assert_int_equal(srv_link_default_mbps(40000), 40000);
+    assert_int_equal(srv_link_ceiling(0, 0), 1000000000);
+    assert_int_equal(srv_link_ceiling(0, 2500), UINT64_C(2500000000));
+    assert_int_equal(srv_link_ceiling(64000, 2500), 64000);
+    assert_int_equal(srv_link_payload(1538, 1408), 1472);
+    assert_int_equal(srv_link_wire(1472, 1408), 1538);
+    assert_int_equal(srv_link_payload(UINT64_C(100000000000), 1408), UINT64_C(95708712613));
+    assert_int_equal(srv_link_payload(1000000000, 448), 885813148);  /* a tunnel pays more … */
+    assert_int_equal(srv_link_payload(1000000000, 8896), 992687790); /* … and a jumbo frame less */
+    assert_int_equal(srv_link_payload(0, 1408), 0);
 }
 
 static void addresses_are_found(void **state)

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Members and decisions into the database. */
+#include "server/watch.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/api.h"
+#include "api/session_json.h"
+#include "common/log.h"
+#include "server/engine.h"
+
+#define BATCH 1000u /* what db_receiver_seen takes at once */
+#define PPM   1e6
+
+struct watch_arg {
+    struct srv_watch *watch;
+    const struct db_session *session;
+    size_t news_count;
+};
+
+void srv_watch_done(struct srv_watch *w)
+{
+    free(w->members);
+    free(w->known);
+    free(w->news);
+}
+
+static bool resize(void **array, size_t count, size_t size)
+{
+    void *bigger = realloc(*array, count * size);
+
+    if (bigger != NULL) {
+        *array = bigger;
+    }
+    return bigger != NULL;
+}
+
+/* Room for so many members in all three lists. */
+static enum cp_err make_room(struct srv_watch *w, size_t count)
+{
+    size_t room = w->room == 0 ? 64 : w->room;
+
+    while (room < count) {
+        room *= 2;
+    }
+    if (room > w->room) {
+        if (!resize((void **)&w->members, room, sizeof *w->members) ||
+            !resize((void **)&w->known, room, sizeof *w->known) ||
+            !resize((void **)&w->news, room, sizeof *w->news)) {
+            return CP_ERR_NO_MEMORY;
+        }
+        w->room = room;
+    }
+    return CP_OK;
+}
+
+static struct db_seen_report to_report(const struct mc_member *m)
+{
+    return (struct db_seen_report){.norm_node_id = m->node_id,
+                                   .seen = {.loss_ppm = (uint32_t)(m->loss * PPM),
+                                            .rate_bps = m->rate_bps,
+                                            .asked = m->asked_symbols,
+                                            .slow = m->slow,
+                                            .outlier = m->outlier,
+                                            .over_budget = m->over_budget}};
+}
+
+static bool is_news(const struct srv_watch *w, size_t i, const struct db_seen_report *now)
+{
+    const struct db_seen *a, *b = &now->seen;
+
+    if (i >= w->known_count || w->known[i].norm_node_id != now->norm_node_id) {
+        return true;
+    }
+    a = &w->known[i].seen;
+    return a->loss_ppm != b->loss_ppm || a->rate_bps != b->rate_bps || a->asked != b->asked ||
+           a->slow != b->slow || a->outlier != b->outlier || a->over_budget != b->over_budget;
+}
+
+/* Reads the members; what has changed is in w->news then. */
+static enum cp_err find_news(struct srv_watch *w, struct srv_engine *e, size_t *ret_count,
+                             size_t *ret_news)
+{
+    size_t count = srv_engine_get_members(e, w->members, w->room);
+    size_t news = 0;
+
+    if (count > w->room) {
+        CP_TRY(make_room(w, count));
+        count = srv_engine_get_members(e, w->members, w->room);
+        count = count < w->room ? count : w->room;
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct db_seen_report now = to_report(&w->members[i]);
+
+        if (is_news(w, i, &now)) {
+            w->news[news++] = now;
+        }
+    }
+    *ret_count = count;
+    *ret_news = news;
+    return CP_OK;
+}
+
+/* The sentence that the receiver, and whoever asks, gets to read. */
+static void explain(const struct db_seen *seen, uint64_t rate_bps, char *ret_text, size_t size)
+{
+    (void)snprintf(ret_text, size,
+                   "The receiver asked for %llu repair symbols, which is more than it may: it "
+                   "loses %.1f %% of the packets and receives %.1f Mbit/s of the session's %.1f.",
+                   (unsigned long long)seen->asked, (double)seen->loss_ppm / 1e4,
+                   (double)seen->rate_bps / 1e6, (double)rate_bps / 1e6);
+}
+
+static enum cp_err leave_behind(struct db_conn *conn, const struct watch_arg *a,
+                                const struct db_seen_report *r, struct cp_error *err)
+{
+    char text[DB_TEXT_SIZE];
+    struct db_receiver_dropped drop = {.session_id = a->session->id,
+                                       .norm_node_id = r->norm_node_id,
+                                       .code = cp_err_info(CP_ERR_RECEIVER_TOO_SLOW)->code,
+                                       .detail = text};
+    struct db_receiver receiver;
+    bool changed;
+
+    explain(&r->seen, a->session->stats.rate_bps, text, sizeof text);
+    CP_TRY(db_receiver_drop(conn, &drop, &receiver, &changed, err));
+    if (!changed) {
+        return CP_OK; /* it has ended, or left by itself */
+    }
+    cp_log(CP_LOG_WARN, "receiver-too-slow", "session", a->session->id, "receiver", receiver.id,
+           "client_name", receiver.client_name, "asked_symbols", cp_log_u64(r->seen.asked),
+           "loss_ppm", cp_log_u64(r->seen.loss_ppm), "rate_bps", cp_log_u64(r->seen.rate_bps),
+           NULL);
+    return api_slow_receiver_event(conn, a->session, &receiver, err);
+}
+
+static enum cp_err watch_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    struct watch_arg *a = arg;
+    struct srv_watch *w = a->watch;
+
+    for (size_t i = 0; i < a->news_count; i += BATCH) {
+        size_t count = a->news_count - i < BATCH ? a->news_count - i : BATCH;
+
+        CP_TRY(db_receiver_seen(conn, a->session->id, w->news + i, count, err));
+    }
+    for (size_t i = 0; i < a->news_count; i++) {
+        if (w->news[i].seen.over_budget) {
+            CP_TRY(leave_behind(conn, a, &w->news[i], err));
+        }
+    }
+    for (size_t i = 0; i < w->decision_count; i++) {
+        CP_TRY(db_decision_add(conn, a->session->id, &w->decisions[i], err));
+    }
+    return CP_OK;
+}
+
+enum cp_err srv_watch_round(struct srv_watch *w, const struct api_context *api,
+                            const struct db_session *session, struct srv_engine *e,
+                            struct cp_error *err)
+{
+    struct watch_arg a = {.watch = w, .session = session};
+    size_t count = 0;
+
+    if (find_news(w, e, &count, &a.news_count) != CP_OK) {
+        return cp_error_set(err, CP_ERR_NO_MEMORY, "the session's members");
+    }
+    w->decision_count += srv_engine_take_decisions(e, w->decisions + w->decision_count,
+                                                   DB_DECISIONS_KEPT - w->decision_count);
+    if (a.news_count == 0 && w->decision_count == 0) {
+        return CP_OK;
+    }
+    CP_TRY(db_run_tx_locking(api->db, "session-watch", watch_body, &a, err));
+    for (size_t i = 0; i < count; i++) {
+        w->known[i] = to_report(&w->members[i]);
+    }
+    w->known_count = count;
+    w->decision_count = 0;
+    return CP_OK;
+}
