@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * How sessions end before their time, and what receivers are told of it. */
+ * How sessions end before their time, what receivers are told of it, and what the sender's owner
+ * learns while it lasts. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -198,6 +199,93 @@ static void test_broken_disk_is_told(void **state)
     rig_drop(&r);
 }
 
+/* ---- what the owner learns ---- */
+
+static bool both_known(void *arg)
+{
+    struct rig *r = arg;
+    struct mc_member m[RIG_RECEIVERS];
+    size_t count = mc_sender_get_members(r->sender, m, RIG_RECEIVERS);
+
+    return count == 2 && m[0].rate_bps > 0 && m[1].rate_bps > 0;
+}
+
+static void test_members(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct mc_member m[2] = {{.node_id = 0}};
+    struct mc_sender_stats st;
+
+    rig_make(&r, 6 * MIB);
+    r.sender_config.rate_bps = 40000000;
+    rig_prepare(&r, 0);
+    rig_prepare(&r, 1);
+    rig_run_all(&r, 2);
+    assert_true(rig_await(both_known, &r));
+    assert_int_equal(mc_sender_get_members(r.sender, m, 1), 2);
+    assert_true(m[0].node_id == r.receiver[0].config.node_id ||
+                m[0].node_id == r.receiver[1].config.node_id);
+    assert_int_equal(m[1].node_id, 0); /* not written to */
+    assert_int_equal(mc_sender_get_members(r.sender, NULL, 0), 2);
+    mc_sender_get_stats(r.sender, &st);
+    assert_non_null(st.rate_reason);
+    rig_check_all(&r, 2);
+    /* They are there after the end, too. */
+    assert_int_equal(mc_sender_get_members(r.sender, m, 2), 2);
+    assert_int_not_equal(m[0].node_id, m[1].node_id);
+    rig_drop(&r);
+}
+
+/* The last decision about parity. */
+struct told {
+    atomic_uint count;
+    atomic_uint_fast64_t before, after;
+};
+
+static void note(void *arg, const struct mc_trace *t)
+{
+    struct told *told = arg;
+
+    if (strcmp(t->what, "parity") == 0 && t->at > 0 && t->reason[0] != '\0') {
+        atomic_store(&told->before, t->before);
+        atomic_store(&told->after, t->after);
+        atomic_fetch_add(&told->count, 1);
+    }
+}
+
+static bool was_told(void *arg)
+{
+    struct told *told = arg;
+
+    return atomic_load(&told->count) > 0;
+}
+
+/* Nobody loses anything, so parity is given up: a decision. */
+static void test_trace(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct told told = {0};
+    struct mc_sender_stats st;
+
+    rig_make(&r, 6 * MIB);
+    r.sender_config.rate_bps = 40000000;
+    r.sender_config.auto_parity_max = 32;
+    r.sender_config.trace = note;
+    r.sender_config.trace_arg = &told;
+    rig_prepare(&r, 0);
+    rig_prepare(&r, 1);
+    rig_run_all(&r, 2);
+    assert_true(rig_await(was_told, &told));
+    assert_int_equal(told.before, 2);
+    assert_true(told.after < 2);
+    rig_check_all(&r, 2);
+    mc_sender_get_stats(r.sender, &st);
+    assert_int_equal(st.auto_parity, told.after);
+    rig_drop(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,7 +295,8 @@ int main(void)
         cmocka_unit_test(test_sender_restarts),
         cmocka_unit_test(test_end_is_told),
         cmocka_unit_test(test_broken_disk_is_told),
-
+        cmocka_unit_test(test_members),
+        cmocka_unit_test(test_trace),
     };
     if (!rig_namespace()) {
         fputs("test_session_end: needs a network namespace of its own (root or user namespaces)\n",
