@@ -85,15 +85,6 @@ def programs(args, temporary, say):
         setattr(args, name, path)
 
 
-def first_line(words):
-    """Of what a program says about itself, on either channel."""
-    try:
-        p = subprocess.run(words, capture_output=True, text=True, check=False)
-    except OSError:
-        return ''
-    return (p.stdout + p.stderr).strip().split('\n')[0]
-
-
 def version_of(package):
     p = subprocess.run(['dpkg-query', '-W', '-f', '${Version}', package], capture_output=True, text=True, check=False)
     return p.stdout if p.returncode == 0 else ''
@@ -112,7 +103,8 @@ def cpu_model():
 
 def host_record(names, folder):
     """The machine, what is compared, and the settings that matter."""
-    commit = first_line(['git', '-C', ROOT, 'describe', '--always', '--dirty', '--tags'])
+    commit = subprocess.run(['git', '-C', ROOT, 'describe', '--always', '--dirty', '--tags'], capture_output=True, text=True,
+                            check=False).stdout.strip() or 'of no repository'
     packages = [tools.PEERS[n].packages[0] for n in names if n in tools.PEERS]
     if 'https' in names:
         packages.append('curl')

@@ -92,9 +92,10 @@ def legend(svg, tools):
 
 
 def rows_of(records):
-    """One row for each rate and offload: its title, and {receivers: {loss: {tool: Cell}}}. Sizes share a row."""
+    """One row for each rate and offload: its title, and {receivers: {loss: {tool: Cell}}}. Sizes share a row; where there
+    are two of one case, the larger one is drawn."""
     rows = {}
-    for page, cases in cells_of(records).items():
+    for page, cases in sorted(cells_of(records).items(), key=lambda item: item[0][2]):
         title, panels = rows.setdefault(page[:2], ([], {}))
         title.append(page_title(page))
         for (receivers, loss), cells in cases.items():

@@ -1,6 +1,8 @@
 """Statistics of runs, and the tables that are made of them."""
 import statistics
 
+import goals
+
 MULTICAST_PEERS = ('udpcast', 'uftp', 'uftp-gcm')
 # Of a full frame, as the shaper counts it (14 bytes of Ethernet, 28 of IP and UDP): what UDP carries in it, and how much
 # of the file is in castpoint's (64 bytes of NORM and its authentication, 1408 of content).
@@ -129,30 +131,37 @@ def best_of(tools, names):
     return max(found, default=None)
 
 
-def against_row(page, case, tools):
-    ours, rate = tools['castpoint'].goodput(), rate_bps(page[0])
-    peer, https = best_of(tools, MULTICAST_PEERS), best_of(tools, ('https',))
+def metrics_of(rate, tools):
+    """castpoint's figures as ratios; None where one of the two is missing."""
+    mine = tools['castpoint']
+    peers = [cell for name, cell in tools.items() if name in MULTICAST_PEERS]
+    goodput = mine.goodput().median if mine.goodput() else None
 
-    def of_link(share):
-        return ours.median / (rate * share / 1e6) if ours and rate else None
-
-    def over(other):
-        return ours.median / other[0] if ours and other else None
+    def over(value):
+        return goodput / value if goodput and value else None
 
     def cpu(field):
-        least = [cell.spread(field).median for name, cell in tools.items() if name in MULTICAST_PEERS and cell.spread(field)]
-        mine = tools['castpoint'].spread(field)
-        return mine.median / min(least) if mine and least and min(least) > 0 else None
+        least = min((c.spread(field).median for c in peers if c.spread(field)), default=None)
+        return mine.spread(field).median / least if least and mine.spread(field) else None
 
-    return [page_title(page), case[0], f'{case[1]:g}', ours.text(), number(of_link(CONTENT_SHARE), '{:.3f}'),
-            number(of_link(UDP_SHARE), '{:.3f}'), peer[1] if peer else '–', number(over(peer)), number(over(https)),
-            number(cpu('cpu_sender_per_gib')), number(cpu('cpu_receiver_per_gib')), tools['castpoint'].right()]
+    bps = rate_bps(rate)
+    return {'link': over(bps and bps * CONTENT_SHARE / 1e6), 'udp': over(bps and bps * UDP_SHARE / 1e6),
+            'peer': over((best_of(tools, MULTICAST_PEERS) or (None,))[0]), 'https': over((best_of(tools, ('https',)) or (None,))[0]),
+            'cpu_sender': cpu('cpu_sender_per_gib'), 'cpu_receiver': cpu('cpu_receiver_per_gib')}
+
+
+def against_row(page, case, tools):
+    metrics, peer = metrics_of(page[0], tools), best_of(tools, MULTICAST_PEERS)
+    texts = {k: number(v, '{:.3f}' if k in ('link', 'udp') else '{:.2f}') for k, v in metrics.items()}
+    return [page_title(page), case[0], f'{case[1]:g}', tools['castpoint'].goodput().text(), texts['link'], texts['udp'],
+            peer[1] if peer else '–', texts['peer'], texts['https'], texts['cpu_sender'], texts['cpu_receiver'],
+            tools['castpoint'].right(), goals.judge(page[0] != 'none', page[1], *case, metrics)]
 
 
 def against_table(records):
     """castpoint beside the best of the others, case by case; empty when there is nothing to compare."""
     head = ['case', 'N', 'loss %', 'castpoint Mbit/s', 'of what the link allows', 'of its bare UDP', 'best multicast peer', '× it', '× HTTPS',
-            'sender CPU / best peer', 'receiver CPU / best peer', 'right']
+            'sender CPU / best peer', 'receiver CPU / best peer', 'right', 'goals']
     rows = [against_row(page, case, tools) for page, cases in cells_of(records).items()
             for case, tools in cases.items() if 'castpoint' in tools and len(tools) > 1]
     return ['### castpoint beside the others\n\n' + table(head, rows)] if rows else []

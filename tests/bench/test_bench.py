@@ -14,6 +14,7 @@ from importlib.util import module_from_spec, spec_from_loader
 from unittest import mock
 
 import experiments
+import goals
 import install
 import lab
 import plot
@@ -101,6 +102,14 @@ class Tables(unittest.TestCase):
         self.assertEqual(row[6:10], ['uftp', '3.00', '2.00', '0.33'])
         self.assertAlmostEqual(float(row[4]), 600 / (1000 * 1408 / 1514), places=3)
 
+    def test_goals(self):
+        metrics = {'link': 0.971, 'peer': 2.5, 'https': None, 'cpu_sender': 0.4, 'cpu_receiver': 1.0}
+        self.assertEqual(goals.judge(True, 'off', 1, 0.0, metrics), "0.97 of the link: met; a third of a peer's sender CPU: MISSED; "
+                                                                    "a peer's receiver CPU: met")
+        self.assertEqual(goals.judge(True, 'off', 20, 5.0, metrics), '3 × the best multicast peer: MISSED; ahead of HTTPS: not measured')
+        self.assertEqual(goals.judge(True, 'off', 3, 0.0, metrics), '')
+        self.assertEqual(goals.judge(False, 'on', 5, 0.0, {'https': 1.2}), 'ahead of HTTPS: met')
+
     def test_nothing_to_compare(self):
         self.assertEqual(report.against_table([a_run('castpoint', 600)]), [])
         row = self.cells(report.against_table([a_run('castpoint', 600), a_hang('uftp')])[0], '| 1 MiB')
@@ -134,6 +143,11 @@ class Picture(unittest.TestCase):
         root = xml.etree.ElementTree.fromstring(plot.draw([a_run('castpoint', 400), a_run('uftp', 100)]))
         height = {r.get('fill'): float(r.get('height')) for r in root.iter('{http://www.w3.org/2000/svg}rect')}
         self.assertAlmostEqual(height[plot.COLOURS['castpoint']], 4 * height[plot.COLOURS['uftp']], delta=0.3)
+
+    def test_larger_files_go_first(self):
+        svg = plot.draw([a_run('castpoint', 400, size=2 * MIB), a_hang('castpoint')])
+        self.assertNotIn('>H<', svg)
+        self.assertIn('1 MiB', svg)
 
     def test_axis(self):
         for value, top in ((0, 1), (1, 1), (3, 5), (99, 100), (100, 100), (101, 200), (210, 250), (941, 1000)):
