@@ -10,14 +10,17 @@
 enum nrl_event_type {
     NRL_TX_FLUSH_COMPLETED = 3,
     NRL_TX_WATERMARK_COMPLETED = 4,
+    NRL_TX_OBJECT_SENT = 6,
     NRL_REMOTE_SENDER_NEW = 10,
     NRL_REMOTE_SENDER_RESET = 11,
     NRL_REMOTE_SENDER_INACTIVE = 14,
     NRL_RX_CMD_NEW = 16,
     NRL_RX_OBJECT_NEW = 17,
     NRL_RX_OBJECT_INFO = 18,
+    NRL_RX_OBJECT_UPDATED = 19,
     NRL_RX_OBJECT_COMPLETED = 20,
-    NRL_RX_OBJECT_ABORTED = 21
+    NRL_RX_OBJECT_ABORTED = 21,
+    NRL_CC_ACTIVE = 24
 };
 
 enum nrl_probing { NRL_PROBE_NONE, NRL_PROBE_PASSIVE, NRL_PROBE_ACTIVE };
@@ -53,6 +56,9 @@ bool NormSetTxSocketBuffer(const void *session, unsigned int size);
 void NormSetTxCacheBounds(const void *session, int64_t size_max, uint32_t count_min,
                           uint32_t count_max);
 void NormSetAutoParity(const void *session, unsigned char auto_parity);
+void NormLimitObjectInfo(const void *session, bool limit);
+void NormSetCongestionControl(const void *session, bool enable, bool adjust_rate);
+bool NormSetTxRateBounds(const void *session, double least, double most);
 void NormSetGrttEstimate(const void *session, double seconds);
 void NormSetGrttProbingMode(const void *session, int mode);
 const void *NormFileEnqueue(const void *session, const char *name, const char *info,
@@ -66,12 +72,15 @@ int NormGetAckingStatus(const void *session, uint32_t node_id);
 bool NormStartReceiver(const void *session, uint32_t buffer_space);
 void NormStopReceiver(const void *session);
 bool NormSetRxSocketBuffer(const void *session, unsigned int size);
+void NormSetSilentReceiver(const void *session, bool silent, int max_delay);
 void NormSetDefaultUnicastNack(const void *session, bool unicast);
 void NormSetDefaultSyncPolicy(const void *session, int policy);
 
 bool NormObjectHasInfo(const void *object);
 uint16_t NormObjectGetInfo(const void *object, char *buffer, uint16_t size);
 int64_t NormObjectGetSize(const void *object);
+int64_t NormObjectGetBytesPending(const void *object);
+void NormObjectCancel(const void *object);
 bool NormFileGetName(const void *file, char *buffer, unsigned int size);
 bool NormFileRename(const void *file, const char *name);
 const char *NormDataAccessData(const void *object);

@@ -29,6 +29,9 @@ struct options {
     uint32_t acker[ACKERS_MAX];
     size_t acker_count;
     bool data_object, unicast_nack, sync_current, probe_passive;
+    bool fti_in_info, congestion_control, silent;
+    bool cancel; /* the object, when something comes on standard input */
+    unsigned objects;
     double timeout;
 };
 
@@ -37,7 +40,9 @@ struct peer {
     const void *instance;
     const void *session;
     const void *object; /* sender's */
-    char *data;         /* sender's data object */
+    const void *halved; /* receiver's object that was seen to be half there */
+    unsigned completed;
+    char *data; /* sender's data object */
     bool done;
     int status;
 };
@@ -86,8 +91,13 @@ static bool start_sender(struct peer *p)
     uint32_t size;
 
     NormSetTxCacheBounds(p->session, INT32_MAX, 1, 8);
+    NormLimitObjectInfo(p->session, o->fti_in_info);
     NormSetGrttEstimate(p->session, o->grtt);
     NormSetTxRate(p->session, o->rate_bps);
+    if (o->congestion_control) {
+        NormSetCongestionControl(p->session, true, true);
+        NormSetTxRateBounds(p->session, -1, o->rate_bps);
+    }
     if (o->probe_passive) {
         NormSetGrttProbingMode(p->session, NRL_PROBE_PASSIVE);
     }
@@ -118,6 +128,7 @@ static bool start_sender(struct peer *p)
 static bool start_receiver(struct peer *p)
 {
     NormSetDefaultUnicastNack(p->session, p->opt.unicast_nack);
+    NormSetSilentReceiver(p->session, p->opt.silent, -1);
     NormSetDefaultSyncPolicy(p->session, p->opt.sync_current ? NRL_SYNC_CURRENT : NRL_SYNC_ALL);
     return NormSetCacheDirectory(p->instance, p->opt.cache) &&
            NormStartReceiver(p->session, BUFFER_SPACE) &&
@@ -159,23 +170,34 @@ static bool save(const char *path, const void *data, size_t size)
     return (f == NULL || fclose(f) == 0) && ok;
 }
 
+/* The second object and those behind it get their number as a suffix. */
 static void keep_object(struct peer *p, const void *object)
 {
-    char name[PATH_SIZE];
+    char name[PATH_SIZE], target[PATH_SIZE];
     long long size = (long long)NormObjectGetSize(object);
     bool ok;
 
+    snprintf(target, sizeof(target), p->completed == 0 ? "%s" : "%s.%u", p->opt.file, p->completed);
     if (NormObjectGetType(object) == OBJECT_FILE) {
-        ok = NormFileGetName(object, name, sizeof(name)) && rename(name, p->opt.file) == 0;
+        ok = NormFileGetName(object, name, sizeof(name)) && rename(name, target) == 0;
     } else {
-        ok = save(p->opt.file, NormDataAccessData(object), (size_t)size);
+        ok = save(target, NormDataAccessData(object), (size_t)size);
     }
     if (!ok) {
         fail(p, "the object could not be kept");
         return;
     }
     printf("completed %lld\n", size);
-    p->done = true;
+    p->completed++;
+    p->done = p->completed == p->opt.objects;
+}
+
+static void show_progress(struct peer *p, const void *object)
+{
+    if (object != p->halved && 2 * NormObjectGetBytesPending(object) <= NormObjectGetSize(object)) {
+        p->halved = object;
+        printf("half\n");
+    }
 }
 
 static void show_info(const void *object)
@@ -206,6 +228,12 @@ static void on_event(struct peer *p, const struct nrl_event *e)
     case NRL_TX_WATERMARK_COMPLETED:
         report_acks(p);
         break;
+    case NRL_TX_OBJECT_SENT:
+        printf("sent\n");
+        break;
+    case NRL_CC_ACTIVE:
+        printf("cc\n");
+        break;
     case NRL_REMOTE_SENDER_NEW:
         printf("sender\n");
         break;
@@ -224,15 +252,38 @@ static void on_event(struct peer *p, const struct nrl_event *e)
     case NRL_RX_OBJECT_INFO:
         show_info(e->object);
         break;
+    case NRL_RX_OBJECT_UPDATED:
+        show_progress(p, e->object);
+        break;
     case NRL_RX_OBJECT_COMPLETED:
         keep_object(p, e->object);
         break;
     case NRL_RX_OBJECT_ABORTED:
-        fail(p, "object aborted");
+        printf("aborted\n");
         break;
     default:
         break;
     }
+}
+
+/* What standard input says: its end is a receiver's sign to go; a word cancels a sender's object. */
+static void on_input(struct peer *p, bool *closed)
+{
+    char c;
+
+    if (read(STDIN_FILENO, &c, 1) > 0) {
+        if (p->object != NULL) {
+            NormObjectCancel(p->object);
+            p->object = NULL;
+            printf("cancelled\n");
+        }
+        return;
+    }
+    *closed = true;
+    if (!p->done && !p->opt.cancel) {
+        fail(p, "told to end before the object was complete");
+    }
+    p->done = true;
 }
 
 /* Events until the transfer is over. A receiver goes on until its standard input closes, so that
@@ -240,14 +291,14 @@ static void on_event(struct peer *p, const struct nrl_event *e)
 static void run(struct peer *p)
 {
     double end = now() + p->opt.timeout;
+    bool deaf = p->opt.sender && !p->opt.cancel;
     struct pollfd fds[] = {{.fd = NormGetDescriptor(p->instance), .events = POLLIN},
-                           {.fd = p->opt.sender ? -1 : STDIN_FILENO, .events = POLLIN}};
-    bool closed = p->opt.sender;
+                           {.fd = deaf ? -1 : STDIN_FILENO, .events = POLLIN}};
+    bool closed = deaf;
 
     while (!(p->done && (closed || p->status != 0))) {
         int left = (int)((end - now()) * 1000);
         struct nrl_event e;
-        char c;
 
         fflush(stdout);
         if (left <= 0) {
@@ -258,12 +309,9 @@ static void run(struct peer *p)
             fail(p, "poll");
             break;
         }
-        if (fds[1].revents != 0 && read(STDIN_FILENO, &c, 1) <= 0) {
-            closed = true;
-            fds[1].fd = -1;
-            if (!p->done) {
-                fail(p, "told to end before the object was complete");
-            }
+        if (fds[1].revents != 0) {
+            on_input(p, &closed);
+            fds[1].fd = closed ? -1 : STDIN_FILENO;
         }
         if (fds[0].revents != 0 && NormGetNextEvent(p->instance, &e, false)) {
             on_event(p, &e);
@@ -294,6 +342,11 @@ static const struct option long_options[] = {
     {"unicast-nack", no_argument, NULL, 'u'},
     {"sync-current", no_argument, NULL, 's'},
     {"probe-passive", no_argument, NULL, 'q'},
+    {"fti-in-info", no_argument, NULL, 'l'},
+    {"congestion-control", no_argument, NULL, 'C'},
+    {"silent", no_argument, NULL, 'S'},
+    {"cancel", no_argument, NULL, 'x'},
+    {"objects", required_argument, NULL, 'o'},
     {"timeout", required_argument, NULL, 't'},
     {NULL, 0, NULL, 0},
 };
@@ -337,6 +390,9 @@ static bool parse_number(struct options *o, int c, double v)
     case 't':
         o->timeout = v;
         return true;
+    case 'o':
+        o->objects = (unsigned)v;
+        return true;
     case 'A':
         if (o->acker_count < ACKERS_MAX) {
             o->acker[o->acker_count++] = (uint32_t)v;
@@ -378,6 +434,18 @@ static bool parse_word(struct options *o, int c)
     case 'q':
         o->probe_passive = true;
         return true;
+    case 'l':
+        o->fti_in_info = true;
+        return true;
+    case 'C':
+        o->congestion_control = true;
+        return true;
+    case 'S':
+        o->silent = true;
+        return true;
+    case 'x':
+        o->cancel = true;
+        return true;
     default:
         return false;
     }
@@ -395,6 +463,7 @@ static bool parse(struct options *o, int argc, char **argv)
                           .fec_id = 129,
                           .rate_bps = 100e6,
                           .grtt = 0.01,
+                          .objects = 1,
                           .timeout = 60};
     while ((c = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
         char *end = NULL;

@@ -14,7 +14,7 @@ SENDER, OURS, THEIRS, ABSENT = 1, 2, 99, 77
 BLOCKS, OBJECT, RATE = 12, 4711, 40_000_000
 SIZE = BLOCKS * BLOCK * SEGMENT
 INFO, DATA, CMD, NACK, ACK = 1, 2, 3, 4, 5
-FLUSH, EOT, SQUELCH, CC, REPAIR_ADV = 1, 2, 3, 4, 5
+FLUSH, EOT, SQUELCH, CC, REPAIR_ADV, APPLICATION = 1, 2, 3, 4, 5, 7
 FIELDS = ('frame.number ip.src ip.dst udp.srcport udp.dstport udp.length _ws.malformed norm.version norm.type norm.hlen '
           'norm.sequence norm.source_id norm.instance_id norm.grtt norm.backoff norm.gsize norm.flags norm.flavor '
           'norm.fec_encoding_id norm.object_transport_id norm.ccsequence norm.cc_sts norm.nack.server norm.nack.form '
@@ -189,11 +189,36 @@ class Plain(unittest.TestCase):
             for length in p['norm.nack.length'].split(','):
                 self.assertEqual(int(length) % 12, 0, p)
             self.assertLessEqual(p.n('udp.length') - 8 - 4 * p.n('norm.hlen'), SEGMENT, p)
-        self.assertIn('2', {p['norm.ack.type'] for p in acks})  # ACK(FLUSH)
+        self.assertEqual({'1', '2'}, {p['norm.ack.type'] for p in acks})  # ACK(CC), ACK(FLUSH)
 
     def test_libnorm_acknowledges_our_watermark(self):
         theirs = [p for p in self.packets if p['norm.source_id'] == node(THEIRS)]
         self.assertIn((ACK, '2'), {(p.n('norm.type'), p['norm.ack.type']) for p in theirs})
+
+
+class Spoken(unittest.TestCase):
+    """What a session never sends, but the core can: a command of the application's, and an INFO with content."""
+
+    def test_command_and_info(self):
+        # Checks RFC5740 4.2.2, RFC5740 4.2.3.7.
+        scene = Scene(receivers=1)
+        self.addCleanup(scene.close)
+        receiver = scene.norm('receive', 'r1', OURS, scene.path('0'))
+        receiver.wait_for('ready')
+        scene.tap()
+        sender = scene.norm('send', 'srv', SENDER, scene.make_object(BLOCKS), '--ack', OURS, '--info', 'name', '--command', 'stop')
+        feedback_port = int(sender.wait_for('ready'))
+        receiver.wait_for('completed')
+        scene.check_ends(sender)
+        scene.check_ends(receiver)
+        scene.captured()
+        packets = decode(scene.path('pcap'), feedback_port, scene.folder)
+        commands = [p for p in packets if p.kind == (CMD, APPLICATION)]
+        self.assertEqual(len(commands), 1)
+        self.assertEqual(commands[0].n('norm.hlen'), 4)
+        self.assertTrue(commands[0]['norm.payload'].replace(':', '').endswith(b'stop'.hex()), commands[0])
+        infos = [p for p in packets if p.kind == (INFO, None)]
+        self.assertEqual([p['norm.payload'].replace(':', '') for p in infos], [b'name'.hex()])
 
 
 class Authenticated(unittest.TestCase):
