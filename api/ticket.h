@@ -18,7 +18,7 @@
 #define API_SESSION_FEC_ID        129u
 #define API_SESSION_OBJECT_ID     1u
 #define API_SESSION_SENDER_ID     1u
-#define API_SESSION_MAC           DB_MAC_HMAC_SHA256
+#define API_SESSION_MAC           DB_MAC_AES256_GMAC
 
 struct api_ticket {
     const struct db_version *version;

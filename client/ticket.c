@@ -141,6 +141,28 @@ static enum cp_err read_content(const json_t *root, struct cl_ticket *t, struct 
     return finish(&r, err);
 }
 
+/* A packet MAC that this program does not know: nothing of the session could be trusted. */
+static enum cp_err read_mac(struct reader *r, struct mc_channel *c, struct cp_error *err)
+{
+    char name[64] = "";
+
+    read_text(r, "auth", name, sizeof name);
+    c->auth = true;
+    if (strcmp(name, "aes-256-gmac") == 0) {
+        c->mac = MC_MAC_AES256_GMAC;
+    } else if (strcmp(name, "hmac-sha256-128") == 0) {
+        c->mac = MC_MAC_HMAC_SHA256;
+    } else if (name[0] == '\0') {
+        fail(r, "auth");
+    } else {
+        return cp_error_set(err, CP_ERR_PROTOCOL,
+                            "the session's packets are authenticated by '%s', which this castget "
+                            "does not know: use a newer castget, or --no-multicast",
+                            name);
+    }
+    return CP_OK;
+}
+
 static void read_channel(struct reader *r, struct mc_channel *c)
 {
     char text[64] = "";
@@ -159,12 +181,6 @@ static void read_channel(struct reader *r, struct mc_channel *c)
     c->content_size = read_number(r, "content_size", 1, INT64_MAX);
     c->object_size = read_number(r, "object_size", c->content_size, INT64_MAX);
     c->encrypt = read_bool(r, "encrypt");
-    c->auth = true;
-    read_text(r, "auth", text, sizeof text);
-    if (strcmp(text, "hmac-sha256-128") != 0) {
-        fail(r, "auth");
-    }
-    text[0] = '\0';
     read_text(r, "secret", text, sizeof text);
     if (!cp_base64_decode(CP_BASE64_URL, text, strlen(text), c->secret, sizeof c->secret, &size) ||
         size != sizeof c->secret) {
@@ -197,6 +213,7 @@ static enum cp_err read_session(const json_t *root, uint64_t issued_at, struct c
         return cp_error_set(err, CP_ERR_PROTOCOL, "ticket: session is missing");
     }
     t->session = true;
+    CP_TRY(read_mac(&r, &t->channel, err));
     read_channel(&r, &t->channel);
     t->node_id = (uint32_t)read_number(&r, "node_id", 2, UINT32_MAX - 1);
     read_text(&r, "state", state, sizeof state);

@@ -192,7 +192,7 @@ static void ticket_is_complete_and_signed(void **state)
     assert_int_equal(number_in(session, "fec_id"), 129);
     assert_int_equal(number_in(session, "content_size"), 30);
     assert_int_equal(number_in(session, "object_size"), 1408);
-    assert_string_equal(text_in(session, "auth"), "hmac-sha256-128");
+    assert_string_equal(text_in(session, "auth"), "aes-256-gmac");
     assert_true(json_is_true(json_object_get(session, "encrypt")));
     assert_int_equal(strlen(text_in(session, "secret")), 43);
     assert_true(json_is_true(json_object_get(object_in(&j, "content"), "https")));

@@ -137,6 +137,8 @@ static void fill_channel(const json_t *s, struct mc_channel *c)
     c->object_size = (uint64_t)number_of(s, "object_size");
     c->sender_id = (uint32_t)number_of(s, "sender_id");
     c->auth = true;
+    assert_string_equal(text_of(s, "auth"), "aes-256-gmac");
+    c->mac = MC_MAC_AES256_GMAC;
     c->encrypt = json_is_true(json_object_get(s, "encrypt"));
     assert_true(cp_base64_decode(CP_BASE64_URL, secret, strlen(secret), c->secret, sizeof c->secret,
                                  &size));

@@ -140,8 +140,9 @@ static json_t *session_json(const struct fake_service *s)
                   (int)c->object_id, "fec_id", 129, "segment_size", (int)c->segment_size,
                   "max_block_len", (int)c->max_block_len, "num_parity", (int)c->num_parity,
                   "content_size", (json_int_t)c->content_size, "object_size",
-                  (json_int_t)c->object_size, "auth", "hmac-sha256-128", "encrypt", 1, "secret",
-                  secret);
+                  (json_int_t)c->object_size, "auth",
+                  c->mac == MC_MAC_AES256_GMAC ? "aes-256-gmac" : "hmac-sha256-128", "encrypt", 1,
+                  "secret", secret);
     put_time(j, "starts_at", s->sending ? 300 : 0);
     return j;
 }
@@ -270,6 +271,9 @@ static struct api_response progress(struct fake_service *s, const struct api_req
 {
     static const char leave[] =
         "{\"command\":\"leave\",\"code\":\"cancelled\",\"detail\":\"an operator says so\"}";
+    static const char slow[] = "{\"command\":\"leave\",\"code\":\"receiver-too-slow\","
+                               "\"detail\":\"The receiver asked for 99 repair symbols.\"}";
+    const char *command = s->too_slow ? slow : leave;
     json_t *root = json_loads(rq->body == NULL ? "" : rq->body, 0, NULL);
     const char *state = json_string_value(json_object_get(root, "state"));
     const char *reason = json_string_value(json_object_get(root, "reason"));
@@ -281,8 +285,8 @@ static struct api_response progress(struct fake_service *s, const struct api_req
         (void)snprintf(s->moved_reason, sizeof s->moved_reason, "%s", reason == NULL ? "" : reason);
     }
     json_decref(root);
-    return s->leave ? answer(200, "application/json", leave, sizeof leave - 1)
-                    : (struct api_response){.status = 204, .fd = -1};
+    return s->leave || s->too_slow ? answer(200, "application/json", command, strlen(command))
+                                   : (struct api_response){.status = 204, .fd = -1};
 }
 
 static struct api_response route(struct fake_service *s, const struct api_request *rq)
@@ -454,6 +458,7 @@ static void start_session(struct fake_service *s, size_t stream_size)
                                      .num_parity = 32,
                                      .content_size = s->map->content_size,
                                      .auth = true,
+                                     .mac = s->gmac ? MC_MAC_AES256_GMAC : MC_MAC_HMAC_SHA256,
                                      .encrypt = true,
                                      .secret = {9, 8, 7},
                                      .sender_id = SENDER_ID};

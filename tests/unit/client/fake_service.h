@@ -33,7 +33,9 @@ struct fake_service {
     unsigned content_refusals; /* so many content requests get 503 */
     unsigned content_corrupt;  /* so many get a wrong byte */
     unsigned content_cut;      /* so many end early */
-    bool leave;                /* progress is answered with "leave" */
+    bool leave;                /* progress is answered with "leave" … */
+    bool too_slow;             /* … because the receiver is too slow */
+    bool gmac;                 /* packets carry AES-256-GMAC instead of HMAC */
 
     /* made by it */
     char dir[64];

@@ -375,6 +375,51 @@ static void service_can_send_it_away(void **state)
     assert_string_equal(f->s.moved_reason, "cancelled");
 }
 
+/* The service does not serve it any more: only what is missing comes by HTTPS. */
+static void too_slow_for_the_group_it_moves(void **state)
+{
+    struct fixture *f = *state;
+
+    f->s.session = true;
+    f->s.sending = true;
+    f->s.half = true;
+    f->s.too_slow = true;
+    f->s.silence_ms = 60000;
+    serve(f, SIZE_MAX);
+    assert_int_equal(run(f), CP_OK);
+    assert_output(f);
+    assert_string_equal(f->s.moved_reason, "receiver-too-slow");
+    assert_int_equal(f->s.content_bytes, number(f->s.result, "bytes_https"));
+}
+
+/* Without HTTPS it says why it gives up, with the figures. */
+static void too_slow_and_multicast_only_fails(void **state)
+{
+    struct fixture *f = *state;
+
+    f->s.session = true;
+    f->s.no_https = true;
+    f->s.too_slow = true;
+    f->s.silence_ms = 60000;
+    serve(f, SIZE_MAX);
+    assert_failed(f, CP_ERR_RECEIVER_TOO_SLOW, "99 repair symbols");
+    assert_non_null(strstr(f->s.result, "receiver-too-slow"));
+    assert_int_equal(f->s.content_requests, 0);
+}
+
+static void packets_with_gmac_are_received(void **state)
+{
+    struct fixture *f = *state;
+
+    f->s.session = true;
+    f->s.sending = true;
+    f->s.gmac = true;
+    serve(f, SIZE_MAX);
+    assert_int_equal(run(f), CP_OK);
+    assert_output(f);
+    assert_int_equal(f->s.content_requests, 0);
+}
+
 static void missing_interface_is_named(void **state)
 {
     struct fixture *f = *state;
@@ -399,15 +444,17 @@ static void nobody_there(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(https_brings_everything),       TEST(trust_is_needed),
-        TEST(access_is_told_in_one_line),    TEST(token_opens_too),
-        TEST(refusal_keeps_its_code),        TEST(foreign_manifest_is_refused),
-        TEST(passing_faults_are_passed),     TEST(wrong_content_is_never_kept),
-        TEST(zeros_need_no_transfer),        TEST(require_does_not_touch_https),
-        TEST(signal_ends_it_cleanly),        TEST(killed_run_is_resumed),
-        TEST(silence_falls_back_to_https),   TEST(multicast_brings_everything),
-        TEST(https_brings_exactly_the_rest), TEST(service_can_send_it_away),
-        TEST(missing_interface_is_named),    TEST(nobody_there),
+        TEST(https_brings_everything),         TEST(trust_is_needed),
+        TEST(access_is_told_in_one_line),      TEST(token_opens_too),
+        TEST(refusal_keeps_its_code),          TEST(foreign_manifest_is_refused),
+        TEST(passing_faults_are_passed),       TEST(wrong_content_is_never_kept),
+        TEST(zeros_need_no_transfer),          TEST(require_does_not_touch_https),
+        TEST(signal_ends_it_cleanly),          TEST(killed_run_is_resumed),
+        TEST(silence_falls_back_to_https),     TEST(multicast_brings_everything),
+        TEST(https_brings_exactly_the_rest),   TEST(service_can_send_it_away),
+        TEST(missing_interface_is_named),      TEST(nobody_there),
+        TEST(too_slow_for_the_group_it_moves), TEST(too_slow_and_multicast_only_fails),
+        TEST(packets_with_gmac_are_received),
     };
 
     cp_log_init("test", CP_LOG_TEXT, CP_LOG_ERROR, STDERR_FILENO);

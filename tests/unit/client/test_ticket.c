@@ -230,7 +230,10 @@ static void bad_forms_are_refused(void **state)
         {"\"fec_id\":129", "\"fec_id\":5", "session.fec_id"},
         {"\"num_parity\":32", "\"num_parity\":200", "session.num_parity"},
         {"\"object_size\":1081344", "\"object_size\":1", "session.object_size"},
-        {"hmac-sha256-128", "none", "session.auth"},
+        {"hmac-sha256-128", "none", "'none', which this castget does not know"},
+        {"hmac-sha256-128", "", "session.auth"},
+        {"\"auth\":\"hmac-sha256-128\",", "", "session.auth"},
+        {"\"auth\":\"hmac-sha256-128\"", "\"auth\":null", "session.auth"},
         {"AAECAwQF", "AAEC", "session.secret"},
         {"\"waiting\",\"starts_at\"", "\"waiting\",\"begins_at\"", "session.starts_at"},
         {"12:00:04.500Z", "12:00:04.500", "session.starts_at"},
@@ -286,6 +289,23 @@ static void what_is_not_offered_has_a_reason(void **state)
     assert_false(t.session);
     assert_int_equal(t.no_session, CP_ERR_MULTICAST_DISABLED);
     assert_string_equal(t.no_session_text, "switched off");
+}
+
+static void both_packet_macs_are_known(void **state)
+{
+    struct chain *c = *state;
+    char *text = changed("hmac-sha256-128", "aes-256-gmac");
+    struct cl_ticket t;
+
+    sign_ticket(c, payload);
+    assert_int_equal(cl_ticket_verify(&c->source, &t, NULL), CP_OK);
+    assert_true(t.channel.auth);
+    assert_int_equal(t.channel.mac, MC_MAC_HMAC_SHA256);
+    sign_ticket(c, text);
+    free(text);
+    assert_int_equal(cl_ticket_verify(&c->source, &t, NULL), CP_OK);
+    assert_true(t.channel.auth);
+    assert_int_equal(t.channel.mac, MC_MAC_AES256_GMAC);
 }
 
 /* A running session has no start to wait for. */
@@ -381,6 +401,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(ticket_of_another_join_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(bad_forms_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_not_offered_has_a_reason, setup, teardown),
+        cmocka_unit_test_setup_teardown(both_packet_macs_are_known, setup, teardown),
         cmocka_unit_test_setup_teardown(running_session_needs_no_start, setup, teardown),
         cmocka_unit_test_setup_teardown(manifest_is_tied_to_the_ticket, setup, teardown),
         cmocka_unit_test(client_id_is_stable_and_per_output),
