@@ -246,14 +246,13 @@ static double cpu_seconds(void)
            (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
 
-/* Nobody names a rate: the ceiling is the speed that the interface tells, as for castpointd. Here it is
- * of UDP payload; each segment has 64 bytes of NORM in it, and 66 of its frame around it. 0: unknown. */
+/* UDP payload bits per second. Nobody names a rate: the ceiling is what the interface's link carries,
+ * as for castpointd without a configured one. */
 static uint64_t rate_ceiling(const struct options *o)
 {
-    uint64_t payload = o->segment + 64u;
-    uint64_t link_bps = UINT64_C(1000000) * srv_link_speed(o->interface);
+    uint64_t wire_bps = srv_link_ceiling(0, srv_link_speed(o->interface));
 
-    return o->rate > 0 ? o->rate : link_bps * payload / (payload + 66u);
+    return o->rate > 0 ? o->rate : srv_link_payload(wire_bps, o->segment);
 }
 
 static void print_trace(void *arg, const struct mc_trace *t)
@@ -289,6 +288,7 @@ static int send_file(const struct options *o)
         .extents = &extent,
         .extent_count = 1,
         .ttl = 1,
+        .loopback = true,
         .rate_bps = rate_ceiling(o),
         .rate_mode = o->rate_mode,
         .slow_share = SLOW_SHARE,
@@ -372,7 +372,8 @@ int main(int argc, char **argv)
                         .parity = 2,
                         .parity_max = 32,
                         .segment = 1408,
-                        .rate_mode = MC_RATE_LAN};
+                        .rate_mode = MC_RATE_LAN,
+                        .mac = MC_MAC_AES256_GMAC};
     int c;
 
     if (argc < 2) {
