@@ -168,6 +168,8 @@ void sim_run_until(struct sim *sim, cp_time until);
 void sim_restart_sender(struct sim *sim, uint16_t instance_id);
 /* The sender is gone; nothing more comes from it. */
 void sim_kill_sender(struct sim *sim);
+/* The run does not wait for this receiver any more. */
+void sim_excuse(struct sim *sim, unsigned index);
 /* After something was told to the core directly: its timer is looked at again. */
 void sim_poke_sender(struct sim *sim);
 void sim_poke_receiver(struct sim *sim, unsigned index);

@@ -416,9 +416,10 @@ struct scenario {
 };
 
 static const struct scenario scenarios[] = {
-    {"bottleneck", bottlenecks},   {"lossy", lossy_bottlenecks}, {"random", random_losses},
-    {"slow", one_slow},            {"shared", shared},           {"ceiling", ceiling_changes},
-    {"silence", silence},          {"many", many},
+    {"bottleneck", bottlenecks}, {"lossy", lossy_bottlenecks},
+    {"random", random_losses},   {"slow", one_slow},
+    {"shared", shared},          {"ceiling", ceiling_changes},
+    {"silence", silence},        {"many", many},
 };
 
 int main(int argc, char **argv)
