@@ -12,6 +12,8 @@ static size_t cc_base_size(const struct norm_msg *msg)
     return CC_BASE_SIZE;
 }
 
+/* RFC5740 4.2.3.4: "fields to enable sender-to-group GRTT measurement and to excite the group
+ * for congestion control feedback" */
 static void cc_read(struct cp_reader *in, struct norm_msg *msg)
 {
     (void)cp_read_u8(in); /* reserved; NRL's NormSocket sets 0x01 */

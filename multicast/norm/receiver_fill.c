@@ -29,6 +29,8 @@ struct norm_msg norm_receiver_feedback(struct norm_receiver *r, cp_time now, enu
     return msg;
 }
 
+/* RFC5740 4.1: "NORM receivers SHOULD set the "sequence" field to support protection from
+ * message replay attacks"; one counter, for one destination. */
 void norm_receiver_emit(struct norm_receiver *r, struct norm_msg *msg, struct norm_txbuf *tx)
 {
     size_t size = norm_encode(msg, tx->data, tx->cap);

@@ -24,6 +24,8 @@ static bool config_valid(const struct norm_sender_config *c)
            (c->info != NULL || c->info_size == 0);
 }
 
+/* RFC5740 5.1: with EXT_FTI "the NORM protocol sender message headers can contain all
+ * information necessary to prepare receivers for subsequent reliable reception" */
 static void init_data_header(struct norm_sender *s)
 {
     s->data = (struct norm_msg){.type = NORM_DATA};
@@ -106,6 +108,8 @@ const struct norm_partition *norm_sender_partition(const struct norm_sender *s)
     return &s->part;
 }
 
+/* RFC5740 5.1: "Upon startup, the NORM sender immediately begins sending NORM_CMD(CC) messages".
+ * RFC5740 5.5.2.1: "A NORM_CMD(CC) message is immediately transmitted at sender startup." */
 static void probe_timer(struct norm_sender *s, cp_time now)
 {
     if (now < s->probe_at || s->state == NORM_SENDER_IDLE || s->withdrawn) {
@@ -235,6 +239,8 @@ void norm_sender_set_rate(struct norm_sender *s, cp_time now, uint64_t rate_bps)
     norm_rate_set(&s->rate, rate_bps);
 }
 
+/* RFC5740 5.5.4: "the NORM sender group size estimate MAY be administratively configured";
+ * RFC5401 3.8: "Group size may also be determined administratively." */
 void norm_sender_set_gsize(struct norm_sender *s, uint64_t gsize)
 {
     s->config.gsize = gsize;

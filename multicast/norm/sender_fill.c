@@ -10,7 +10,8 @@ struct pick {
 };
 
 /* First pass: blocks ascending, each with its proactive parity behind; how much is settled when it
- * begins. */
+ * begins. RFC5401 3.6: "benefits […] for transmitting some predetermined quantity of FEC repair
+ * packets multiplexed with the regular data symbol transmissions" */
 static bool pick_new(struct norm_sender *s, struct pick *p)
 {
     unsigned k;
@@ -140,6 +141,8 @@ static void fill_data(struct norm_sender *s, cp_time now, struct norm_txbuf *tx)
     s->stats.packets_sent += tx->count;
 }
 
+/* RFC5401 3.1: "it is RECOMMENDED that all data transmissions from multicast senders be subject
+ * to rate limitations" */
 void norm_sender_fill(struct norm_sender *s, cp_time now, struct norm_txbuf *tx)
 {
     tx->count = 0;

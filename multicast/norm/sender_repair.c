@@ -67,7 +67,8 @@ static void reopen(struct norm_sender *s)
 
 /* RFC5740 5.4.1: "T_sndrAggregate = (K_sender + 1) * GRTT_sender": the longest back-off and one
  * round trip. While data flows it runs from the first NACK and costs nothing. NACKs in answer to a
- * FLUSH all began their back-off with it, so there it runs from the FLUSH: the link is idle. */
+ * FLUSH all began their back-off with it, so there it runs from the FLUSH: the link is idle.
+ * RFC5401 3.2.4: "T_sndrAggregate = T_maxBackoff + 1*GRTT". */
 static cp_time cycle_end(const struct norm_sender *s, cp_time start)
 {
     cp_time length = (cp_time)(s->config.backoff + 1u) * s->grtt.advertised;
@@ -407,6 +408,8 @@ static void drop_if_done(struct norm_repairs *r, uint32_t sbn)
     }
 }
 
+/* RFC5740 5.4: the sender will "occasionally "rewind" its logical transmission point to satisfy
+ * the repair needs of receivers who have NACKed" */
 bool norm_sender_next_repair(struct norm_sender *s, cp_time now, uint32_t *ret_sbn,
                              uint16_t *ret_esi, bool *ret_explicit)
 {

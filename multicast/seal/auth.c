@@ -26,6 +26,7 @@ bool seal_auth_fits(size_t size, size_t auth_offset)
     return size >= SEAL_AUTH_SIZE && auth_offset <= size - SEAL_AUTH_SIZE;
 }
 
+/* RFC6584 5.3.1: "During this computation, the Group-keyed MAC field MUST also be set to 0." */
 void seal_auth_hmac(const struct seal_hmac *h, const struct seal_packet *p,
                     uint8_t ret_mac[SEAL_MAC_SIZE])
 {
