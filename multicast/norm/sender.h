@@ -40,6 +40,8 @@ struct norm_txbuf {
     struct norm_tx_packet packet[NORM_TX_PACKETS_MAX];
 };
 
+/* RFC5401 3.9: "Congestion control that fairly shares available network capacity […] is REQUIRED
+ * for general Internet operation": TFMCC is there for networks that are not one's own. */
 enum norm_rate_mode {
     NORM_RATE_FIXED, /* pacing runs at the ceiling */
     NORM_RATE_LAN,   /* as fast as the receivers can take it: networks of one's own */
