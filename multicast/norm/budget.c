@@ -11,12 +11,12 @@
  * soon. */
 #define OVERDRAFT 1.5
 
-static double leak(double value, cp_time since, cp_time now)
+static double leak(const struct norm_budget *b, double value, cp_time since, cp_time now)
 {
     if (value <= 0.0 || now <= since) {
         return value;
     }
-    return value * exp(-(double)(now - since) / (double)NORM_BUDGET_WINDOW);
+    return value * exp(-(double)(now - since) / (double)b->window);
 }
 
 static bool fresh(const struct norm_member *m, cp_time now)
@@ -51,13 +51,13 @@ void norm_budget_review(struct norm_budget *b, struct norm_members *m, cp_time n
     size_t classes[CLASSES] = {0}, losses[CLASSES] = {0};
     size_t counted = 0, reported = 0;
 
-    b->sent = leak(b->sent, b->at, now) + (double)(sent_total - b->total);
+    b->sent = leak(b, b->sent, b->at, now) + (double)(sent_total - b->total);
     b->total = sent_total;
     b->at = now;
     for (size_t i = 0; i < m->count; i++) {
         struct norm_member *member = &m->member[i];
 
-        member->recent = leak(member->recent, member->recent_at, now);
+        member->recent = leak(b, member->recent, member->recent_at, now);
         member->recent_at = now;
         if (member->over_budget) {
             continue;
@@ -82,7 +82,7 @@ void norm_budget_review(struct norm_budget *b, struct norm_members *m, cp_time n
 
 double norm_budget_allowed(const struct norm_budget *b, cp_time now)
 {
-    double allowed = NORM_BUDGET_SHARE * leak(b->sent, b->at, now);
+    double allowed = NORM_BUDGET_SHARE * leak(b, b->sent, b->at, now);
 
     if (allowed < NORM_BUDGET_FACTOR * b->median) {
         allowed = NORM_BUDGET_FACTOR * b->median;
@@ -94,7 +94,7 @@ void norm_budget_charge(const struct norm_budget *b, struct norm_member *m, cp_t
                         uint64_t symbols)
 {
     double most = OVERDRAFT * norm_budget_allowed(b, now);
-    double recent = leak(m->recent, m->recent_at, now) + (double)symbols;
+    double recent = leak(b, m->recent, m->recent_at, now) + (double)symbols;
 
     m->asked += symbols;
     m->recent = recent < most ? recent : most;
@@ -103,11 +103,13 @@ void norm_budget_charge(const struct norm_budget *b, struct norm_member *m, cp_t
 
 bool norm_budget_exceeded(const struct norm_budget *b, const struct norm_member *m, cp_time now)
 {
-    if (b->group < 2) {
+    double recent = leak(b, m->recent, m->recent_at, now);
+
+    if (b->group < 2 || recent < NORM_BUDGET_LEAST) {
         return false;
     }
     if (fresh(m, now) && m->loss > NORM_BUDGET_LOSS && m->loss > NORM_BUDGET_FACTOR * b->loss) {
         return true;
     }
-    return leak(m->recent, m->recent_at, now) > norm_budget_allowed(b, now);
+    return recent > norm_budget_allowed(b, now);
 }

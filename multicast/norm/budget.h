@@ -7,22 +7,24 @@
 
 #include "multicast/norm/members.h"
 
-/* Accounts leak with this time constant. */
+/* Accounts leak with this time constant at least; with a longer one where NACKs come rarely. */
 #define NORM_BUDGET_WINDOW CP_SEC
 /* Who asks for more than this share of the symbols sent … */
 #define NORM_BUDGET_SHARE 0.20
-/* … at least so many, of which chance and a short outage make fewer … */
-#define NORM_BUDGET_LEAST 512.0
 /* … or reports this loss … */
 #define NORM_BUDGET_LOSS 0.20
-/* … and so many times what the median receiver asks for, or loses, is over its budget … */
+/* … and so many times what the median receiver asks for, or loses … */
 #define NORM_BUDGET_FACTOR 4.0
-/* … and no more served when that lasts. Until then its requests wait. */
+/* … and asked for so many symbols at least, more than chance and a short outage make, is over its
+ * budget: its requests wait … */
+#define NORM_BUDGET_LEAST 512.0
+/* … and are no more served when that lasts so long, and a window. */
 #define NORM_BUDGET_PATIENCE (2 * CP_SEC)
 /* Older reports say nothing. */
 #define NORM_REPORT_FRESH (3 * CP_SEC)
 
 struct norm_budget {
+    cp_time window; /* time constant of the leak */
     cp_time at;
     uint64_t total; /* symbols sent so far */
     double sent;    /* of late */
@@ -32,7 +34,7 @@ struct norm_budget {
 };
 
 /* Looks at everybody: the medians; `group`: receivers known, heard or not. `sent_total`: symbols
- * sent since the beginning. */
+ * sent since the beginning. The window is the caller's to set. */
 void norm_budget_review(struct norm_budget *b, struct norm_members *m, cp_time now,
                         uint64_t sent_total, size_t group);
 

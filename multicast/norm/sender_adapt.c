@@ -8,7 +8,8 @@
 #define SYMBOLS_LEAST 1000u /* sent before reports tell anything */
 #define NEEDS_BLOCKS  512.0 /* beyond so many, or that time, what was seen counts half */
 #define NEEDS_TIME    (4 * CP_SEC)
-#define OBJECTS_MOST  2u /* whole objects that one receiver may ask for in all */
+#define OBJECTS_MOST  2u    /* whole objects that one receiver may ask for in all … */
+#define OBJECT_SMALL  4096u /* … and symbols beyond: of small objects chance wants more */
 
 /* Nobody asks in 98 of 100 blocks, unless that takes more than 2 % of the block in vain. */
 static struct norm_parity_goal goal_usual(unsigned k)
@@ -48,7 +49,7 @@ void norm_sender_adapt_init(struct norm_sender *s, cp_time now)
     p->next = now + FIRST;
     p->aged = now;
     s->budget.at = now;
-    s->budget.median = 0.0;
+    s->budget.window = NORM_BUDGET_WINDOW;
 }
 
 /* What was reported of late; the lossiest that counts, NULL: no report at all. */
@@ -131,6 +132,9 @@ void norm_sender_adapt(struct norm_sender *s, cp_time now)
         choose(s, now);
     }
     if (s->config.budget) {
+        cp_time cycle = (2u * s->config.backoff + 2u) * s->grtt.advertised;
+
+        s->budget.window = 3 * cycle > NORM_BUDGET_WINDOW ? 3 * cycle : NORM_BUDGET_WINDOW;
         norm_budget_review(&s->budget, &s->members, now,
                            s->stats.source_symbols + s->stats.parity_symbols +
                                s->stats.repair_symbols,
@@ -138,18 +142,22 @@ void norm_sender_adapt(struct norm_sender *s, cp_time now)
     }
 }
 
-/* A request for one of the blocks of the last two cycles is answered after all else is sent. */
-uint8_t norm_sender_block_parity(const struct norm_sender *s)
+/* What is asked for from now on may be answered after all else is sent: two cycles of back-off,
+ * aggregation and way are left. */
+static bool near_end(const struct norm_sender *s)
 {
-    const struct norm_protection *p = &s->protection;
     uint32_t left = s->part.block_count - s->next_block;
     cp_time cycle = (s->config.backoff + 2u) * s->grtt.advertised;
 
-    if (p->last > p->now && left <= s->part.block_count / 3 + 1 &&
-        left * (s->part.large_len * norm_sender_packet_time(s)) <= 2 * cycle) {
-        return p->last;
-    }
-    return p->now;
+    return left <= s->part.block_count / 3 + 1 &&
+           left * (s->part.large_len * norm_sender_packet_time(s)) <= 2 * cycle;
+}
+
+uint8_t norm_sender_block_parity(const struct norm_sender *s)
+{
+    const struct norm_protection *p = &s->protection;
+
+    return p->last > p->now && near_end(s) ? p->last : p->now;
 }
 
 unsigned norm_sender_spare_parity(const struct norm_sender *s, const struct norm_member *member,
@@ -157,8 +165,7 @@ unsigned norm_sender_spare_parity(const struct norm_sender *s, const struct norm
 {
     struct norm_losses one;
 
-    if (s->config.auto_parity_max == 0 || s->next_block < s->part.block_count || member == NULL ||
-        !member->reported) {
+    if (s->config.auto_parity_max == 0 || member == NULL || !member->reported || !near_end(s)) {
         return 0;
     }
     norm_losses_clear(&one);
@@ -203,14 +210,15 @@ void norm_sender_charge(struct norm_sender *s, cp_time now, struct norm_member *
         return;
     }
     norm_budget_charge(&s->budget, m, now, symbols);
-    if (s->budget.group > 1 && m->asked > OBJECTS_MOST * object) {
+    if (s->budget.group > 1 && m->asked > OBJECTS_MOST * object + OBJECT_SMALL) {
         leave_out(s, now, m);
     } else if (!norm_sender_refuses(s, now, m)) {
         m->over_since = CP_TIME_NEVER;
         m->refused_to = 0;
     } else if (m->over_since == CP_TIME_NEVER) {
         m->over_since = now;
-    } else if (now - m->over_since >= NORM_BUDGET_PATIENCE) {
+    } else if (now - m->over_since >= NORM_BUDGET_PATIENCE &&
+               now - m->over_since >= s->budget.window) {
         leave_out(s, now, m);
     }
 }

@@ -295,16 +295,47 @@ bool norm_sender_has_repair(const struct norm_sender *s)
             norm_bitset_next(&r->pending, norm_sender_live_floor(s)) < s->part.block_count);
 }
 
+/* Everybody heard of acknowledges, and all but those who wait for the second pass did. */
+static bool others_done(const struct norm_sender *s)
+{
+    size_t waiting = 0;
+
+    for (size_t i = 0; i < s->members.count; i++) {
+        waiting += s->members.member[i].bulk_first <= s->members.member[i].bulk_last;
+    }
+    return s->ackers.count > 0 && s->ackers.missing <= waiting &&
+           s->ackers.count + s->stats.over_budget >= s->members.count;
+}
+
 /* The second pass goes in slices. Before each, a FLUSH lets everybody ask for what is missing
  * anywhere, which receivers do not do while the position is below it; the slice begins when all
  * back-offs and hold-offs, of a NACK that was lost too, have ended and nobody's small repairs are
- * outstanding. */
+ * outstanding, or when everybody else is known to need nothing. */
 cp_time norm_sender_bulk_time(const struct norm_sender *s)
 {
     if (s->state != NORM_SENDER_FLUSHING || s->repairs.bulk.count == 0 || s->flush_count == 0) {
         return CP_TIME_NEVER;
     }
+    if (others_done(s)) {
+        return s->flush_first;
+    }
     return s->flush_first + 2 * (s->config.backoff + 2u) * s->grtt.advertised;
+}
+
+static void trace_pass(const struct norm_sender *s, cp_time now)
+{
+    const struct norm_repairs *r = &s->repairs;
+    cp_time block = s->part.large_len * norm_sender_packet_time(s) + 1;
+
+    if (s->config.trace != NULL) {
+        const struct norm_trace t = {
+            .at = now,
+            .kind = NORM_TRACE_PASS,
+            .before = r->bulk.count,
+            .after = cp_time_min((r->bulk_until - now) / block + 1, r->bulk.count)};
+
+        s->config.trace(s->config.trace_arg, &t);
+    }
 }
 
 void norm_sender_bulk_timer(struct norm_sender *s, cp_time now)
@@ -320,6 +351,7 @@ void norm_sender_bulk_timer(struct norm_sender *s, cp_time now)
                                    ? r->bulk_slice
                                    : NORM_BULK_GRTTS * s->grtt.advertised);
         r->bulk_slice = cp_time_min(2 * r->bulk_slice, NORM_BULK_MOST);
+        trace_pass(s, now);
         reopen(s);
     }
 }
