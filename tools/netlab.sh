@@ -18,6 +18,7 @@
 #   netlab.sh PREFIX offload on|off                  segmentation offload of all links (on: faster;
 #                                                    off: every frame on the wire is a real packet)
 #   netlab.sh PREFIX tx-bytes                        bytes that left the server's interface so far
+#   netlab.sh PREFIX drops                           packets that the server's queue and all sockets dropped so far
 #   netlab.sh PREFIX permitted                       exit 0 when such a laboratory can be made here
 set -eu
 
@@ -139,6 +140,12 @@ RULES
     done ;;
   tx-bytes)
     ip netns exec "$prefix-srv" cat /sys/class/net/eth0/statistics/tx_bytes ;;
+  drops)
+    ip netns exec "$prefix-srv" tc -s qdisc show dev eth0 |
+      awk '/dropped/ { gsub(",", "", $7); n += $7 } END { print "queue " n + 0 }'
+    for ns in $(spaces); do
+      [ "$ns" = "$prefix-sw" ] || ip netns exec "$ns" awk '/^Udp: [0-9]/ { print $6 }' /proc/net/snmp
+    done | awk '{ n += $1 } END { print "sockets " n + 0 }' ;;
   *)
     sed -n '2,/^set -eu/p' "$0" | sed '$d;s/^# \{0,1\}//' >&2
     exit 2 ;;

@@ -140,6 +140,10 @@ class Lab:
     def tx_bytes(self):
         return int(self.call('tx-bytes'))
 
+    def drops(self):
+        """{'queue': packets that the shaped uplink dropped so far, 'sockets': those that full receive buffers did}"""
+        return {k: int(v) for k, v in (line.split(' ') for line in self.call('drops').split('\n') if line)}
+
     def leftovers(self):
         """Processes in namespaces of this prefix: of a bench that was killed."""
         names = subprocess.run(['ip', 'netns', 'list'], capture_output=True, text=True, check=False).stdout.split('\n')

@@ -68,6 +68,9 @@ class Cell:
         words = [self.verdict()] + sorted({r['setting'] for r in self.records if r['setting']})
         noisy = sum(r['seconds'] is not None and r['cpu_other'] > 0.1 * r['seconds'] for r in self.records)
         words += [f'{noisy} noisy'] if noisy else []
+        for field, text in (('queue_drops', 'uplink'), ('socket_drops', 'sockets')):
+            lost = self.spread(field)
+            words += [f'{text} dropped {lost.text()}'] if lost and lost.values[-1] > 0 else []
         return '; '.join(w for w in words if w)
 
 
@@ -231,7 +234,7 @@ LEGEND = '''Mbit/s: file bits over the time from just before the first packet un
 has verified) everything; median (least–greatest) of the runs that ended well. sent: bytes that left the server's interface.
 CPU: of the processes, the median receiver's; on veth the sender is charged for the switch's work too, so the whole machine's
 busy time stands beside it. right: SHA-256 of the outputs, receivers over all runs. noisy: others used more than a tenth of
-a core meanwhile. What the link allows: the content of full packets of castpoint's, one after the other.
+a core meanwhile. dropped: packets that the full queue of the shaped uplink or full receive buffers lost. What the link allows: the content of full packets of castpoint's, one after the other.
 '''
 
 

@@ -40,7 +40,8 @@ bench = load_bench()
 def a_run(tool, goodput, **more):
     record = {'kind': 'run', 'tool': tool, 'receivers': 5, 'size': MIB, 'rate': '1gbit', 'loss': 0.0, 'offload': 'off',
               'verdict': 'ok', 'right': 5, 'seconds': 1.0, 'goodput_mbps': goodput, 'wire_ratio': 1.05, 'cpu_sender_per_gib': 2.0,
-              'cpu_receiver_per_gib': 3.0, 'cpu_machine_per_gib': 9.0, 'cpu_other': 0.0, 'quiet': True, 'setting': '', 'note': ''}
+              'cpu_receiver_per_gib': 3.0, 'cpu_machine_per_gib': 9.0, 'cpu_other': 0.0, 'quiet': True, 'queue_drops': 0, 'socket_drops': 0,
+              'setting': '', 'note': ''}
     return {**record, **more}
 
 
@@ -71,6 +72,7 @@ class Statistics(unittest.TestCase):
     def test_noise_is_told(self):
         self.assertEqual(report.Cell([a_run('x', 1, cpu_other=0.2, setting='rate y')]).note(), 'rate y; 1 noisy')
         self.assertEqual(report.Cell([a_run('x', 1, cpu_other=0.05)]).note(), '')
+        self.assertEqual(report.Cell([a_run('x', 1), a_run('x', 1, queue_drops=4)]).note(), 'uplink dropped 2 (0–4)')
 
 
 class Tables(unittest.TestCase):

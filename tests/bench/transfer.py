@@ -83,13 +83,17 @@ class Counters:
 
     def __init__(self, lab):
         self.lab = lab
-        self.tx, self.kernel, self.own, self.busy = lab.tx_bytes(), machine.kernel_seconds(), machine.own_seconds(), machine.busy_seconds()
+        self.drops, self.tx = lab.drops(), lab.tx_bytes()
+        self.kernel, self.own, self.busy = machine.kernel_seconds(), machine.own_seconds(), machine.busy_seconds()
 
-    def since(self, processes):
+    def since(self, processes, size):
+        """Of the machine, as a record has it."""
         busy = machine.busy_seconds() - self.busy
         ours = sum(p.cpu for p in processes) + machine.own_seconds() - self.own
         other = max(0.0, busy - ours - (machine.kernel_seconds() - self.kernel))
-        return self.lab.tx_bytes() - self.tx, busy, other
+        drops = self.lab.drops()
+        return {'wire_ratio': (self.lab.tx_bytes() - self.tx) / size, 'cpu_machine_per_gib': busy * GIB / size, 'cpu_other': other,
+                'queue_drops': drops['queue'] - self.drops['queue'], 'socket_drops': drops['sockets'] - self.drops['sockets']}
 
 
 class Transfer:
@@ -150,12 +154,12 @@ class Transfer:
             ended = self.watch_it(watch)
             watch.stop(signal.SIGTERM, 3)
             watch.stop(signal.SIGTERM if self.tool.multicast else signal.SIGQUIT, 3)
-            tx, busy, other = before.since(watch.processes)
+            counted = before.since(watch.processes, self.job.content.size)
         with ThreadPoolExecutor(2) as pool:
             right = sum(d == self.job.content.digest for d in pool.map(sha256_of, self.outs))
-        return self.record(ended, right, tx, {'busy': busy, 'other': other, 'quiet': quiet})
+        return self.record(ended, right, {**counted, 'quiet': quiet})
 
-    def record(self, ended, right, tx, noise):
+    def record(self, ended, right, counted):
         job, size = self.job, self.job.content.size
         done = [p.done for p in self.receivers if p.done]
         good = ended and right == job.receivers and len(done) == job.receivers
@@ -165,10 +169,9 @@ class Transfer:
             'kind': 'run', 'tool': self.tool.name, 'receivers': job.receivers, 'size': size, 'rate': job.rate,
             'loss': job.loss, 'offload': job.offload, 'verdict': 'ok' if good else 'WRONG' if ended else 'HANG',
             'right': right, 'seconds': seconds, 'goodput_mbps': size * 8 / seconds / 1e6 if good else None,
-            'wire_ratio': tx / size, 'cpu_sender_per_gib': self.sender.cpu / gib,
+            'cpu_sender_per_gib': self.sender.cpu / gib,
             'cpu_receiver_per_gib': statistics.median(p.cpu for p in self.receivers) / gib,
-            'cpu_machine_per_gib': noise['busy'] / gib, 'cpu_other': noise['other'], 'quiet': noise['quiet'],
-            'setting': self.tool.note, 'note': self.explain(ended and not good),
+            'setting': self.tool.note, 'note': self.explain(ended and not good), **counted,
             'sender': fields_of(self.sender.text()), 'receiver': self.slowest(),
         }
 
