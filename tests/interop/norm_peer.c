@@ -39,6 +39,7 @@ static const struct option long_options[] = {
     {"fti-in-info", no_argument, NULL, 'q'},
     {"multicast-nack", no_argument, NULL, 'm'},
     {"silent", no_argument, NULL, 's'},
+    {"check-parity", no_argument, NULL, 'k'},
     {"timeout", required_argument, NULL, 't'},
     {NULL, 0, NULL, 0},
 };
@@ -164,6 +165,9 @@ static bool parse_word(struct options *o, int c)
         return true;
     case 'q':
         o->fti_in_info = true;
+        return true;
+    case 'k':
+        o->check_parity = true;
         return true;
     case 'm':
         o->multicast_nack = true;

@@ -36,6 +36,7 @@ struct options {
     bool pad;         /* the object's last symbol, to the full length */
     bool fti_in_info; /* and not in DATA */
     bool multicast_nack, silent;
+    bool check_parity; /* receiver: all parity that comes against what we would make */
     cp_time timeout;
 };
 
@@ -56,6 +57,8 @@ bool content_load(struct content *c, const char *path);
 bool content_save(const struct content *c, const char *path);
 const uint8_t *content_symbol(const struct content *c, uint32_t sbn, uint16_t esi);
 void content_put(struct content *c, uint32_t sbn, uint16_t esi, const uint8_t *data, size_t size);
+/* How much parity is here, and how much of it is not what we would have made of the source. */
+void content_check_parity(const struct content *c, unsigned *ret_count, unsigned *ret_wrong);
 /* Rebuilds what is missing of a block that has enough symbols. */
 bool content_finish(struct content *c, uint32_t sbn);
 

@@ -32,19 +32,27 @@ void content_close(struct content *c)
     *c = (struct content){0};
 }
 
-static void make_parity(struct content *c, uint32_t sbn)
+/* Parity rows first … first + count - 1 of a block. */
+static void make_parity(const struct content *c, uint32_t sbn, uint16_t first, uint16_t count,
+                        uint8_t *const *parity)
 {
     const uint8_t *source[NORM_BLOCK_SYMBOLS_MAX];
-    uint8_t *parity[NORM_BLOCK_SYMBOLS_MAX];
     uint16_t k = norm_partition_block_len(&c->part, sbn);
 
     for (uint16_t i = 0; i < k; i++) {
         source[i] = at(c, sbn, i);
     }
+    fec_encode(c->code, k, source, c->part.segment_size, first, count, parity);
+}
+
+static void make_all_parity(struct content *c, uint32_t sbn)
+{
+    uint8_t *parity[NORM_BLOCK_SYMBOLS_MAX];
+
     for (uint16_t i = 0; i < c->part.num_parity; i++) {
-        parity[i] = at(c, sbn, (unsigned)k + i);
+        parity[i] = at(c, sbn, (unsigned)norm_partition_block_len(&c->part, sbn) + i);
     }
-    fec_encode(c->code, k, source, c->part.segment_size, 0, c->part.num_parity, parity);
+    make_parity(c, sbn, 0, c->part.num_parity, parity);
 }
 
 bool content_load(struct content *c, const char *path)
@@ -57,7 +65,7 @@ bool content_load(struct content *c, const char *path)
 
         ok = fread(at(c, sbn, 0), 1, size, f) == size;
         if (c->part.num_parity > 0) {
-            make_parity(c, sbn);
+            make_all_parity(c, sbn);
         }
     }
     if (f != NULL) {
@@ -88,6 +96,26 @@ void content_put(struct content *c, uint32_t sbn, uint16_t esi, const uint8_t *d
 {
     memcpy(at(c, sbn, esi), data, size);
     c->present[(size_t)sbn * c->slots + esi] = 1;
+}
+
+void content_check_parity(const struct content *c, unsigned *ret_count, unsigned *ret_wrong)
+{
+    uint8_t ours[PACKET_SIZE];
+    uint8_t *const row = ours;
+
+    *ret_count = *ret_wrong = 0;
+    for (uint32_t sbn = 0; sbn < c->part.block_count; sbn++) {
+        unsigned k = norm_partition_block_len(&c->part, sbn);
+
+        for (uint16_t i = 0; i < c->part.num_parity; i++) {
+            if (c->present[(size_t)sbn * c->slots + k + i] == 0) {
+                continue;
+            }
+            make_parity(c, sbn, i, 1, &row);
+            (*ret_count)++;
+            *ret_wrong += memcmp(ours, at(c, sbn, k + i), c->part.segment_size) != 0;
+        }
+    }
 }
 
 bool content_finish(struct content *c, uint32_t sbn)

@@ -61,6 +61,20 @@ static void tell(struct intake *in, const struct norm_rx *rx)
     }
 }
 
+/* The core has no use for parity of a block that is complete. */
+static void keep_parity(struct intake *in, const struct io_udp_packet *pkt)
+{
+    const struct norm_partition *part = norm_receiver_partition(in->core);
+    struct norm_msg msg;
+
+    if (part != NULL && norm_decode(pkt->data, pkt->size, &msg) == CP_OK && msg.type == NORM_DATA &&
+        msg.id.sbn < part->block_count && msg.payload_size <= part->segment_size &&
+        msg.id.esi >= norm_partition_block_len(part, msg.id.sbn) &&
+        msg.id.esi < in->content.slots) {
+        content_put(&in->content, msg.id.sbn, msg.id.esi, msg.payload, msg.payload_size);
+    }
+}
+
 static void on_packet(struct intake *in, const struct io_udp_packet *pkt)
 {
     struct norm_rx rx = {0};
@@ -77,6 +91,9 @@ static void on_packet(struct intake *in, const struct io_udp_packet *pkt)
     }
     if ((rx.events & NORM_RX_BLOCK) != 0 && !content_finish(&in->content, rx.sbn)) {
         fail(in, "a block could not be decoded");
+    }
+    if (in->o->check_parity && !in->failed) {
+        keep_parity(in, pkt);
     }
     if ((rx.events & NORM_RX_COMPLETE) != 0 && !in->failed) {
         complete(in);
@@ -131,6 +148,12 @@ static void report(const struct intake *in)
 {
     struct norm_receiver_stats s;
 
+    if (in->o->check_parity) {
+        unsigned count, wrong;
+
+        content_check_parity(&in->content, &count, &wrong);
+        printf("parity %u wrong %u\n", count, wrong);
+    }
     norm_receiver_get_stats(in->core, &s);
     printf("stats packets=%llu symbols=%llu lost=%llu nacks=%llu suppressed=%llu acks=%llu "
            "malformed=%llu\n",

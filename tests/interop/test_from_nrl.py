@@ -43,6 +43,30 @@ class FromNrl(InteropCase):
         self.succeed(source, self.nrl(source, *nrl_options), receiver)
         return receiver
 
+    def parity(self, block, parity, size):
+        """All parity of libnorm's that a receiver gets is what we would have made."""
+        source, receiver = self.scene.make_bytes(size), self.norm('--check-parity')
+        code = ['--segment', 200, '--block', block, '--parity', parity, '--auto-parity', parity]
+        self.succeed(source, self.nrl(source, *code, '--rate', 10_000_000), receiver)
+        blocks = -(-size // (200 * block))
+        self.assertIn(f'parity {blocks * parity} wrong 0', receiver.seen)
+
+    def test_02_parity_of_full_blocks(self):
+        for block, parity in ((64, 8), (128, 32), (200, 55)):
+            with self.subTest(block=block, parity=parity):
+                self.parity(block, parity, 5 * block * 200)
+
+    def test_02_parity_of_short_blocks(self):
+        for block, parity in ((64, 8), (128, 32), (200, 55)):
+            with self.subTest(block=block, parity=parity):
+                self.parity(block, parity, (4 * block + block // 2) * 200 - 77)
+
+    def test_02_parity_of_one_symbol(self):
+        for block, parity in ((64, 8), (128, 32), (200, 55)):
+            for size in (200, 123):
+                with self.subTest(block=block, parity=parity, size=size):
+                    self.parity(block, parity, size)
+
     def code(self, fec_id):
         """Both codes, with and without proactive parity; four receivers that lose 0, 1, 5 and 10 %."""
         self.scene.losses(LOSSES)
