@@ -124,6 +124,8 @@ class Watch:
         return self
 
     def __exit__(self, *_):
+        if not all(p.ended for p in self.processes):
+            self.stop(signal.SIGTERM, 1)  # so that nginx takes its workers with it
         for p in self.processes:
             self.forget(p.pidfd)
             self.forget(p.child.stdout)
