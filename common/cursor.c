@@ -4,76 +4,9 @@
 
 #include <string.h>
 
-void cp_reader_init(struct cp_reader *r, const void *data, size_t size)
-{
-    *r = (struct cp_reader){.data = data, .size = size};
-}
-
 size_t cp_reader_left(const struct cp_reader *r)
 {
     return r->failed ? 0 : r->size - r->at;
-}
-
-const uint8_t *cp_read_bytes(struct cp_reader *r, size_t size)
-{
-    const uint8_t *p;
-
-    if (r->failed || size > r->size - r->at) {
-        r->failed = true;
-        return NULL;
-    }
-    p = r->data + r->at;
-    r->at += size;
-    return p;
-}
-
-static uint64_t read_be(struct cp_reader *r, size_t size)
-{
-    const uint8_t *p = cp_read_bytes(r, size);
-    uint64_t v = 0;
-
-    if (p == NULL) {
-        return 0;
-    }
-    for (size_t i = 0; i < size; i++) {
-        v = v << 8 | p[i];
-    }
-    return v;
-}
-
-uint8_t cp_read_u8(struct cp_reader *r)
-{
-    return (uint8_t)read_be(r, 1);
-}
-
-uint16_t cp_read_u16(struct cp_reader *r)
-{
-    return (uint16_t)read_be(r, 2);
-}
-
-uint32_t cp_read_u24(struct cp_reader *r)
-{
-    return (uint32_t)read_be(r, 3);
-}
-
-uint32_t cp_read_u32(struct cp_reader *r)
-{
-    return (uint32_t)read_be(r, 4);
-}
-
-uint64_t cp_read_u40(struct cp_reader *r)
-{
-    return read_be(r, 5);
-}
-
-uint64_t cp_read_u48(struct cp_reader *r)
-{
-    return read_be(r, 6);
-}
-
-uint64_t cp_read_u64(struct cp_reader *r)
-{
-    return read_be(r, 8);
 }
 
 struct cp_reader cp_read_sub(struct cp_reader *r, size_t size)
