@@ -15,7 +15,10 @@
 
 /* What a receiver can take, as far as the pace has found out: pace.c. */
 struct norm_limit {
-    double base_loss;  /* that lower paces did not cure */
+    double base_loss;     /* that lower paces did not cure */
+    double burst;         /* its variance over that of single losses: mean run, about */
+    bool judged;          /* a trial of its own found it */
+    double packets, lost; /* of late, or since the trial began */
     uint64_t wall_bps; /* rate at which it could take no more; 0: it has taken everything so far */
     uint64_t low_bps;  /* pace that it allowed then … */
     cp_time climb;     /* … time that the way back up to the wall takes … */
@@ -31,9 +34,10 @@ struct norm_limit {
     bool trial, tried;
     uint16_t trial_from; /* first interval wholly at the lower pace */
     cp_time trial_since;
-    double trial_loss;    /* before */
-    double packets, lost; /* since */
-    uint64_t after_bps;   /* pace that it allows if the loss goes away */
+    double trial_base;   /* base loss then */
+    double trial_loss;   /* before */
+    uint64_t before_bps; /* wall before it */
+    uint64_t after_bps;  /* pace that it allows if the loss goes away */
 };
 
 /* What RFC 5740 5.5.2 keeps of a receiver: tfmcc.c. */

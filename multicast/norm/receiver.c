@@ -79,6 +79,7 @@ static void restart(struct norm_receiver *r, struct norm_rx *rx)
     r->nack_due = false;
     r->flush_ack_at = r->cc_ack_at = CP_TIME_NEVER;
     r->cc_ack_next = 0;
+    r->measure = (struct norm_measure){.backlog = r->measure.backlog, .slow = r->measure.slow};
     if (r->known) {
         norm_receiver_heard_clear(r);
         norm_store_restart(&r->store);
@@ -125,14 +126,17 @@ static void heard_sender(struct norm_receiver *r, cp_time now, const struct norm
     r->stats.last_heard = now;
 }
 
-static enum cp_err on_peer(struct norm_receiver *r, const struct norm_msg *msg)
+static enum cp_err on_peer(struct norm_receiver *r, cp_time now, const struct norm_msg *msg)
 {
-    if (msg->type != NORM_NACK || msg->source_id == r->config.node_id || !r->instance_known ||
+    if (msg->type == NORM_REPORT || msg->source_id == r->config.node_id || !r->instance_known ||
         msg->server_id != r->sender_id || msg->instance_id != r->instance_id) {
         r->stats.foreign++;
         return CP_OK;
     }
-    return norm_receiver_heard_add(r, msg);
+    if (msg->ext.has_cc) {
+        norm_receiver_cc_heard(r, now, &msg->ext.cc);
+    }
+    return msg->type == NORM_NACK ? norm_receiver_heard_add(r, msg) : CP_OK;
 }
 
 enum cp_err norm_receiver_on_message(struct norm_receiver *r, cp_time now,
@@ -143,11 +147,12 @@ enum cp_err norm_receiver_on_message(struct norm_receiver *r, cp_time now,
 
     *ret_rx = (struct norm_rx){0};
     if (msg->type == NORM_NACK || msg->type == NORM_ACK || msg->type == NORM_REPORT) {
-        err = on_peer(r, msg);
+        err = on_peer(r, now, msg);
     } else if (accept_sender(r, now, msg, ret_rx)) {
         heard_sender(r, now, msg);
         r->stats.packets++;
         r->stats.bytes += size;
+        norm_receiver_measure(r, now, msg->sequence);
         /* What a packet changed (a restart, the object) holds even when its rest is refused. */
         err = msg->type == NORM_CMD ? norm_receiver_on_command(r, now, msg, ret_rx)
                                     : norm_receiver_on_object(r, now, msg, ret_rx);
@@ -252,11 +257,6 @@ bool norm_receiver_has_symbol(const struct norm_receiver *r, uint32_t sbn, uint1
 {
     return r->known && sbn < r->part.block_count && esi < r->store.words * 64u &&
            norm_store_has(&r->store, sbn, esi);
-}
-
-void norm_receiver_set_backlog(struct norm_receiver *r, unsigned percent)
-{
-    r->backlog = percent;
 }
 
 bool norm_receiver_complete(const struct norm_receiver *r)

@@ -3,9 +3,9 @@
 #include "multicast/norm/backoff.h"
 #include "multicast/norm/receiver_state.h"
 
-#define CC_BACKOFF_LEAST 4u             /* RFC5740 5.5.2.2: max(K, 4) GRTT */
-#define CC_SPACING_LEAST (10 * CP_MSEC) /* between two ACK(CC) of ours */
-#define LOSS_GAIN        0.5
+#define CC_BACKOFF_LEAST 4u              /* RFC5740 5.5.2.2: max(K, 4) GRTT */
+#define STRAGGLERS       (500 * CP_USEC) /* packets that the probe overtook are not lost */
+#define SAMPLE           16.0            /* receivers of a large group that answer a probe */
 
 /* RFC5740 5.5.3: "receivers will not ACK until they have received complete transmission of all
  * data up to and including the given watermark transmission point", and answer "randomly, with a
@@ -23,57 +23,133 @@ void norm_receiver_want_flush_ack(struct norm_receiver *r, cp_time now, const st
     }
 }
 
-/* Rate and loss since the last probe. */
-static void measure(struct norm_receiver *r, cp_time now)
+/* Ours in the list; RFC5740 4.2.3.4: a zero "cc_rate" says nothing, but for us it need not. */
+static bool listed(const struct norm_receiver *r, const struct norm_msg *msg,
+                   struct norm_cc_node *ret)
 {
-    uint64_t expected = r->stats.symbols_expected - r->probe_expected;
-
-    if (r->probed && now > r->probe_heard) {
-        r->rate = (double)(r->stats.bytes - r->probe_bytes) * (double)CP_SEC /
-                  (double)(now - r->probe_heard);
-    }
-    if (expected > 0) {
-        uint64_t lost =
-            r->stats.symbols_lost > r->probe_lost ? r->stats.symbols_lost - r->probe_lost : 0;
-        double sample = (double)lost / (double)expected;
-
-        r->loss += ((sample > 1.0 ? 1.0 : sample) - r->loss) * LOSS_GAIN;
-    }
-    r->probe_bytes = r->stats.bytes;
-    r->probe_lost = r->stats.symbols_lost;
-    r->probe_expected = r->stats.symbols_expected;
-}
-
-static bool limiting(const struct norm_receiver *r, const struct norm_msg *msg)
-{
-    struct norm_cc_node node;
-
-    for (size_t i = 0; norm_cc_node_get(msg, i, &node); i++) {
-        if (node.node_id == r->config.node_id) {
-            return (node.flags & (NORM_CC_CLR | NORM_CC_PLR)) != 0;
+    for (size_t i = 0; norm_cc_node_get(msg, i, ret); i++) {
+        if (ret->node_id == r->config.node_id) {
+            return true;
         }
     }
     return false;
 }
 
+/* RFC5740 5.5.2.2: a competing rate "Rfb" silences us "when Rcalc > (0.9 * Rfb)"; "receivers that
+ * have not yet received an RTT measurement from the sender are suppressed only by other receivers
+ * that have not yet measured RTT". In cc_node_list a zero rate "MUST be treated as an invalid value
+ * and be ignored for the purposes of feedback suppression". */
+static void hear_rate(struct norm_receiver *r, cp_time now, double rate, bool has_rtt)
+{
+    bool start;
+
+    if (r->plain || r->cc_ack_at == CP_TIME_NEVER || r->cc_limiting || rate <= 0.0 ||
+        (r->measure.rtt == 0 && has_rtt)) {
+        return;
+    }
+    if (norm_receiver_cc_rate(r, &start) > 0.9 * rate) {
+        norm_receiver_cc_told(r, now);
+    }
+}
+
+void norm_receiver_cc_heard(struct norm_receiver *r, cp_time now, const struct norm_ext_cc *cc)
+{
+    /* RFC5740 5.5.2.2: cancelled when "other receiver feedback with an ordinally greater
+     * "cc_sequence" field value is received" */
+    if (!r->plain && !r->cc_limiting && r->probed && (int16_t)(cc->sequence - r->cc_sequence) > 0) {
+        r->cc_ack_at = CP_TIME_NEVER;
+    }
+    hear_rate(r, now, norm_rate_unquantize(cc->rate), (cc->flags & NORM_CC_RTT) != 0);
+}
+
+/* RFC5740 5.5.2.2: "After a congestion control feedback message is generated or when the feedback is
+ * suppressed, a non-CLR receiver begins a "holdoff" timeout period", "T_ccHoldoff = (K_sender *
+ * GRTT_sender)". */
+void norm_receiver_cc_told(struct norm_receiver *r, cp_time now)
+{
+    r->cc_ack_at = CP_TIME_NEVER;
+    r->cc_limiting = false;
+    r->cc_ack_next = r->plain ? now : now + r->backoff * r->grtt;
+}
+
+static unsigned cc_backoff(const struct norm_receiver *r)
+{
+    return r->backoff > CC_BACKOFF_LEAST ? r->backoff : CC_BACKOFF_LEAST;
+}
+
+/* Of a large group a few answer each probe, drawn by lot. */
+static bool drawn(struct norm_receiver *r)
+{
+    return r->gsize <= NORM_GSIZE_SMALLEST || cp_prng_unit(&r->prng) * (double)r->gsize < SAMPLE;
+}
+
+void norm_receiver_cc_unasked(struct norm_receiver *r, cp_time now)
+{
+    if (drawn(r)) {
+        r->measure.urgent = true;
+        r->cc_ack_at = cp_time_min(r->cc_ack_at, now + STRAGGLERS);
+    }
+}
+
+/* How our own sender wants it: from a small group everything at once, from a large one a sample
+ * within a back-off; those that limit the pace are listed and answer always. */
+static void answer_plain(struct norm_receiver *r, cp_time now, bool limits)
+{
+    if (limits || (r->gsize <= NORM_GSIZE_SMALLEST)) {
+        r->cc_ack_at = cp_time_min(r->cc_ack_at, now + STRAGGLERS);
+    } else if (r->cc_ack_at == CP_TIME_NEVER && drawn(r)) {
+        r->cc_ack_at = now + norm_backoff_random(&r->prng, cc_backoff(r) * r->grtt, r->gsize);
+    }
+}
+
+/* RFC5740 5.5.2.2: "Receivers marked as CLR or PLR nodes in the NORM_CMD(CC) "cc_node_list"
+ * immediately provide feedback"; the others after "T_backoff = RandomBackoff(K_backoff *
+ * GRTT_sender, GSIZE_sender)", which they cancel "When the T_backoff is greater than
+ * 1*GRTT_sender". A handful cannot implode and is not held back by that: else a lone receiver would
+ * mostly be silent. */
+static void answer_rfc(struct norm_receiver *r, cp_time now, bool limits)
+{
+    cp_time wait;
+
+    r->cc_limiting = limits;
+    r->cc_ack_at = CP_TIME_NEVER; /* a newer probe cancels what was pending */
+    if (limits || r->gsize <= NORM_GSIZE_SMALLEST) {
+        r->cc_ack_at = limits || now >= r->cc_ack_next ? now : CP_TIME_NEVER;
+    } else if (now >= r->cc_ack_next) {
+        wait = norm_backoff_random(&r->prng, cc_backoff(r) * r->grtt, r->gsize);
+        r->cc_ack_at = wait <= r->grtt ? now + wait : CP_TIME_NEVER;
+    }
+}
+
 void norm_receiver_on_probe(struct norm_receiver *r, cp_time now, const struct norm_msg *msg)
 {
-    measure(r, now);
+    struct norm_cc_node node;
+    bool limits = false;
+
+    r->plain = (msg->flags & NORM_PROBE_PLAIN) != 0;
+    norm_receiver_measure_probe(r, now);
     r->probed = true;
     r->cc_sequence = msg->cc_sequence;
     r->probe_time = (cp_time)msg->time_sec * CP_SEC + (cp_time)msg->time_usec * CP_USEC;
     r->probe_heard = now;
-    if (r->config.silent || !msg->ext.has_rate || r->cc_ack_at != CP_TIME_NEVER) {
+    if (listed(r, msg, &node)) {
+        limits = (node.flags & (NORM_CC_CLR | NORM_CC_PLR)) != 0;
+        if ((node.flags & NORM_CC_RTT) != 0) {
+            r->measure.rtt = norm_rtt_unquantize(node.rtt);
+        }
+    }
+    if (r->config.silent || !msg->ext.has_rate) {
         return;
     }
-    /* RFC5740 5.5.2.2: the limiting receivers answer at once, the others after a back-off and
-     * not again within the hold-off of K GRTT. A handful needs no back-off either. */
-    if (limiting(r, msg) || (r->gsize <= NORM_GSIZE_SMALLEST && now >= r->cc_ack_next)) {
-        r->cc_ack_at = now;
-    } else if (now >= r->cc_ack_next) {
-        unsigned k = r->backoff > CC_BACKOFF_LEAST ? r->backoff : CC_BACKOFF_LEAST;
-
-        r->cc_ack_at = now + norm_backoff_random(&r->prng, k * r->grtt, r->gsize);
+    if (r->plain) {
+        answer_plain(r, now, limits);
+        return;
+    }
+    answer_rfc(r, now, limits);
+    for (size_t i = 0; norm_cc_node_get(msg, i, &node); i++) {
+        if (node.node_id != r->config.node_id) {
+            hear_rate(r, now, norm_rate_unquantize(node.rate), (node.flags & NORM_CC_RTT) != 0);
+        }
     }
 }
 
@@ -92,11 +168,9 @@ static void fill_flush_ack(struct norm_receiver *r, cp_time now, struct norm_txb
 static void fill_cc_ack(struct norm_receiver *r, cp_time now, struct norm_txbuf *tx)
 {
     struct norm_msg msg = norm_receiver_feedback(r, now, NORM_ACK);
-    cp_time spacing = r->backoff * r->grtt;
 
     msg.ack_type = NORM_ACK_CC;
-    r->cc_ack_at = CP_TIME_NEVER;
-    r->cc_ack_next = now + (spacing > CC_SPACING_LEAST ? spacing : CC_SPACING_LEAST);
+    norm_receiver_cc_told(r, now);
     norm_receiver_emit(r, &msg, tx);
 }
 

@@ -86,6 +86,9 @@ enum cp_err norm_receiver_on_command(struct norm_receiver *r, cp_time now,
         norm_receiver_on_probe(r, now, msg);
         return CP_OK;
     case NORM_CMD_REPAIR_ADV:
+        if (msg->ext.has_cc) {
+            norm_receiver_cc_heard(r, now, &msg->ext.cc);
+        }
         return norm_receiver_heard_add(r, msg);
     case NORM_CMD_APPLICATION:
         rx->events |= NORM_RX_COMMAND;

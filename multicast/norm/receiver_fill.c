@@ -23,9 +23,7 @@ struct norm_msg norm_receiver_feedback(struct norm_receiver *r, cp_time now, enu
     msg.time_sec = (uint32_t)(response / CP_SEC);
     msg.time_usec = (uint32_t)(response % CP_SEC / CP_USEC);
     msg.ext.has_cc = true;
-    msg.ext.cc.sequence = r->cc_sequence;
-    msg.ext.cc.loss = norm_loss_quantize(r->loss);
-    msg.ext.cc.rate = norm_rate_quantize(r->rate);
+    msg.ext.cc = norm_receiver_cc(r, now);
     return msg;
 }
 
@@ -70,6 +68,7 @@ static bool fill_nack(struct norm_receiver *r, cp_time now, struct norm_txbuf *t
     }
     r->stats.nacks_sent++;
     norm_receiver_nack_sent(r, now, cut);
+    norm_receiver_cc_told(r, now);
     norm_receiver_emit(r, &msg, tx);
     return true;
 }

@@ -6,6 +6,7 @@
 #include "common/prng.h"
 #include "multicast/norm/bitset.h"
 #include "multicast/norm/receiver.h"
+#include "multicast/norm/tfmcc.h"
 
 #define NORM_HEARD_WHOLE 255u /* in heard[]: the whole block is on its way */
 
@@ -28,6 +29,33 @@ struct norm_heard {
     uint32_t low, high; /* blocks low … high - 1 may be non-zero in count */
     bool info, object;
     uint32_t limit; /* requests for blocks from here on wait (REPAIR_ADV's LIMIT) */
+};
+
+/* Loss and rate of all that the sender sends, by its sequence numbers: receiver_measure.c. */
+#define NORM_SEEN_MAX 1024u
+
+struct norm_measure {
+    bool tracked;
+    uint16_t high;                     /* latest sequence */
+    uint64_t seen[NORM_SEEN_MAX / 64]; /* those that came, of the latest so many */
+    uint64_t expected, lost;           /* packets since the latest probe */
+
+    /* of the time between the latest two probes; packets of it that were overtaken still count */
+    uint16_t ended; /* sequence of the probe that ended it */
+    uint64_t ended_expected, ended_lost;
+    double rate;        /* bytes per second; 0: not measured yet */
+    double loss_before; /* of the time before it, smoothed */
+
+    cp_time marked; /* the latest probe came … */
+    uint64_t marked_bytes;
+
+    unsigned backlog; /* percent of the driver's buffers */
+    bool slow;        /* … which fill */
+    bool urgent;      /* the sender should know how bad it is before it asks */
+    cp_time urgent_next;
+
+    struct norm_loss_events events; /* RFC 5740 5.5.2 */
+    cp_time rtt;                    /* that the sender measured of us, 0: never heard of it */
 };
 
 struct norm_receiver {
@@ -74,17 +102,16 @@ struct norm_receiver {
 
     /* ACKs */
     cp_time flush_ack_at, cc_ack_at, cc_ack_next;
+    bool cc_limiting; /* the sender listed us as CLR or PLR */
     struct norm_watermark watermark;
 
     /* probes */
     bool probed;
     uint16_t cc_sequence;
-    cp_time probe_time;   /* send time in the sender's clock */
-    cp_time probe_heard;  /* when it came, ours */
-    uint64_t probe_bytes; /* stats.bytes then */
-    uint64_t probe_lost, probe_expected;
-    double loss, rate; /* fraction; bytes per second */
-    unsigned backlog;  /* of the driver's own buffers, percent */
+    cp_time probe_time;  /* send time in the sender's clock */
+    cp_time probe_heard; /* when it came, ours */
+    bool plain;          /* rate and loss are wanted as measured */
+    struct norm_measure measure;
 
     /* loss estimate: latest symbol of the first transmission */
     bool tracked;
@@ -143,9 +170,27 @@ size_t norm_receiver_requests(const struct norm_receiver *r, uint8_t *buf, size_
 /* receiver_nack.c: a NACK left; what it asked for is held off. */
 void norm_receiver_nack_sent(struct norm_receiver *r, cp_time now, uint32_t cut);
 
+/* receiver_measure.c */
+/* Every packet of the sender that counts. */
+void norm_receiver_measure(struct norm_receiver *r, cp_time now, uint16_t sequence);
+/* A probe: what came since the one before is the new figure. */
+void norm_receiver_measure_probe(struct norm_receiver *r, cp_time now);
+/* EXT_CC of feedback. */
+struct norm_ext_cc norm_receiver_cc(struct norm_receiver *r, cp_time now);
+/* Rate by RFC 5740 5.5.2, bytes per second. *ret_start: twice what is received, there was no loss. */
+double norm_receiver_cc_rate(const struct norm_receiver *r, bool *ret_start);
+
 /* receiver_ack.c */
 void norm_receiver_want_flush_ack(struct norm_receiver *r, cp_time now, const struct norm_msg *msg);
 void norm_receiver_on_probe(struct norm_receiver *r, cp_time now, const struct norm_msg *msg);
+/* Feedback of another receiver, or the sender's word of it. */
+void norm_receiver_cc_heard(struct norm_receiver *r, cp_time now, const struct norm_ext_cc *cc);
+/* Feedback of ours left: it said what ACK(CC) would. */
+void norm_receiver_cc_told(struct norm_receiver *r, cp_time now);
+/* A report that nobody asked for. */
+void norm_receiver_cc_unasked(struct norm_receiver *r, cp_time now);
+/* Is one due after a loss? */
+void norm_receiver_cc_urge(struct norm_receiver *r, cp_time now);
 bool norm_receiver_fill_ack(struct norm_receiver *r, cp_time now, struct norm_txbuf *tx);
 /* receiver_fill.c: header of feedback, and the packet itself once the payload is in place. */
 struct norm_msg norm_receiver_feedback(struct norm_receiver *r, cp_time now, enum norm_type type);

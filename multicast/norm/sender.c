@@ -7,8 +7,8 @@
 
 #include "multicast/norm/sender_state.h"
 
-#define PROBE_INTERVAL  (250 * CP_MSEC) /* profile: CMD(CC) every 250 ms */
-#define PROBE_START     (5 * CP_MSEC)   /* first interval */
+#define PROBE_START     (5 * CP_MSEC) /* first interval */
+#define PROBES_START    10u           /* of which the GRTT is not settled yet */
 #define UDP_PAYLOAD_MAX 65507u
 
 cp_time norm_sender_packet_time(const struct norm_sender *s)
@@ -57,7 +57,7 @@ static enum cp_err init(struct norm_sender *s, const struct norm_sender_config *
     CP_TRY(norm_repairs_init(&s->repairs, s->part.block_count,
                              (unsigned)s->part.max_block_len + s->part.num_parity));
     CP_TRY(norm_members_init(&s->members, NORM_MEMBERS_MAX));
-    norm_rate_init(&s->rate, now, config->rate_bps);
+    norm_sender_rate_init(s, now);
     norm_grtt_init(&s->grtt, config->grtt, config->grtt_min, config->grtt_max,
                    norm_sender_packet_time(s));
     norm_sender_adapt_init(s, now);
@@ -112,15 +112,11 @@ const struct norm_partition *norm_sender_partition(const struct norm_sender *s)
  * RFC5740 5.5.2.1: "A NORM_CMD(CC) message is immediately transmitted at sender startup." */
 static void probe_timer(struct norm_sender *s, cp_time now)
 {
-    if (now < s->probe_at || s->state == NORM_SENDER_IDLE || s->withdrawn) {
+    if (s->probe_due || now < s->probe_at || s->state == NORM_SENDER_IDLE || s->withdrawn) {
         return;
     }
-    norm_grtt_probe(&s->grtt, norm_sender_packet_time(s), s->probe_interval < PROBE_INTERVAL);
+    norm_grtt_probe(&s->grtt, norm_sender_packet_time(s), s->cc_sequence < PROBES_START);
     s->probe_due = true;
-    s->probe_at = now + s->probe_interval;
-    /* RFC5401 3.7.1: "For robustness, more rapid probing could be used at protocol startup before
-     * settling to a less frequent, steady-state interval." */
-    s->probe_interval = cp_time_min(s->probe_interval * 3 / 2, PROBE_INTERVAL);
 }
 
 static bool flushed(const struct norm_sender *s, cp_time now)
@@ -142,6 +138,7 @@ static void state_timer(struct norm_sender *s, cp_time now)
         cp_time hold = cp_time_add(now, s->config.hold);
 
         s->state = NORM_SENDER_FLUSHING;
+        s->control.busy = false;
         s->flush_count = 0;
         s->flush_at = now;
         if (s->config.hold > 0 && s->hold_until < hold) {
@@ -235,8 +232,7 @@ cp_time norm_sender_next_time(const struct norm_sender *s)
 
 void norm_sender_set_rate(struct norm_sender *s, cp_time now, uint64_t rate_bps)
 {
-    (void)now; /* what was sent is accounted for at the old rate */
-    norm_rate_set(&s->rate, rate_bps);
+    norm_sender_rate_ceiling(s, now, rate_bps); /* what was sent counts at the old rate */
 }
 
 /* RFC5740 5.5.4: "the NORM sender group size estimate MAY be administratively configured";
@@ -322,6 +318,9 @@ void norm_sender_get_stats(const struct norm_sender *s, struct norm_sender_stats
         s->repairs.pending.count + s->repairs.asked.count + s->repairs.bulk.count;
     ret_stats->grtt = s->grtt.advertised;
     ret_stats->rate_bps = s->rate.bps;
+    ret_stats->rate_ceiling_bps = s->config.rate_bps;
+    ret_stats->rate_reason = s->control.reason;
+    ret_stats->pace_setter = s->control.setter;
     ret_stats->acks_missing = s->ackers.missing;
     ret_stats->auto_parity = s->protection.now;
 }

@@ -92,17 +92,20 @@ static void emit_probe(struct norm_sender *s, cp_time now, struct norm_txbuf *tx
     cp_time clock = now + NORM_STAMP_OFFSET;
 
     msg.cc_sequence = s->cc_sequence;
-    s->cc_sequence++;
     msg.time_sec = (uint32_t)(clock / CP_SEC);
     msg.time_usec = (uint32_t)(clock % CP_SEC / CP_USEC);
     /* RFC5740 5.5.1: "the NORM-CC Rate header extension MAY also be used to proactively solicit RTT
      * feedback from the receiver group" */
     msg.ext.has_rate = s->config.cc_probe_rate;
+    norm_sender_rate_probe(s, now, &msg, payload_at(&msg, tx));
     msg.ext.rate = norm_rate_quantize((double)s->rate.bps / 8.0);
     if (s->probe_first == 0) {
         s->probe_first = now > 0 ? now : 1;
     }
+    s->cc_sequence++;
     s->probe_due = false;
+    s->probe_interval = norm_sender_probe_interval(s);
+    s->probe_at = now + s->probe_interval;
     emit(s, now, &msg, tx);
 }
 
@@ -184,6 +187,7 @@ static bool emit_adv(struct norm_sender *s, cp_time now, uint32_t first, uint32_
     bool limit = false;
     bool newest = end == s->part.block_count;
 
+    msg.ext.has_cc = norm_sender_adv_cc(s, &msg.ext.cc);
     msg.payload_size = norm_sender_adv_payload(s, first, end, payload_at(&msg, tx), &limit);
     if (msg.payload_size == 0) {
         return false;

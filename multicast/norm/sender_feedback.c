@@ -166,29 +166,19 @@ static enum cp_err on_ack(struct norm_sender *s, const struct norm_msg *msg)
     return CP_OK;
 }
 
-/* RFC5740 4.3.1: a zero "grtt_response" MUST be ignored. Beyond that only echoes of stamps that we
- * sent count: not before the first probe, not from the future, not older than any path can be. */
+/* A receiver whose own buffers fill saw the probe that much later. That delay is its alone, and over
+ * with the backlog: it keeps the estimate from falling but does not raise it (RFC5740 5.5.1: "an
+ * algorithm that assigns weights"). */
 static void on_grtt_response(struct norm_sender *s, cp_time now, const struct norm_msg *msg)
 {
-    cp_time sent = (cp_time)msg->time_sec * CP_SEC + (cp_time)msg->time_usec * CP_USEC;
-    cp_time clock = now + NORM_STAMP_OFFSET;
+    cp_time rtt = norm_sender_rtt(s, now, msg);
 
-    if ((msg->time_sec == 0 && msg->time_usec == 0) || s->probe_first == 0 || sent > clock ||
-        msg->time_usec >= 1000000 || sent + CP_USEC < s->probe_first + NORM_STAMP_OFFSET) {
-        return;
+    if (msg->ext.has_cc && (msg->ext.cc.flags & NORM_CC_SLOW) != 0 && rtt > s->grtt.value) {
+        rtt = s->grtt.value;
     }
-    if (clock - sent <= NORM_RTT_SANE * s->config.grtt_max) {
-        norm_grtt_sample(&s->grtt, clock - sent, norm_sender_packet_time(s));
+    if (rtt > 0) {
+        norm_grtt_sample(&s->grtt, rtt, norm_sender_packet_time(s));
     }
-}
-
-static void note_report(struct norm_member *m, cp_time now, const struct norm_ext_cc *cc)
-{
-    m->reported = true;
-    m->reported_at = now;
-    m->cc_sequence = cc->sequence;
-    m->loss = norm_loss_unquantize(cc->loss);
-    m->rate_bps = (uint64_t)(8.0 * norm_rate_unquantize(cc->rate));
 }
 
 enum cp_err norm_sender_on_packet(struct norm_sender *s, cp_time now, const uint8_t *pkt,
@@ -210,9 +200,7 @@ enum cp_err norm_sender_on_packet(struct norm_sender *s, cp_time now, const uint
         return CP_OK;
     }
     member = norm_members_heard(&s->members, now, msg.source_id);
-    if (member != NULL && msg.ext.has_cc) {
-        note_report(member, now, &msg.ext.cc);
-    }
+    norm_sender_on_report(s, now, member, &msg);
     on_grtt_response(s, now, &msg);
     err = msg.type == NORM_NACK ? on_nack(s, now, &msg, member) : on_ack(s, &msg);
     if (err != CP_OK) {

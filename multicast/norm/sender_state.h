@@ -8,9 +8,11 @@
 #include "multicast/norm/budget.h"
 #include "multicast/norm/grtt.h"
 #include "multicast/norm/members.h"
+#include "multicast/norm/pace.h"
 #include "multicast/norm/parity.h"
 #include "multicast/norm/rate.h"
 #include "multicast/norm/sender.h"
+#include "multicast/norm/tfmcc.h"
 
 /* Head positions of the past, one per 1/16 of the live window: they tell its lower edge. */
 #define NORM_HEAD_SLOTS 17u
@@ -76,6 +78,26 @@ struct norm_protection {
     cp_time aged;  /* when `needs` was halved */
 };
 
+/* What was sent between two probes. */
+struct norm_sent {
+    bool known, busy;  /* busy: data to send all the time */
+    uint16_t sequence; /* of the probe that ended it */
+    uint64_t packets, bps;
+};
+#define NORM_SENT_SLOTS 64u
+
+/* Rate control: sender_pace.c. */
+struct norm_control {
+    struct norm_pace pace;   /* NORM_RATE_LAN */
+    struct norm_tfmcc tfmcc; /* NORM_RATE_TFMCC */
+    struct norm_sent sent[NORM_SENT_SLOTS];
+    cp_time began, duration; /* of the interval that runs; of the one before */
+    uint64_t bytes, packets; /* sent when it began */
+    bool busy;               /* there was data to send since then */
+    enum norm_reason reason;
+    uint32_t setter;
+};
+
 struct norm_sender {
     struct norm_sender_config config;
     struct norm_partition part;
@@ -84,6 +106,7 @@ struct norm_sender {
     uint16_t data_header;
     enum norm_sender_state state;
     struct norm_rate rate;
+    struct norm_control control;
     struct norm_grtt grtt;
     uint8_t gsize;
     uint16_t sequence;
@@ -177,6 +200,21 @@ bool norm_sender_control_due(const struct norm_sender *s);
 /* sender_adv.c: payload of REPAIR_ADV for blocks first … end - 1; size written, 0 none. */
 size_t norm_sender_adv_payload(const struct norm_sender *s, uint32_t first, uint32_t end,
                                uint8_t *buf, bool *ret_limit);
+
+/* sender_pace.c */
+void norm_sender_rate_init(struct norm_sender *s, cp_time now);
+/* The message is a probe about to leave; its flags and list (room for a segment) are filled in. */
+void norm_sender_rate_probe(struct norm_sender *s, cp_time now, struct norm_msg *msg,
+                            uint8_t *list);
+cp_time norm_sender_probe_interval(const struct norm_sender *s);
+void norm_sender_rate_ceiling(struct norm_sender *s, cp_time now, uint64_t bps);
+/* Feedback with EXT_CC. m NULL: unaccounted. */
+void norm_sender_on_report(struct norm_sender *s, cp_time now, struct norm_member *m,
+                           const struct norm_msg *msg);
+/* Round-trip time that feedback tells; 0: none. */
+cp_time norm_sender_rtt(const struct norm_sender *s, cp_time now, const struct norm_msg *msg);
+/* EXT_CC of REPAIR_ADV; false: none. */
+bool norm_sender_adv_cc(const struct norm_sender *s, struct norm_ext_cc *ret_cc);
 
 /* sender_feedback.c, sender.c */
 cp_time norm_sender_packet_time(const struct norm_sender *s);

@@ -52,8 +52,13 @@ enum norm_cc_flag {
     NORM_CC_RTT = 0x04,
     NORM_CC_START = 0x08,
     NORM_CC_LEAVE = 0x10,
-    NORM_CC_SLOW = 0x40 /* ours: the receiver's own buffers fill. 0x20 is NRL's LIMIT */
+    NORM_CC_SLOW = 0x40, /* ours: the receiver's own buffers fill. 0x20 is NRL's LIMIT */
+    NORM_CC_PLAIN = 0x80 /* ours: cc_rate and cc_loss are what was measured, no equation's */
 };
+
+/* Ours, in the reserved byte of CMD(CC): rate and loss as measured are wanted (NORM_CC_PLAIN), and
+ * of a large group a sample; without it RFC 5740 5.5.2.2 holds. */
+#define NORM_PROBE_PLAIN 0x80u
 
 /* Where a symbol stands. block_len travels with fec_id 129 only; 0 when unknown. */
 struct norm_payload_id {
@@ -103,7 +108,7 @@ struct norm_msg {
     uint8_t gsize;   /* quantised, 4 bits */
 
     /* INFO, DATA; FLUSH and SQUELCH use fec_id, object_id and id */
-    uint8_t flags; /* enum norm_object_flag; REPAIR_ADV: 0x01 LIMIT */
+    uint8_t flags; /* enum norm_object_flag; REPAIR_ADV: 0x01 LIMIT; CC: NORM_PROBE_PLAIN */
     uint8_t fec_id;
     uint16_t object_id;
     struct norm_payload_id id;
@@ -200,6 +205,9 @@ struct norm_cc_node {
 };
 /* Item `index` of CMD(CC)'s list; false past its end. */
 bool norm_cc_node_get(const struct norm_msg *msg, size_t index, struct norm_cc_node *ret);
+#define NORM_CC_NODE_SIZE 8u
+/* Writes it as item `index` of a list that has room for it. */
+void norm_cc_node_put(uint8_t *list, size_t index, const struct norm_cc_node *node);
 
 /* ACK(FLUSH)'s content: the watermark. */
 struct norm_watermark {

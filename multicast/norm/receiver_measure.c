@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Receiver: what was lost and received between two probes of the sender, for EXT_CC (RFC 5740
+ * section 5.5.2). Pure. */
+#include "multicast/norm/receiver_state.h"
+
+#define SMOOTH         64.0            /* packets that weigh as much as the figure so far */
+#define SLOW_FROM      25u             /* percent of the buffers … */
+#define SLOW_TO        10u             /* … and below so much not any more */
+#define URGENT_PACKETS 512u            /* since the latest probe, … */
+#define URGENT_PART    4u              /* … one of so many of them lost */
+#define URGENT_LEAST   (2 * CP_MSEC)   /* time that tells a rate */
+#define URGENT_AGAIN   (20 * CP_MSEC)  /* to the next of its kind */
+#define URGENT_LONGER  (100 * CP_MSEC) /* the same in a larger group */
+
+static uint64_t *seen_word(struct norm_measure *m, uint16_t sequence)
+{
+    return &m->seen[sequence % NORM_SEEN_MAX / 64];
+}
+
+static uint64_t seen_bit(uint16_t sequence)
+{
+    return (uint64_t)1 << (sequence % 64);
+}
+
+/* Once a packet was late it is not lost. One that came twice is neither. */
+static void late(struct norm_measure *m, uint16_t sequence)
+{
+    uint64_t *lost = (int16_t)(sequence - m->ended) < 0 ? &m->ended_lost : &m->lost;
+
+    if ((*seen_word(m, sequence) & seen_bit(sequence)) == 0) {
+        *seen_word(m, sequence) |= seen_bit(sequence);
+        *lost -= *lost > 0;
+    }
+}
+
+/* Forgets what stood for the sequences that are ahead now. */
+static void advance(struct norm_measure *m, uint16_t sequence, uint16_t ahead)
+{
+    unsigned clear = ahead < NORM_SEEN_MAX ? ahead : NORM_SEEN_MAX;
+
+    for (unsigned i = 0; i < clear; i++) {
+        *seen_word(m, (uint16_t)(sequence - i)) &= ~seen_bit((uint16_t)(sequence - i));
+    }
+    *seen_word(m, sequence) |= seen_bit(sequence);
+    m->high = sequence;
+}
+
+static struct norm_loss_path path_of(const struct norm_receiver *r)
+{
+    return (struct norm_loss_path){
+        .segment = r->stats.packets > 0 ? (double)r->stats.bytes / (double)r->stats.packets : 1.0,
+        .rtt = r->measure.rtt != 0 ? r->measure.rtt : r->grtt,
+        .rate = r->measure.rate,
+    };
+}
+
+/* RFC5740 4.1: receivers "monitor the "sequence" value to maintain an estimate of packet loss that
+ * can be used for congestion control purposes". It counts repairs and parity as well, whatever their
+ * order. Its 16 bits last 40 ms of 10 Gbit/s: after a longer gap less is counted than was lost. */
+void norm_receiver_measure(struct norm_receiver *r, cp_time now, uint16_t sequence)
+{
+    struct norm_measure *m = &r->measure;
+    uint16_t ahead = (uint16_t)(sequence - m->high);
+    uint16_t behind = (uint16_t)(m->high - sequence);
+
+    if (m->tracked && behind < NORM_SEEN_MAX) {
+        late(m, sequence);
+        return;
+    }
+    if (!m->tracked) {
+        m->tracked = true;
+        m->ended = sequence;
+        ahead = 1;
+    }
+    advance(m, sequence, ahead);
+    m->expected += ahead;
+    m->lost += ahead - 1u;
+    if (!r->plain) {
+        struct norm_loss_path path = path_of(r);
+
+        norm_loss_events_packet(&m->events, now, ahead - 1u, &path);
+    }
+    if (ahead > 1) {
+        norm_receiver_cc_urge(r, now);
+    }
+}
+
+/* Few packets tell less than what was seen before. */
+static double smoothed(double before, uint64_t lost, uint64_t expected)
+{
+    double n = (double)expected;
+
+    if (expected == 0) {
+        return before;
+    }
+    return before + (lost < expected ? (double)lost / n - before : 1.0 - before) * n / (n + SMOOTH);
+}
+
+static double loss_of(const struct norm_measure *m)
+{
+    return smoothed(m->loss_before, m->ended_lost, m->ended_expected);
+}
+
+static double rate_since(const struct norm_receiver *r, cp_time now)
+{
+    return (double)(r->stats.bytes - r->measure.marked_bytes) * (double)CP_SEC /
+           (double)(now - r->measure.marked);
+}
+
+void norm_receiver_measure_probe(struct norm_receiver *r, cp_time now)
+{
+    struct norm_measure *m = &r->measure;
+
+    if (r->probed && now == m->marked) {
+        return; /* two at once: the first said it all */
+    }
+    if (r->probed) {
+        m->rate = rate_since(r, now);
+    }
+    m->loss_before = loss_of(m);
+    m->ended = m->high;
+    m->ended_expected = m->expected;
+    m->ended_lost = m->lost;
+    m->expected = m->lost = 0;
+    m->marked = now;
+    m->marked_bytes = r->stats.bytes;
+}
+
+/* RFC5740 5.5.2.2: "During slow start (when the receiver has not yet detected loss from the sender),
+ * the receiver uses a value equal to two times its measured rate", later "the equation-based value
+ * using its current loss event estimate and sender<->receiver RTT information.  (The GRTT_sender is
+ * used when the receiver has not yet measured its individual RTT.)" */
+double norm_receiver_cc_rate(const struct norm_receiver *r, bool *ret_start)
+{
+    struct norm_loss_path path = path_of(r);
+    double loss = norm_loss_events_fraction(&r->measure.events);
+
+    *ret_start = loss <= 0.0;
+    return *ret_start ? 2.0 * r->measure.rate : norm_tfmcc_rate(path.segment, path.rtt, loss);
+}
+
+struct norm_ext_cc norm_receiver_cc(struct norm_receiver *r, cp_time now)
+{
+    struct norm_measure *m = &r->measure;
+    struct norm_ext_cc cc = {.sequence = r->cc_sequence};
+    double loss = loss_of(m), rate = m->rate;
+    bool start;
+
+    /* RFC5740 5.5.2.2: "When the receiver has a valid individual RTT measurement, it SHALL include
+     * this value in the "cc_rtt" field.  The NORM_FLAG_CC_RTT MUST be set" */
+    if (m->rtt != 0) {
+        cc.flags |= NORM_CC_RTT;
+        cc.rtt = norm_rtt_quantize(m->rtt);
+    }
+    if (r->plain) {
+        if (m->urgent && now >= m->marked + URGENT_LEAST) {
+            loss = smoothed(loss, m->lost, m->expected);
+            rate = rate_since(r, now);
+        }
+        m->urgent = false;
+        cc.flags |= NORM_CC_PLAIN | (m->slow ? NORM_CC_SLOW : 0);
+    } else {
+        rate = norm_receiver_cc_rate(r, &start);
+        loss = norm_loss_events_fraction(&m->events);
+        cc.flags |= start ? NORM_CC_START : 0;
+    }
+    cc.loss = norm_loss_quantize(loss);
+    cc.rate = norm_rate_quantize(rate);
+    return cc;
+}
+
+/* A probe tells too late when most of them are lost too, or wait in a buffer that fills. */
+void norm_receiver_cc_urge(struct norm_receiver *r, cp_time now)
+{
+    struct norm_measure *m = &r->measure;
+
+    if (!r->plain || r->config.silent || now < m->urgent_next || now < m->marked + URGENT_LEAST ||
+        m->expected < URGENT_PACKETS || m->lost * URGENT_PART < m->expected) {
+        return;
+    }
+    norm_receiver_cc_unasked(r, now);
+    m->urgent_next = now + (r->gsize > NORM_GSIZE_SMALLEST ? URGENT_LONGER : URGENT_AGAIN);
+}
+
+void norm_receiver_set_backlog(struct norm_receiver *r, unsigned percent)
+{
+    struct norm_measure *m = &r->measure;
+    bool slow = percent >= (m->slow ? SLOW_TO : SLOW_FROM);
+
+    if (slow && !m->slow && r->plain && !r->config.silent) {
+        m->slow = true;
+        norm_receiver_cc_unasked(r, r->stats.last_heard);
+    }
+    m->slow = slow;
+    m->backlog = percent;
+}
