@@ -132,18 +132,19 @@ static void count_multicast(struct run *r, const struct mc_receiver_stats *s)
 /* Once a run: packets may be lost for want of a buffer that the administrator can give. */
 static void tell_rmem(struct run *r, uint32_t granted)
 {
+    uint32_t bytes = granted / 2; /* socket(7): the kernel doubles for its own needs */
     char text[160];
 
-    if (r->rmem_told || granted == 0 || granted >= RMEM_SMALL) {
+    if (r->rmem_told || granted == 0 || bytes >= RMEM_SMALL) {
         return;
     }
     r->rmem_told = true;
-    cp_log(CP_LOG_WARN, "receive-buffer-small", "granted", cp_log_u64(granted), "wanted",
+    cp_log(CP_LOG_WARN, "receive-buffer-small", "granted", cp_log_u64(bytes), "wanted",
            cp_log_u64(RMEM_WANTED), "remedy", RMEM_REMEDY, NULL);
     (void)snprintf(text, sizeof text,
                    "the kernel granted a receive buffer of %u KiB only: packets may be lost; '%s' "
                    "gives more",
-                   granted / 1024, RMEM_REMEDY);
+                   bytes / 1024, RMEM_REMEDY);
     cl_progress_note(&r->progress, text);
 }
 

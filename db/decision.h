@@ -16,7 +16,7 @@ struct db_decision {
     uint32_t norm_node_id;     /* receiver that it was decided for, 0 none */
     uint64_t before, after;    /* in the unit of what changed */
     uint32_t loss_ppm;
-    uint64_t rate_bps;              /* pace at that time */
+    uint64_t rate_bps;              /* that it received */
     char receiver_id[DB_ID_SIZE];   /* when read: who norm_node_id is, "" nobody */
     char client_name[DB_NAME_SIZE]; /* its name */
 };

@@ -62,7 +62,7 @@ COMMENT ON COLUMN session_decisions.norm_node_id IS 'The receiver that it was de
 COMMENT ON COLUMN session_decisions.value_before IS 'What it was, in the unit of what changed.';
 COMMENT ON COLUMN session_decisions.value_after IS 'What it became.';
 COMMENT ON COLUMN session_decisions.loss_ppm IS 'Loss that was decided by, per million.';
-COMMENT ON COLUMN session_decisions.rate_bps IS 'Pace at that time, bits per second.';
+COMMENT ON COLUMN session_decisions.rate_bps IS 'What that receiver received, bits per second.';
 
 ALTER TABLE receivers
     ADD COLUMN seen_at          timestamptz,

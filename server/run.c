@@ -335,9 +335,10 @@ enum cp_err srv_run_round(struct srv_run *r, cp_time now, bool *ret_over, struct
         a.want_roster = a.want_roster || now - r->roster_at > ROSTER_EVERY;
         srv_engine_get_stats(r->engine, &stats);
         a.stats = to_row(&stats);
+        /* Before the session may end: who sees its end sees what led to it. */
+        CP_TRY(srv_watch_round(&r->watch, r->api, &r->session, r->engine, err));
         CP_TRY(db_run_tx_locking(r->api->db, "session-round", round_body, &a, err));
         CP_TRY(follow_row(r, &a, now, &stats, err));
-        CP_TRY(srv_watch_round(&r->watch, r->api, &r->session, r->engine, err));
     }
     *ret_over = r->closing && srv_engine_ended(r->engine, &result, NULL);
     return CP_OK;
