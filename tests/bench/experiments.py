@@ -145,7 +145,8 @@ def small(bench, names):
     """A package of 1 MiB."""
     for loss in bench.args.loss:
         for receivers in bench.args.receivers:
-            run_case(bench, names, (bench.args.size or 1 << 20, receivers, bench.args.rate[0], loss, bench.args.offload[0]), 'small')
+            case = (bench.args.size or 1 << 20, receivers, bench.args.rate[0], loss, bench.args.offload[0])
+            run_case(bench, names, case, 'small')
 
 
 # ---- the machine's limit ----
@@ -175,16 +176,18 @@ def raw_record(receivers, offload, sender, all_receivers):
         raise machine.Failed(f'raw_bench failed: {failed.text().strip()}')
     speeds = sorted(int(g['bytes']) * 8 / max(float(g['seconds']), float(sent['seconds'])) / 1e6 for g in got)
     carried = sum(int(g['bytes']) for g in got)
-    return {'kind': 'raw', 'receivers': receivers, 'offload': offload, 'slowest_mbps': speeds[0], 'median_mbps': speeds[len(speeds) // 2],
-            'lost': max(0.0, 1 - carried / (int(sent['bytes']) * receivers)), 'cpu_sender': sender.cpu,
-            'cpu_receiver_per_gib': sum(p.cpu for p in all_receivers) * GIB / carried, 'seconds': float(sent['seconds'])}
+    return {'kind': 'raw', 'receivers': receivers, 'offload': offload, 'slowest_mbps': speeds[0],
+            'median_mbps': speeds[len(speeds) // 2], 'lost': max(0.0, 1 - carried / (int(sent['bytes']) * receivers)),
+            'cpu_sender': sender.cpu, 'cpu_receiver_per_gib': sum(p.cpu for p in all_receivers) * GIB / carried,
+            'seconds': float(sent['seconds'])}
 
 
 def raw_round(bench, receivers, offload):
     bench.lab.up(receivers)
     bench.lab.condition('none', 0, offload)
     record = raw_once(bench, receivers, offload)
-    bench.say(f"raw: N={receivers} offload {offload}: {record['slowest_mbps']:.0f} Mbit/s (slowest), {100 * record['lost']:.1f} % lost")
+    bench.say(f"raw: N={receivers} offload {offload}: {record['slowest_mbps']:.0f} Mbit/s (slowest), "
+              f"{100 * record['lost']:.1f} % lost")
     bench.keep(record)
 
 

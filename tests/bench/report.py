@@ -163,8 +163,8 @@ def against_row(page, case, tools):
 
 def against_table(records):
     """castpoint beside the best of the others, case by case; empty when there is nothing to compare."""
-    head = ['case', 'N', 'loss %', 'castpoint Mbit/s', 'of what the link allows', 'of its bare UDP', 'best multicast peer', '× it', '× HTTPS',
-            'sender CPU / best peer', 'receiver CPU / best peer', 'right', 'goals']
+    head = ['case', 'N', 'loss %', 'castpoint Mbit/s', 'of what the link allows', 'of its bare UDP', 'best multicast peer', '× it',
+            '× HTTPS', 'sender CPU / best peer', 'receiver CPU / best peer', 'right', 'goals']
     rows = [against_row(page, case, tools) for page, cases in cells_of(records).items()
             for case, tools in cases.items() if 'castpoint' in tools and len(tools) > 1]
     return ['### castpoint beside the others\n\n' + table(head, rows)] if rows else []
@@ -225,8 +225,8 @@ def host_text(records):
     for r in of_kind(records, 'host'):
         limits = ', '.join(f'{k} {v}' for k, v in r['limits'].items())
         versions = ', '.join(f'{k} {v}' for k, v in r['versions'].items())
-        lines.append(f"{r['when']}, castpoint {r['commit']}, {r['cpus']} × {r['cpu']}, Linux {r['kernel']}, TCP {r['tcp']}; {limits}; "
-                     f"{versions}; files in {r['folder']}\n")
+        lines.append(f"{r['when']}, castpoint {r['commit']}, {r['cpus']} × {r['cpu']}, Linux {r['kernel']}, TCP {r['tcp']}; "
+                     f"{limits}; {versions}; files in {r['folder']}\n")
     return lines
 
 
@@ -234,10 +234,12 @@ LEGEND = '''Mbit/s: file bits over the time from just before the first packet un
 has verified) everything; median (least–greatest) of the runs that ended well. sent: bytes that left the server's interface.
 CPU: of the processes, the median receiver's; on veth the sender is charged for the switch's work too, so the whole machine's
 busy time stands beside it. right: SHA-256 of the outputs, receivers over all runs. noisy: others used more than a tenth of
-a core meanwhile. dropped: packets that the full queue of the shaped uplink or full receive buffers lost. What the link allows: the content of full packets of castpoint's, one after the other.
+a core meanwhile. dropped: packets that the full queue of the shaped uplink or full receive buffers lost. What the link
+allows: the content of full packets of castpoint's, one after the other.
 '''
 
 
 def markdown(records):
-    parts = host_text(records) + against_table(records) + run_tables(records) + small_table(records) + growth_table(records) + raw_table(records)
+    failures = [f"**{r['what']} failed**: {r['why']}\n" for r in of_kind(records, 'failure')]
+    parts = host_text(records) + failures + against_table(records) + run_tables(records) + small_table(records) + growth_table(records) + raw_table(records)
     return '\n'.join(parts + memory_table(records) + ([LEGEND] if any('verdict' in r for r in records) else []))

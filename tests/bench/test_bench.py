@@ -119,6 +119,16 @@ class Tables(unittest.TestCase):
         row = self.cells(report.against_table([a_hang('castpoint'), a_run('uftp', 5)])[0], '| 1 MiB')
         self.assertEqual(row[3:8], ['–', '–', '–', 'uftp', '–'])
 
+    def test_a_failure_does_not_take_the_others_with_it(self):
+        kept = []
+
+        def broken(*_):
+            raise lab.Failed('no luck')
+
+        with mock.patch.dict(bench.EXPERIMENTS, raw=broken), mock.patch('sys.stderr'):
+            bench.run_part('raw', argparse.Namespace(keep=kept.append), [])
+        self.assertEqual(report.markdown(kept), '**raw failed**: no luck\n')
+
     def test_growth_is_a_ratio_of_the_same_case(self):
         raw = {'kind': 'raw', 'receivers': 5, 'offload': 'off', 'slowest_mbps': 1000.0, 'median_mbps': 1.0, 'lost': 0.0,
                'cpu_receiver_per_gib': 1.0}
