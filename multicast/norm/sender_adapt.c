@@ -8,6 +8,8 @@
 #define SYMBOLS_LEAST 1000u /* sent before reports tell anything */
 #define NEEDS_BLOCKS  512.0 /* beyond so many, or that time, what was seen counts half */
 #define NEEDS_TIME    (4 * CP_SEC)
+#define CYCLES_LAST   2u    /* before the end a repair may come too late … */
+#define CYCLES_SPARE  6u    /* … and so may the repair of a repair */
 #define OBJECTS_MOST  2u    /* whole objects that one receiver may ask for in all … */
 #define OBJECT_SMALL  4096u /* … and symbols beyond: of small objects chance wants more */
 
@@ -142,22 +144,25 @@ void norm_sender_adapt(struct norm_sender *s, cp_time now)
     }
 }
 
-/* What is asked for from now on may be answered after all else is sent: two cycles of back-off,
- * aggregation and way are left. */
-static bool near_end(const struct norm_sender *s)
+/* No more than so many cycles of back-off, aggregation and way are left of the first pass. */
+static bool ends_within(const struct norm_sender *s, unsigned cycles)
 {
     uint32_t left = s->part.block_count - s->next_block;
     cp_time cycle = (s->config.backoff + 2u) * s->grtt.advertised;
 
-    return left <= s->part.block_count / 3 + 1 &&
-           left * (s->part.large_len * norm_sender_packet_time(s)) <= 2 * cycle;
+    return left * (s->part.large_len * norm_sender_packet_time(s)) <= cycles * cycle;
 }
 
 uint8_t norm_sender_block_parity(const struct norm_sender *s)
 {
     const struct norm_protection *p = &s->protection;
 
-    return p->last > p->now && near_end(s) ? p->last : p->now;
+    /* What is asked for from here on may be answered after all else is sent. */
+    if (p->last > p->now && s->part.block_count - s->next_block <= s->part.block_count / 3 + 1 &&
+        ends_within(s, CYCLES_LAST)) {
+        return p->last;
+    }
+    return p->now;
 }
 
 unsigned norm_sender_spare_parity(const struct norm_sender *s, const struct norm_member *member,
@@ -165,7 +170,8 @@ unsigned norm_sender_spare_parity(const struct norm_sender *s, const struct norm
 {
     struct norm_losses one;
 
-    if (s->config.auto_parity_max == 0 || member == NULL || !member->reported || !near_end(s)) {
+    if (s->config.auto_parity_max == 0 || member == NULL || !member->reported ||
+        !ends_within(s, CYCLES_SPARE)) {
         return 0;
     }
     norm_losses_clear(&one);
