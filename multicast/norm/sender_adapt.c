@@ -181,7 +181,7 @@ unsigned norm_sender_spare_parity(const struct norm_sender *s, const struct norm
 
 bool norm_sender_refuses(const struct norm_sender *s, cp_time now, const struct norm_member *m)
 {
-    if (!s->config.budget || m == NULL || m->node_id == s->stats.pace_setter) {
+    if (!s->config.budget || m == NULL || m->node_id == s->control.setter) {
         return false;
     }
     return m->over_budget || norm_budget_exceeded(&s->budget, m, now);

@@ -230,7 +230,7 @@ static void who_sets_the_pace_is_served(void **state)
     drain(s, &now, 250 * CP_MSEC, NULL, NULL);
     norm_sender_charge(s, now, m, 2000);
     assert_true(norm_sender_refuses(s, now, m));
-    s->stats.pace_setter = NODE;
+    s->control.setter = NODE;
     assert_false(norm_sender_refuses(s, now, m));
     norm_sender_free(s);
 }
