@@ -10,6 +10,7 @@
 #define RECEIVERS_MAX 50u
 #define SEEDS_DEFAULT 1000u
 #define BURST_MAX     32.0 /* packets */
+#define OTHER_SEED    (UINT64_C(1) << 40)
 
 struct scenario {
     struct sim_config config;
@@ -232,38 +233,65 @@ static void report(const struct sim *sim)
 }
 
 /* Whom the budget leaves alone does not complete. */
+struct session {
+    struct scenario scenario;
+    struct sim sim;
+    bool verbose;
+};
+
+/* Whom the budget leaves alone does not complete. */
 static void on_decision(void *arg, const struct norm_trace *t)
 {
-    struct sim *sim = arg;
+    struct session *s = arg;
 
     if (t->kind == NORM_TRACE_BUDGET) {
-        sim_excuse(sim, t->node_id - SIM_RECEIVER_ID);
+        sim_excuse(&s->sim, t->node_id - SIM_RECEIVER_ID);
+    }
+    if (s->verbose) {
+        printf("  %.3f s: %s %" PRIu64 " to %" PRIu64 ", %s, node %" PRIu32 " loss %.3f\n",
+               (double)s->sim.now / 1e9, norm_trace_kind_name(t->kind), t->before, t->after,
+               norm_reason_name(t->reason), t->node_id, t->loss);
     }
 }
 
+static void set_up(struct session *s, uint64_t seed, struct sim *beside)
+{
+    struct scenario *sc = &s->scenario;
+
+    *sc = (struct scenario){0};
+    make(sc, seed);
+    sc->config.sender.trace = on_decision;
+    sc->config.sender.trace_arg = s;
+    sc->config.beside = beside;
+    sim_init(&s->sim, &sc->config, sc->specs, sc->count);
+}
+
+/* In every eighth scenario another session has the same network. */
 static bool run(uint64_t seed, bool verbose)
 {
-    struct scenario s = {0};
-    struct sim sim;
-    bool right;
+    struct session one = {.verbose = verbose}, other = {.verbose = verbose};
+    bool pair = seed % 8 == 7, right;
 
-    make(&s, seed);
-    s.config.sender.trace = on_decision;
-    s.config.sender.trace_arg = &sim;
-    sim_init(&sim, &s.config, s.specs, s.count);
-    if (s.restart_at > 0) {
-        sim_run_until(&sim, s.restart_at);
-        sim_restart_sender(&sim, (uint16_t)(s.config.sender.instance_id + 1));
+    set_up(&one, seed, NULL);
+    if (pair) {
+        set_up(&other, seed + OTHER_SEED, &one.sim);
     }
-    right = sim_run(&sim);
+    if (one.scenario.restart_at > 0) {
+        sim_run_until(&one.sim, one.scenario.restart_at);
+        sim_restart_sender(&one.sim, (uint16_t)(one.scenario.config.sender.instance_id + 1));
+    }
+    right = sim_run(&one.sim);
     if (!right) {
-        printf("seed %" PRIu64 " FAILED: %s\n", seed, sim.failure);
+        printf("seed %" PRIu64 " FAILED: %s\n", seed, one.sim.failure);
     }
-    if (!right || verbose) {
-        describe(&s);
-        report(&sim);
+    for (unsigned i = 0; i <= pair && (!right || verbose); i++) {
+        describe(i == 0 ? &one.scenario : &other.scenario);
+        report(i == 0 ? &one.sim : &other.sim);
     }
-    sim_done(&sim);
+    if (pair) {
+        sim_done(&other.sim);
+    }
+    sim_done(&one.sim);
     return right;
 }
 

@@ -9,130 +9,31 @@
 
 #include <cmocka.h>
 
-#include "trace.h"
+#include "story.h"
 
-#define SEGMENT 64u
-#define BLOCK   8u
-#define BLOCKS  4u
-
-/* A packet that gets lost: the nth transmission of a symbol, or the first `count` of a kind. */
-struct loss {
-    unsigned to;   /* 0: the sender; else receiver number */
-    int type, cmd; /* of the message; cmd -1: any */
-    int sbn, esi;  /* -1: any */
-    unsigned count;
-};
-
-struct story {
-    struct sim sim;
-    struct sim_config config;
-    struct sim_receiver_spec specs[4];
-    struct trace trace;
-    struct loss losses[8];
-};
-
-static void on_packet(void *arg, const struct sim_packet *p)
-{
-    struct story *s = arg;
-
-    trace_packet(&s->trace, p);
-}
-
-static bool drop(void *arg, const struct sim_packet *p, unsigned to)
-{
-    struct story *s = arg;
-    const struct norm_msg *m = p->msg;
-
-    for (size_t i = 0; i < sizeof(s->losses) / sizeof(*s->losses); i++) {
-        struct loss *l = &s->losses[i];
-
-        if (l->count > 0 && l->to == to && l->type == (int)m->type &&
-            (m->type != NORM_CMD || l->cmd == -1 || l->cmd == (int)m->cmd) &&
-            (m->type != NORM_DATA || ((l->sbn == -1 || l->sbn == (int)m->id.sbn) &&
-                                      (l->esi == -1 || l->esi == (int)m->id.esi)))) {
-            l->count--;
-            return true;
-        }
-    }
-    return false;
-}
-
-static void prepare(struct story *s, unsigned receivers)
-{
-    static const uint8_t info[] = "tale";
-
-    memset(s, 0, sizeof(*s));
-    s->config = (struct sim_config){
-        .sender = {.node_id = SIM_SENDER_ID,
-                   .instance_id = 1,
-                   .object_id = 5,
-                   .fec_id = 129,
-                   .fti = {.object_size = (uint64_t)BLOCKS * BLOCK * SEGMENT,
-                           .segment_size = SEGMENT,
-                           .max_block_len = BLOCK,
-                           .num_parity = 4},
-                   .info = info,
-                   .info_size = 4,
-                   .repair_flag = true,
-                   .grtt = 10 * CP_MSEC,
-                   .grtt_min = 10 * CP_MSEC,
-                   .grtt_max = 10 * CP_MSEC,
-                   .backoff = 1,
-                   .gsize = 10,
-                   .robust_factor = 3,
-                   .rate_bps = 500000,
-                   .live_window = 2 * CP_SEC},
-        .unicast_nack = true,
-        .seed = 3,
-        .time_limit = 60 * CP_SEC,
-        .run_to_idle = true,
-        .on_packet = on_packet,
-        .drop = drop,
-        .arg = s,
-    };
-    for (unsigned i = 0; i < receivers; i++) {
-        s->specs[i] = (struct sim_receiver_spec){
-            .down = {.delay = CP_MSEC}, .up = {.delay = CP_MSEC}, .defer_missed = true};
-    }
-}
-
-static void tell(struct story *s, unsigned receivers, const char *expected)
-{
-    bool right;
-
-    sim_init(&s->sim, &s->config, s->specs, receivers);
-    right = sim_run(&s->sim);
-    assert_string_equal(trace_text(&s->trace), expected);
-    if (!right) {
-        fail_msg("%s", s->sim.failure);
-    }
-    sim_done(&s->sim);
-}
-
-/* Checks RFC5740 5, 5.4.1, 5.4.2. */
 static void nack_and_parity(void **state)
 {
     struct story s;
 
     (void)state;
-    prepare(&s, 2);
+    story_prepare(&s, 2);
     s.losses[0] = (struct loss){1, NORM_DATA, 0, 1, 2, 1};
     s.losses[1] = (struct loss){1, NORM_DATA, 0, 1, 5, 1};
     s.losses[2] = (struct loss){2, NORM_DATA, 0, 1, 3, 1};
-    tell(&s, 2,
-         "S info\n"
-         "S data 0:0-7\n"
-         "S data 1:0-7\n"
-         "S data 2:0-3\n"
-         "R1 nack 1:8 1:9\n"
-         "S data 2:4\n"
-         "S advert 1:8-9\n"
-         "S data 2:5-7\n"
-         "S data 3:0-7\n"
-         "S repair 1:8-9\n"
-         "S flush 3:7\n"
-         "S flush 3:7\n"
-         "S flush 3:7\n");
+    story_tell(&s, 2,
+               "S info\n"
+               "S data 0:0-7\n"
+               "S data 1:0-7\n"
+               "S data 2:0-3\n"
+               "R1 nack 1:8 1:9\n"
+               "S data 2:4\n"
+               "S advert 1:8-9\n"
+               "S data 2:5-7\n"
+               "S data 3:0-7\n"
+               "S repair 1:8-9\n"
+               "S flush 3:7\n"
+               "S flush 3:7\n"
+               "S flush 3:7\n");
 }
 
 /* Checks RFC5740 5.4.4, 4.2.3.5. */
@@ -141,23 +42,23 @@ static void advert_suppresses(void **state)
     struct story s;
 
     (void)state;
-    prepare(&s, 2);
+    story_prepare(&s, 2);
     s.config.sender.backoff = 4;
     s.losses[0] = (struct loss){1, NORM_DATA, 0, 0, 2, 1};
     s.losses[1] = (struct loss){2, NORM_DATA, 0, 0, 2, 1};
-    tell(&s, 2,
-         "S info\n"
-         "S data 0:0-7\n"
-         "S data 1:0-7\n"
-         "S data 2:0-5\n"
-         "R1 nack 0:8\n"
-         "S advert 0:8\n"
-         "S data 2:6-7\n"
-         "S data 3:0-7\n"
-         "S repair 0:8\n"
-         "S flush 3:7\n"
-         "S flush 3:7\n"
-         "S flush 3:7\n");
+    story_tell(&s, 2,
+               "S info\n"
+               "S data 0:0-7\n"
+               "S data 1:0-7\n"
+               "S data 2:0-5\n"
+               "R1 nack 0:8\n"
+               "S advert 0:8\n"
+               "S data 2:6-7\n"
+               "S data 3:0-7\n"
+               "S repair 0:8\n"
+               "S flush 3:7\n"
+               "S flush 3:7\n"
+               "S flush 3:7\n");
 }
 
 /* Checks RFC5740 4.2.3.1, 5.1. */
@@ -166,23 +67,23 @@ static void tail_and_flush_lost(void **state)
     struct story s;
 
     (void)state;
-    prepare(&s, 1);
+    story_prepare(&s, 1);
     s.specs[0].acker = true;
     s.losses[0] = (struct loss){1, NORM_DATA, 0, 3, -1, 8};
     s.losses[1] = (struct loss){1, NORM_CMD, NORM_CMD_FLUSH, -1, -1, 1};
-    tell(&s, 1,
-         "S info\n"
-         "S data 0:0-7\n"
-         "S data 1:0-7\n"
-         "S data 2:0-7\n"
-         "S data 3:0-7\n"
-         "S flush 3:7 100\n"
-         "S flush 3:7 100\n"
-         "R1 nack block 3\n"
-         "S advert block 3\n"
-         "S repair explicit 3:0-7\n"
-         "S flush 3:7 100\n"
-         "R1 ack flush\n");
+    story_tell(&s, 1,
+               "S info\n"
+               "S data 0:0-7\n"
+               "S data 1:0-7\n"
+               "S data 2:0-7\n"
+               "S data 3:0-7\n"
+               "S flush 3:7 100\n"
+               "S flush 3:7 100\n"
+               "R1 nack block 3\n"
+               "S advert block 3\n"
+               "S repair explicit 3:0-7\n"
+               "S flush 3:7 100\n"
+               "R1 ack flush\n");
 }
 
 /* Checks RFC5740 4.2.2. */
@@ -191,23 +92,23 @@ static void info_lost(void **state)
     struct story s;
 
     (void)state;
-    prepare(&s, 1);
+    story_prepare(&s, 1);
     s.losses[0] = (struct loss){1, NORM_INFO, 0, -1, -1, 1};
-    tell(&s, 1,
-         "S info\n"
-         "S data 0:0-7\n"
-         "S data 1:0-3\n"
-         "R1 nack info\n"
-         "S data 1:4\n"
-         "S advert info\n"
-         "S data 1:5-7\n"
-         "S data 2:0-7\n"
-         "S data 3:0\n"
-         "S info\n"
-         "S data 3:1-7\n"
-         "S flush 3:7\n"
-         "S flush 3:7\n"
-         "S flush 3:7\n");
+    story_tell(&s, 1,
+               "S info\n"
+               "S data 0:0-7\n"
+               "S data 1:0-3\n"
+               "R1 nack info\n"
+               "S data 1:4\n"
+               "S advert info\n"
+               "S data 1:5-7\n"
+               "S data 2:0-7\n"
+               "S data 3:0\n"
+               "S info\n"
+               "S data 3:1-7\n"
+               "S flush 3:7\n"
+               "S flush 3:7\n"
+               "S flush 3:7\n");
 }
 
 /* Checks RFC5740 5.2, RFC5401 3.3. */
@@ -216,50 +117,46 @@ static void late_join(void **state)
     struct story s;
 
     (void)state;
-    prepare(&s, 2);
+    story_prepare(&s, 2);
     s.config.sender.fti.object_size *= 3;
     s.specs[1].join_at = 115 * CP_MSEC;
     s.specs[1].acker = true;
-    tell(&s, 2,
-         "S info\n"
-         "S data 0:0-7\n"
-         "S data 1:0-7\n"
-         "S data 2:0-7\n"
-         "S data 3:0-7\n"
-         "S data 4:0-7\n"
-         "S data 5:0-7\n"
-         "S data 6:0-7\n"
-         "S data 7:0-7\n"
-         "S data 8:0-7\n"
-         "S data 9:0-6\n"
-         "R2 nack info\n"
-         "S data 9:7\n"
-         "S advert info\n"
-         "S data 10:0-7\n"
-         "S data 11:0-3\n"
-         "S info\n"
-         "S data 11:4-7\n"
-         "S flush 11:7 101\n"
-         "S flush 11:7 101\n"
-         "R2 nack block 0-7 8:8-11\n"
-         "S advert block 0-7 8:8-11\n"
-         "S advert block 0-7 8:8-11\n"
-         "S repair 8:8-11\n"
-         "S flush 11:7 101\n"
-         "S advert block 0-7\n"
-         "S flush 11:7 101\n"
-         "S advert block 0-7\n"
-         "S advert block 0-7\n"
-         "S repair explicit 0:0-7\n"
-         "S repair explicit 1:0-7\n"
-         "S repair explicit 2:0-7\n"
-         "S repair explicit 3:0-7\n"
-         "S repair explicit 4:0-7\n"
-         "S repair explicit 5:0-7\n"
-         "S repair explicit 6:0-7\n"
-         "S repair explicit 7:0-7\n"
-         "S flush 11:7 101\n"
-         "R2 ack flush\n");
+    story_tell(&s, 2,
+               "S info\n"
+               "S data 0:0-7\n"
+               "S data 1:0-7\n"
+               "S data 2:0-7\n"
+               "S data 3:0-7\n"
+               "S data 4:0-7\n"
+               "S data 5:0-7\n"
+               "S data 6:0-7\n"
+               "S data 7:0-7\n"
+               "S data 8:0-7\n"
+               "S data 9:0-6\n"
+               "R2 nack info\n"
+               "S data 9:7\n"
+               "S advert info\n"
+               "S data 10:0-7\n"
+               "S data 11:0-3\n"
+               "S info\n"
+               "S data 11:4-7\n"
+               "S flush 11:7 101\n"
+               "S flush 11:7 101\n"
+               "R2 nack block 0-7 8:8-11\n"
+               "S advert block 0-7 8:8-11\n"
+               "S advert block 0-7 8:8-11\n"
+               "S repair 8:8-11\n"
+               "S flush 11:7 101\n"
+               "S repair explicit 0:0-7\n"
+               "S repair explicit 1:0-7\n"
+               "S repair explicit 2:0-7\n"
+               "S repair explicit 3:0-7\n"
+               "S repair explicit 4:0-7\n"
+               "S repair explicit 5:0-7\n"
+               "S repair explicit 6:0-7\n"
+               "S repair explicit 7:0-7\n"
+               "S flush 11:7 101\n"
+               "R2 ack flush\n");
 }
 
 /* Checks RFC5740 5.4.2, RFC5401 3.2.3.1. */
@@ -268,28 +165,28 @@ static void parity_exhausted(void **state)
     struct story s;
 
     (void)state;
-    prepare(&s, 1);
+    story_prepare(&s, 1);
     s.config.sender.fti.num_parity = 1;
     s.losses[0] = (struct loss){1, NORM_DATA, 0, 0, 1, 1};
     s.losses[1] = (struct loss){1, NORM_DATA, 0, 0, 4, 1};
     s.losses[2] = (struct loss){1, NORM_DATA, 0, 0, 6, 1};
-    tell(&s, 1,
-         "S info\n"
-         "S data 0:0-7\n"
-         "S data 1:0-3\n"
-         "R1 nack 0:4 0:6 0:8\n"
-         "S data 1:4\n"
-         "S advert 0:4 0:6 0:8\n"
-         "S data 1:5-7\n"
-         "S data 2:0-7\n"
-         "S data 3:0\n"
-         "S repair explicit 0:4\n"
-         "S repair explicit 0:6\n"
-         "S repair 0:8\n"
-         "S data 3:1-7\n"
-         "S flush 3:7\n"
-         "S flush 3:7\n"
-         "S flush 3:7\n");
+    story_tell(&s, 1,
+               "S info\n"
+               "S data 0:0-7\n"
+               "S data 1:0-3\n"
+               "R1 nack 0:4 0:6 0:8\n"
+               "S data 1:4\n"
+               "S advert 0:4 0:6 0:8\n"
+               "S data 1:5-7\n"
+               "S data 2:0-7\n"
+               "S data 3:0\n"
+               "S repair explicit 0:4\n"
+               "S repair explicit 0:6\n"
+               "S repair 0:8\n"
+               "S data 3:1-7\n"
+               "S flush 3:7\n"
+               "S flush 3:7\n"
+               "S flush 3:7\n");
 }
 
 /* Checks RFC5740 5.5.3. */
@@ -298,7 +195,7 @@ static void absent_acker(void **state)
     struct story s;
 
     (void)state;
-    prepare(&s, 1);
+    story_prepare(&s, 1);
     s.specs[0].acker = true;
     sim_init(&s.sim, &s.config, s.specs, 1);
     assert_int_equal(norm_sender_add_acker(s.sim.sender, 200), CP_OK);
@@ -322,17 +219,17 @@ static void everybody_gone(void **state)
     struct story s;
 
     (void)state;
-    prepare(&s, 1);
+    story_prepare(&s, 1);
     s.specs[0].leave_at = 20 * CP_MSEC;
-    tell(&s, 1,
-         "S info\n"
-         "S data 0:0-7\n"
-         "S data 1:0-7\n"
-         "S data 2:0-7\n"
-         "S data 3:0-7\n"
-         "S flush 3:7\n"
-         "S flush 3:7\n"
-         "S flush 3:7\n");
+    story_tell(&s, 1,
+               "S info\n"
+               "S data 0:0-7\n"
+               "S data 1:0-7\n"
+               "S data 2:0-7\n"
+               "S data 3:0-7\n"
+               "S flush 3:7\n"
+               "S flush 3:7\n"
+               "S flush 3:7\n");
 }
 
 static void nack_lost(void **state)
@@ -340,25 +237,25 @@ static void nack_lost(void **state)
     struct story s;
 
     (void)state;
-    prepare(&s, 1);
+    story_prepare(&s, 1);
     s.losses[0] = (struct loss){1, NORM_DATA, 0, 3, 7, 1};
     s.losses[1] = (struct loss){0, NORM_NACK, 0, -1, -1, 1};
-    tell(&s, 1,
-         "S info\n"
-         "S data 0:0-7\n"
-         "S data 1:0-7\n"
-         "S data 2:0-7\n"
-         "S data 3:0-7\n"
-         "S flush 3:7\n"
-         "R1 nack 3:8\n"
-         "S flush 3:7\n"
-         "S flush 3:7\n"
-         "R1 nack 3:8\n"
-         "S advert 3:8\n"
-         "S repair 3:8\n"
-         "S flush 3:7\n"
-         "S flush 3:7\n"
-         "S flush 3:7\n");
+    story_tell(&s, 1,
+               "S info\n"
+               "S data 0:0-7\n"
+               "S data 1:0-7\n"
+               "S data 2:0-7\n"
+               "S data 3:0-7\n"
+               "S flush 3:7\n"
+               "R1 nack 3:8\n"
+               "S flush 3:7\n"
+               "S flush 3:7\n"
+               "R1 nack 3:8\n"
+               "S advert 3:8\n"
+               "S repair 3:8\n"
+               "S flush 3:7\n"
+               "S flush 3:7\n"
+               "S flush 3:7\n");
 }
 
 /* Checks RFC5740 4.2.1. */
@@ -367,7 +264,7 @@ static void restart(void **state)
     struct story s;
 
     (void)state;
-    prepare(&s, 1);
+    story_prepare(&s, 1);
     s.config.sender.fti.object_size *= 2;
     s.losses[0] = (struct loss){1, NORM_DATA, 0, 0, 0, 1};
     sim_init(&s.sim, &s.config, s.specs, 1);
@@ -407,7 +304,7 @@ static void withdraw(void **state)
     struct norm_sender_stats stats;
 
     (void)state;
-    prepare(&s, 1);
+    story_prepare(&s, 1);
     s.losses[0] = (struct loss){1, NORM_DATA, 0, 0, 0, 1};
     s.losses[1] = (struct loss){1, NORM_CMD, NORM_CMD_SQUELCH, -1, -1, 1};
     sim_init(&s.sim, &s.config, s.specs, 1);
@@ -438,7 +335,7 @@ static void sender_vanishes(void **state)
     struct story s;
 
     (void)state;
-    prepare(&s, 1);
+    story_prepare(&s, 1);
     sim_init(&s.sim, &s.config, s.specs, 1);
     sim_run_until(&s.sim, 20 * CP_MSEC);
     sim_kill_sender(&s.sim);
@@ -461,7 +358,7 @@ static void command(void **state)
     struct story s;
 
     (void)state;
-    prepare(&s, 2);
+    story_prepare(&s, 2);
     sim_init(&s.sim, &s.config, s.specs, 2);
     sim_run_until(&s.sim, 20 * CP_MSEC);
     assert_int_equal(norm_sender_command(s.sim.sender, (const uint8_t *)"leave", 5), CP_OK);

@@ -119,6 +119,9 @@ void trace_packet(struct trace *t, const struct sim_packet *p)
 {
     const struct norm_msg *m = p->msg;
 
+    if (t->decisions_only) {
+        return;
+    }
     if (m->type == NORM_DATA) {
         put_data(t, m);
         return;
@@ -138,6 +141,19 @@ void trace_packet(struct trace *t, const struct sim_packet *p)
     } else {
         put(t, "R%u ack %s\n", p->from, m->ack_type == NORM_ACK_CC ? "probe" : "flush");
     }
+}
+
+void trace_decision(void *arg, const struct norm_trace *d)
+{
+    struct trace *t = arg;
+
+    close_run(t);
+    put(t, "S decides %s %" PRIu64 " to %" PRIu64 ", %s", norm_trace_kind_name(d->kind), d->before,
+        d->after, norm_reason_name(d->reason));
+    if (d->node_id >= SIM_RECEIVER_ID) {
+        put(t, ", R%u", (unsigned)(d->node_id - SIM_RECEIVER_ID + 1));
+    }
+    put(t, "\n");
 }
 
 const char *trace_text(struct trace *t)

@@ -12,6 +12,7 @@ struct trace {
     char text[TRACE_SIZE];
     size_t size;
     bool acks_cc, probes; /* show these too */
+    bool decisions_only;  /* no traffic */
     /* open run of DATA */
     bool open;
     const char *kind;
@@ -21,6 +22,8 @@ struct trace {
 
 /* As sim_config.on_packet; sees what is sent, before any loss. */
 void trace_packet(struct trace *t, const struct sim_packet *p);
+/* As norm_sender_config.trace, with the transcript as trace_arg. */
+void trace_decision(void *arg, const struct norm_trace *d);
 /* Closes the transcript and returns it. */
 const char *trace_text(struct trace *t);
 
