@@ -106,18 +106,23 @@ static void answer_plain(struct norm_receiver *r, cp_time now, bool limits)
  * immediately provide feedback"; the others after "T_backoff = RandomBackoff(K_backoff *
  * GRTT_sender, GSIZE_sender)", which they cancel "When the T_backoff is greater than
  * 1*GRTT_sender". A handful cannot implode and is not held back by that: else a lone receiver would
- * mostly be silent. */
-static void answer_rfc(struct norm_receiver *r, cp_time now, bool limits)
+ * mostly be silent. Nor is anybody while the list is empty: the sender has not heard from anyone,
+ * and by that rule one of 370 back-offs would pass at the group size of 1000 that NRL takes for
+ * granted, by the one for newer probes not even that. It would stay at one segment per second. */
+static void answer_rfc(struct norm_receiver *r, cp_time now, bool limits, bool unheard)
 {
     cp_time wait;
 
     r->cc_limiting = limits;
+    if (unheard && r->cc_ack_at != CP_TIME_NEVER) {
+        return; /* the back-off goes on; it will answer this newer probe */
+    }
     r->cc_ack_at = CP_TIME_NEVER; /* a newer probe cancels what was pending */
     if (limits || r->gsize <= NORM_GSIZE_SMALLEST) {
         r->cc_ack_at = limits || now >= r->cc_ack_next ? now : CP_TIME_NEVER;
     } else if (now >= r->cc_ack_next) {
         wait = norm_backoff_random(&r->prng, cc_backoff(r) * r->grtt, r->gsize);
-        r->cc_ack_at = wait <= r->grtt ? now + wait : CP_TIME_NEVER;
+        r->cc_ack_at = unheard || wait <= r->grtt ? now + wait : CP_TIME_NEVER;
     }
 }
 
@@ -145,7 +150,7 @@ void norm_receiver_on_probe(struct norm_receiver *r, cp_time now, const struct n
         answer_plain(r, now, limits);
         return;
     }
-    answer_rfc(r, now, limits);
+    answer_rfc(r, now, limits, msg->payload_size == 0);
     for (size_t i = 0; norm_cc_node_get(msg, i, &node); i++) {
         if (node.node_id != r->config.node_id) {
             hear_rate(r, now, norm_rate_unquantize(node.rate), (node.flags & NORM_CC_RTT) != 0);

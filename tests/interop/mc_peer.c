@@ -21,6 +21,7 @@ struct options {
     uint32_t node_id;
     uint64_t size; /* receiver: of the content */
     uint64_t rate_bps;
+    enum mc_rate_mode rate_mode;
     uint8_t auto_parity;
     uint32_t acker[ACKERS_MAX];
     size_t acker_count;
@@ -60,6 +61,7 @@ static int send_file(struct options *o, const struct mc_extent *extent)
         .extent_count = 1,
         .ttl = 4,
         .rate_bps = o->rate_bps,
+        .rate_mode = o->rate_mode,
         .auto_parity = o->auto_parity,
         .gsize = 10,
         .multicast_nack = o->multicast_nack,
@@ -142,6 +144,7 @@ static const struct option long_options[] = {
     {"parity", required_argument, NULL, 'P'},
     {"fec", required_argument, NULL, 'F'},
     {"rate", required_argument, NULL, 'r'},
+    {"rate-mode", required_argument, NULL, 'R'},
     {"auto-parity", required_argument, NULL, 'a'},
     {"ack", required_argument, NULL, 'A'},
     {"secret", required_argument, NULL, 'k'},
@@ -222,6 +225,11 @@ static bool parse_word(struct options *o, int c)
         o->channel.auth = true;
         o->channel.encrypt = c == 'k';
         memset(o->channel.secret, atoi(optarg), sizeof(o->channel.secret));
+        return true;
+    case 'R':
+        o->rate_mode = strcmp(optarg, "tfmcc") == 0 ? MC_RATE_TFMCC
+                       : strcmp(optarg, "lan") == 0 ? MC_RATE_LAN
+                                                    : MC_RATE_FIXED;
         return true;
     case 'm':
         o->multicast_nack = true;
