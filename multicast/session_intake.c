@@ -65,6 +65,15 @@ static enum cp_err new_signer(struct mc_receiver *r, uint16_t instance_id, struc
     return CP_OK;
 }
 
+/* Is the packet of the instance that the core listens to? One that was overtaken by its successor
+ * must neither get our feedback nor be its signature's. */
+static bool is_present(const struct mc_receiver *r, const struct norm_msg *msg,
+                       const struct norm_rx *rx)
+{
+    return !r->heard.any || msg->instance_id == r->heard.instance_id ||
+           (rx->events & NORM_RX_RESTART) != 0;
+}
+
 static enum cp_err note_sender(struct mc_receiver *r, cp_time now, const struct io_udp_packet *pkt,
                                const struct norm_msg *msg, struct cp_error *err)
 {
@@ -129,11 +138,11 @@ enum cp_err mc_intake(struct mc_receiver *r, cp_time now, const struct io_udp_pa
     if (!genuine(r, pkt, &msg)) {
         return CP_OK;
     }
-    if (from_sender(&msg)) {
-        CP_TRY(note_sender(r, now, pkt, &msg, err));
-    }
     /* What it refuses the core counts; what such a packet changed before (a restart) holds. */
     enum cp_err code = norm_receiver_on_message(r->core, now, &msg, pkt->size, &rx);
+    if (from_sender(&msg) && is_present(r, &msg, &rx)) {
+        CP_TRY(note_sender(r, now, pkt, &msg, err));
+    }
     if (code == CP_ERR_NO_MEMORY) {
         return cp_error_set(err, code, "session: no memory for the object");
     }
