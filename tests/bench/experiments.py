@@ -64,8 +64,11 @@ class Bench:
         self.records.append(record)
         self.store(record)
 
-    def measure(self, tool, job, kind='run', round_number=1):
-        record = {**Transfer(self.lab, tool, job)(), 'kind': kind, 'round': round_number}
+    def cases(self):
+        return cases(self.args)
+
+    def measure(self, tool, job, kind='run', round_number=1, **more):
+        record = {**Transfer(self.lab, tool, job, **more)(), 'kind': kind, 'round': round_number}
         speed = record['verdict']
         if speed == 'ok':
             speed = f"{record['goodput_mbps']:.0f} Mbit/s, {record['seconds']:.3f} s"
@@ -137,7 +140,7 @@ def run_case(bench, names, case, kind='run'):
 
 
 def run(bench, names):
-    for case in cases(bench.args):
+    for case in bench.cases():
         run_case(bench, names, case)
 
 

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -390,6 +391,7 @@ int main(int argc, char **argv)
         write_digests(&o);
         return 0;
     }
+    (void)prctl(PR_SET_NAME, argv[1]); /* a profile tells sender and receivers apart */
     if (strcmp(argv[1], "send") == 0) {
         return send_file(&o);
     }

@@ -220,13 +220,24 @@ def memory_table(records):
     return ['### Memory\n\n' + table(head, rows)] if rows else []
 
 
+def profile_text(records):
+    out = []
+    for r in of_kind(records, 'profile'):
+        title = f"### Profile of {r['tool']}: N = {r['receivers']}, loss {r['loss']:g} %, {page_title((r['rate'], r['offload'], r['size']))}"
+        speed = f"{r['goodput_mbps']:.0f} Mbit/s" if r['goodput_mbps'] else r['verdict']
+        out.append(f"{title}\n\n{speed}. Samples of all CPUs, by program and by function:\n\n"
+                   f"```\n{r['programs']}\n\n{r['symbols']}\n```\n")
+    return out
+
+
 def host_text(records):
     lines = []
     for r in of_kind(records, 'host'):
         limits = ', '.join(f'{k} {v}' for k, v in r['limits'].items())
         versions = ', '.join(f'{k} {v}' for k, v in r['versions'].items())
-        lines.append(f"{r['when']}, castpoint {r['commit']}, {r['cpus']} × {r['cpu']}, Linux {r['kernel']}, TCP {r['tcp']}; "
-                     f"{limits}; {versions}; files in {r['folder']}\n")
+        words = [f"{r['when']}, castpoint {r['commit']}, {r['cpus']} × {r['cpu']}, Linux {r['kernel']}, TCP {r['tcp']}", limits, versions,
+                 f"files in {r['folder']}"]
+        lines.append('; '.join(w for w in words if w) + '\n')
     return lines
 
 
@@ -242,4 +253,5 @@ allows: the content of full packets of castpoint's, one after the other.
 def markdown(records):
     failures = [f"**{r['what']} failed**: {r['why']}\n" for r in of_kind(records, 'failure')]
     parts = host_text(records) + failures + against_table(records) + run_tables(records) + small_table(records) + growth_table(records) + raw_table(records)
-    return '\n'.join(parts + memory_table(records) + ([LEGEND] if any('verdict' in r for r in records) else []))
+    parts += memory_table(records) + profile_text(records)
+    return '\n'.join(parts + ([LEGEND] if any('verdict' in r for r in records) else []))

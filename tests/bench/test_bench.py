@@ -87,7 +87,8 @@ class Tables(unittest.TestCase):
                     'cpu_receiver_per_gib': 1.0},
                    a_run('castpoint', 500, kind='growth'),
                    {'kind': 'memory', 'role': 'sender', 'size': 50 * 10**9, 'moved': 10**9, 'loss': 5, 'seconds': 8.0, 'anonymous': 30 * MIB,
-                    'shared': MIB, 'peak': 31 * MIB, 'peak_own': 30 * MIB, 'limit': 64 * MIB}]
+                    'shared': MIB, 'peak': 31 * MIB, 'peak_own': 30 * MIB, 'limit': 64 * MIB},
+                   a_run('castpoint', 500, kind='profile', programs='60.0%  mc_bench', symbols='9.0%  mc_bench  memcpy')]
         text = report.markdown(records)
         for block in text.split('\n\n'):
             widths = {line.count('|') for line in block.split('\n') if line.startswith('|')}
@@ -95,6 +96,7 @@ class Tables(unittest.TestCase):
         for title in ('castpoint beside', 'A small package', 'Growth', 'Bare UDP_SEGMENT', 'Memory'):
             self.assertIn(f'### {title}', text)
         self.assertIn('| yes |', text)
+        self.assertIn('```\n60.0%  mc_bench\n\n9.0%', text)
 
     def test_against_the_best_peer(self):
         records = [a_run('castpoint', 600, cpu_sender_per_gib=1.0), a_run('uftp', 200, cpu_sender_per_gib=4.0),

@@ -4,6 +4,7 @@ The clock starts when the program that speaks first (the sender; for HTTPS the c
 first packet: it waits in its namespace until then. It stops when the last receiver has everything, and has verified
 it where it does so: its own words if it stays or lingers, else its end. All output files are read and compared with
 SHA-256 afterwards, outside the clock."""
+import contextlib
 import dataclasses
 import hashlib
 import os
@@ -97,8 +98,10 @@ class Counters:
 
 
 class Transfer:
-    def __init__(self, lab, tool, job):
-        self.lab, self.tool, self.job = lab, tool, job
+    """during: a context manager that is entered just before the first packet and left after the last."""
+
+    def __init__(self, lab, tool, job, during=contextlib.nullcontext):
+        self.lab, self.tool, self.job, self.during = lab, tool, job, during
         self.run = os.path.join(job.folder, 'run')
         self.outs, self.note, self.sender, self.receivers, self.started = [], '', None, [], 0.0
 
@@ -148,10 +151,11 @@ class Transfer:
         with Watch() as watch:
             self.prepare(watch)
             before = Counters(self.lab)
-            self.started = time.monotonic()
-            for p in [self.sender] if self.tool.multicast else self.receivers:
-                p.go()
-            ended = self.watch_it(watch)
+            with self.during():
+                self.started = time.monotonic()
+                for p in [self.sender] if self.tool.multicast else self.receivers:
+                    p.go()
+                ended = self.watch_it(watch)
             watch.stop(signal.SIGTERM, 3)
             watch.stop(signal.SIGTERM if self.tool.multicast else signal.SIGQUIT, 3)
             counted = before.since(watch.processes, self.job.content.size)
