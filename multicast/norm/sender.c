@@ -138,7 +138,6 @@ static void state_timer(struct norm_sender *s, cp_time now)
         cp_time hold = cp_time_add(now, s->config.hold);
 
         s->state = NORM_SENDER_FLUSHING;
-        s->control.busy = false;
         s->flush_count = 0;
         s->flush_at = now;
         if (s->config.hold > 0 && s->hold_until < hold) {
@@ -177,6 +176,9 @@ void norm_sender_run_timers(struct norm_sender *s, cp_time now)
         norm_sender_activate(s, now);
     }
     norm_sender_adapt(s, now);
+    if (s->next_block == s->part.block_count && !norm_sender_has_repair(s)) {
+        s->control.busy = false;
+    }
     probe_timer(s, now);
     state_timer(s, now);
 }

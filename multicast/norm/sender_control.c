@@ -7,6 +7,7 @@
 #define OBJECT_ID_SIZE     2u
 #define HOLD_FLUSH         (250 * CP_MSEC) /* spacing of flushes that only keep an ended session open */
 #define PATIENT_FLUSH      (100 * CP_MSEC)
+#define ADV_PACKETS        4u
 #define DEFERRED_ADV_LEAST (20 * CP_MSEC)
 
 /* RFC5740 4.1: "A monotonically increasing sequence number space MUST be maintained to mark NORM
@@ -199,13 +200,22 @@ static bool emit_adv(struct norm_sender *s, cp_time now, uint32_t first, uint32_
     return true;
 }
 
+/* RFC5740 5.4.4: "The transmission of NORM_CMD(REPAIR_ADV) messages is subject to the sender transmit
+ * rate limit": at a slow rate most of it is data all the same. */
+static cp_time adv_spacing(const struct norm_sender *s, cp_time least)
+{
+    cp_time packets = ADV_PACKETS * norm_sender_packet_time(s);
+
+    return least > packets ? least : packets;
+}
+
 static bool fill_adv(struct norm_sender *s, cp_time now, struct norm_txbuf *tx)
 {
     uint32_t floor = norm_sender_live_floor(s);
 
     if (s->adv_due && now >= s->adv_at) {
         s->adv_due = false;
-        s->adv_at = now + s->grtt.advertised / 2;
+        s->adv_at = now + adv_spacing(s, s->grtt.advertised / 2);
         if (emit_adv(s, now, floor, s->part.block_count, tx)) {
             return true;
         }
@@ -213,7 +223,8 @@ static bool fill_adv(struct norm_sender *s, cp_time now, struct norm_txbuf *tx)
     if (now >= s->deferred_at && norm_sender_defers(s)) {
         cp_time spacing = (cp_time)s->config.backoff * s->grtt.advertised / 3;
 
-        s->deferred_at = now + (spacing > DEFERRED_ADV_LEAST ? spacing : DEFERRED_ADV_LEAST);
+        spacing = spacing > DEFERRED_ADV_LEAST ? spacing : DEFERRED_ADV_LEAST;
+        s->deferred_at = now + adv_spacing(s, spacing);
         return emit_adv(s, now, 0, floor > 0 ? floor : s->part.block_count, tx);
     }
     return false;

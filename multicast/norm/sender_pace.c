@@ -118,7 +118,8 @@ cp_time norm_sender_probe_interval(const struct norm_sender *s)
     cp_time interval = s->probe_interval, eager;
 
     if (s->config.rate_mode == NORM_RATE_TFMCC) {
-        return norm_tfmcc_interval(&s->control.tfmcc, &s->members, interval, packet);
+        /* RFC5740 5.5.2.1: "no more than one NORM_CMD(CC) message is sent per NORM_DATA message" */
+        return norm_tfmcc_interval(&s->control.tfmcc, &s->members, interval, 2 * packet);
     }
     /* RFC5401 3.7.1: "For robustness, more rapid probing could be used at protocol startup before
      * settling to a less frequent, steady-state interval." */
@@ -143,7 +144,7 @@ static void close_interval(struct norm_sender *s, cp_time now)
     *sent = (struct norm_sent){
         .sequence = s->cc_sequence,
         .known = duration > 0 && s->probe_first != 0,
-        .busy = c->busy && s->state == NORM_SENDER_SENDING,
+        .busy = c->busy,
         .packets = s->stats.packets_sent - c->packets,
     };
     if (sent->known) {
@@ -155,7 +156,7 @@ static void close_interval(struct norm_sender *s, cp_time now)
     c->began = now;
     c->bytes = s->stats.bytes_sent;
     c->packets = s->stats.packets_sent;
-    c->busy = s->state == NORM_SENDER_SENDING;
+    c->busy = s->state == NORM_SENDER_SENDING; /* norm_sender_run_timers() knows when not */
 }
 
 /* Those whose reports matter most: RFC5740 5.5.2.1: PLR marks "additional receivers from which the

@@ -333,7 +333,7 @@ void norm_tfmcc_probe(struct norm_tfmcc *t, cp_time now, struct norm_members *me
 }
 
 cp_time norm_tfmcc_interval(const struct norm_tfmcc *t, const struct norm_members *members,
-                            cp_time before, cp_time packet_time)
+                            cp_time before, cp_time least)
 {
     const struct norm_member *clr = clr_of(t, members);
     cp_time interval;
@@ -343,9 +343,8 @@ cp_time norm_tfmcc_interval(const struct norm_tfmcc *t, const struct norm_member
     if (clr == NULL || t->idle_since != CP_TIME_NEVER) {
         return cp_time_min(2 * before, PROBE_MOST);
     }
-    /* RFC5740 5.5.2.1: "the probing interval is set to the RTT between the sender and the CLR", but
-     * "no more than one NORM_CMD(CC) message is sent per NORM_DATA message" */
-    interval = clr->cc.rtt > packet_time ? clr->cc.rtt : packet_time;
+    /* RFC5740 5.5.2.1: "the probing interval is set to the RTT between the sender and the CLR" */
+    interval = clr->cc.rtt > least ? clr->cc.rtt : least;
     return interval > PROBE_LEAST ? interval : PROBE_LEAST;
 }
 

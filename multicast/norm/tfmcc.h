@@ -70,9 +70,9 @@ void norm_tfmcc_report(struct norm_tfmcc *t, cp_time now, struct norm_members *m
 /* With each probe; `sequence` is its own. busy: there is data to send. */
 void norm_tfmcc_probe(struct norm_tfmcc *t, cp_time now, struct norm_members *members,
                       uint16_t sequence, bool busy);
-/* Time to the next probe after one that came `before` after its own. */
+/* Time to the next probe after one that came `before` after its own; `least` for one of few data. */
 cp_time norm_tfmcc_interval(const struct norm_tfmcc *t, const struct norm_members *members,
-                            cp_time before, cp_time packet_time);
+                            cp_time before, cp_time least);
 uint64_t norm_tfmcc_bps(const struct norm_tfmcc *t);
 void norm_tfmcc_set_ceiling(struct norm_tfmcc *t, uint64_t bps);
 

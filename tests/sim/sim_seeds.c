@@ -78,6 +78,8 @@ static void pick_adaption(struct cp_prng *p, struct norm_sender_config *c)
     static const enum norm_rate_mode modes[] = {NORM_RATE_FIXED, NORM_RATE_LAN, NORM_RATE_TFMCC};
 
     c->rate_mode = modes[cp_prng_below(p, 3)];
+    /* By the equation 20 % loss over 40 ms leave 2 kB a second: no session for two minutes. */
+    c->rate_floor_bps = c->rate_mode == NORM_RATE_TFMCC ? 500000 : 0;
     c->rate_start_bps = cp_prng_below(p, 2) == 0 ? 0 : c->rate_bps / between(p, 1, 20);
     c->slow_share = cp_prng_below(p, 2) == 0 ? 0.1 : 0.0;
     c->budget = cp_prng_below(p, 3) == 0;
