@@ -354,6 +354,7 @@ static void test_members(void **state)
     assert_int_equal(m[1].node_id, 0); /* not written to */
     assert_int_equal(mc_sender_get_members(r.sender, NULL, 0), 2);
     mc_sender_get_stats(r.sender, &st);
+    assert_int_equal(st.rate_ceiling_bps, 40000000);
     assert_non_null(st.rate_reason);
     rig_check_all(&r, 2);
     /* They are there after the end, too. */
