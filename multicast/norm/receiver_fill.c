@@ -56,10 +56,12 @@ static bool fill_nack(struct norm_receiver *r, cp_time now, struct norm_txbuf *t
     size_t header = norm_header_size(&msg);
     /* RFC5740 4.3.1: "The "nack_payload" size SHALL NOT exceed the NormSegmentSize" */
     size_t cap = r->known ? r->part.segment_size : REQUESTS_UNKNOWN;
-
-    CP_ASSERT(header > 0 && header + cap <= tx->cap);
     uint32_t cut;
 
+    CP_ASSERT(header > 0 && header < tx->cap);
+    if (cap > tx->cap - header) {
+        cap = tx->cap - header; /* a sender may announce larger segments than the driver sends */
+    }
     r->nack_due = false;
     msg.payload_size = norm_receiver_requests(r, tx->data + header, cap, &cut);
     if (msg.payload_size == 0) {
