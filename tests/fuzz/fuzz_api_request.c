@@ -12,8 +12,7 @@
 #include "api/respond.h"
 #include "api/router.h"
 #include "tests/fuzz/fuzz.h"
-
-#define TEXT_MAX 1024u
+#include "tests/fuzz/text.h"
 
 static const char *const examples[] = {
     "/api/v1/packages/win11/versions/3/files/sources/install.wim",
@@ -25,34 +24,6 @@ static const char *const examples[] = {
     "bytes=-18446744073709551616",
     "\"r1\", W/\"r2\", *",
 };
-
-/* The input as text: an example (or nothing), then edits of three bytes each: where, how, what. */
-static size_t make_text(const uint8_t *data, size_t size, char ret_text[TEXT_MAX])
-{
-    size_t count = sizeof examples / sizeof examples[0];
-    size_t edits =
-        data[0] < 224 ? data[0] / 28 : size; /* few edits leave text that is nearly right */
-    size_t at = 1;
-    size_t length;
-
-    (void)strcpy(ret_text, data[0] % (count + 1) < count ? examples[data[0] % (count + 1)] : "");
-    length = strlen(ret_text);
-    for (; at + 2 < size && edits > 0; at += 3, edits--) {
-        size_t where = length > 0 ? data[at] % (length + 1) : 0;
-
-        if (data[at + 1] % 3 == 0 && length + 1 < TEXT_MAX) { /* insert */
-            memmove(ret_text + where + 1, ret_text + where, length - where + 1);
-            ret_text[where] = (char)data[at + 2];
-            length++;
-        } else if (data[at + 1] % 3 == 1 && where < length) { /* delete */
-            memmove(ret_text + where, ret_text + where + 1, length - where);
-            length--;
-        } else if (where < length) {
-            ret_text[where] = (char)data[at + 2];
-        }
-    }
-    return length; /* NULs may lie inside: a body carries them, C strings end there */
-}
 
 static void route(const char *path)
 {
@@ -151,13 +122,9 @@ static void conditions(const char *text)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    char text[TEXT_MAX];
-    size_t length;
+    char text[FUZZ_TEXT_MAX];
+    size_t length = fuzz_text(data, size, examples, sizeof examples / sizeof examples[0], text);
 
-    if (size == 0) {
-        return 0;
-    }
-    length = make_text(data, size, text);
     route(text);
     query(text);
     conditions(text);

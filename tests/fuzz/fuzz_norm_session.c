@@ -1,267 +1,260 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Fuzz target of the protocol's state machines: one sender and two receivers of a small object in
- * virtual time; the input decides, packet by packet, what is lost, doubled, damaged, cut or sent to
- * the wrong one, and what the drivers ask for between. Nobody may crash, loop or overrun. */
+ * Fuzz target of the protocol's state machines. The input is a script: how the session is set up,
+ * then what befalls it, from weather to forged messages, while the world runs by itself in
+ * between. Nobody may crash, loop, overrun or break a promise (session_world.c), and unless
+ * somebody forged or gave up, everybody completes once the weather clears. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "multicast/norm/receiver.h"
-#include "multicast/norm/sender.h"
+#include "multicast/norm/members.h"
+#include "tests/fuzz/forge.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/session_world.h"
 
-#define SEGMENT   64u
-#define BLOCK     4u
-#define PARITY    2u
-#define BLOCKS    6u
-#define RECEIVERS 2u
-#define TX_BYTES  65500u
-#define STEPS_MAX 2000u
-#define FILLS_MAX 64u /* of one party at one instant: more is a loop */
+#define OPS_MAX    400u
+#define WORK_MAX   8000u /* packets of one input */
+#define CLEAR_TIME (600 * CP_SEC)
+#define CLEAR_WORK 20000u
 
-struct world {
-    const uint8_t *script;
-    size_t size, at;
-    cp_time now;
-    struct norm_sender *sender;
-    struct norm_receiver *receiver[RECEIVERS];
-    struct norm_txbuf tx;
-    uint64_t sum; /* of all payload bytes: they must be readable */
-};
-
-static uint8_t next(struct world *w)
+static void run(struct world *w, unsigned steps)
 {
-    return w->at < w->size ? w->script[w->at++] : 0;
-}
-
-static void give(struct world *w, size_t who, const uint8_t *pkt, size_t size)
-{
-    struct norm_rx rx = {0};
-
-    if (who == RECEIVERS) {
-        enum cp_err rc = norm_sender_on_packet(w->sender, w->now, pkt, size);
-
-        (void)rc; /* counted there */
-    } else if (norm_receiver_on_packet(w->receiver[who], w->now, pkt, size, &rx) == CP_OK) {
-        for (size_t i = 0; i < rx.payload_size; i++) {
-            w->sum += rx.payload[i];
-        }
-        if ((rx.events & NORM_RX_SYMBOL) != 0) {
-            const struct norm_partition *p = norm_receiver_partition(w->receiver[who]);
-
-            CP_ASSERT(p != NULL && rx.sbn < p->block_count && rx.payload_size <= p->segment_size);
-            CP_ASSERT(norm_receiver_has_symbol(w->receiver[who], rx.sbn, rx.esi) ||
-                      norm_receiver_block_complete(w->receiver[who], rx.sbn));
-        }
+    while (steps > 0 && w->work < WORK_MAX && world_step(w)) {
+        steps--;
     }
 }
 
-/* One packet on its way to one party. */
-static void pass(struct world *w, size_t who, const uint8_t *pkt, size_t size)
+static struct norm_receiver *some_receiver(struct world *w, uint8_t which)
 {
-    uint8_t fate = next(w);
-    uint8_t *copy = malloc(size);
+    struct norm_receiver *r = w->receiver[which % WORLD_RECEIVERS];
 
-    CP_ASSERT(copy != NULL);
-    memcpy(copy, pkt, size);
-    switch (fate % 16) {
-    case 1: /* lost */
-        break;
-    case 2: /* doubled */
-        give(w, who, copy, size);
-        give(w, who, copy, size);
-        break;
-    case 3: /* damaged, within the header as a rule */
-    case 4:
-    case 5:
-        for (uint8_t edits = fate / 16; edits != UINT8_MAX; edits--) {
-            copy[next(w) % (size < 64 ? size : 64)] = next(w);
-        }
-        give(w, who, copy, size);
-        break;
-    case 6: /* cut */
-        copy = realloc(copy, size * fate / 256 + 1);
-        CP_ASSERT(copy != NULL);
-        give(w, who, copy, size * fate / 256);
-        break;
-    case 7: /* to another */
-        give(w, (who + fate / 16) % (RECEIVERS + 1), copy, size);
-        break;
-    default:
-        give(w, who, copy, size);
-        break;
-    }
-    free(copy);
+    return r != NULL ? r : w->receiver[0];
 }
 
-/* What lies in tx goes to everybody but its author. */
-static void spread(struct world *w, size_t author)
+static void forge(struct world *w, struct script *s)
 {
-    static uint8_t pkt[TX_BYTES];
-    struct norm_txbuf tx = w->tx;
-    size_t size = tx.size;
+    uint8_t payload[FORGE_PAYLOAD_MAX], pkt[2048];
+    const struct norm_partition *p = norm_sender_partition(w->sender);
+    struct forge_base base = {.sender_id = WORLD_SENDER_ID,
+                              .receiver_id = WORLD_NODE_ID(script_u8(s) % WORLD_RECEIVERS),
+                              .instance_id = w->config.instance_id,
+                              .object_id = w->config.object_id,
+                              .fec_id = w->config.fec_id,
+                              .fti = w->config.fti,
+                              .sbn = script_u8(s) % p->block_count,
+                              .time_sec = (uint32_t)(w->now / CP_SEC),
+                              .time_usec = (uint32_t)(w->now % CP_SEC / CP_USEC),
+                              .cc_sequence = script_u8(s)};
+    struct norm_msg msg;
+    size_t size, to = script_u8(s) % WORLD_PARTIES;
+    uint8_t *exact;
 
-    memcpy(pkt, tx.data, size);
-    for (unsigned i = 0; i < tx.count; i++) {
-        size_t at = (size_t)i * tx.stride, left = i + 1 < tx.count ? tx.stride : size - at;
-
-        CP_ASSERT(left > 0 && at + left <= size);
-        for (size_t who = 0; who <= RECEIVERS; who++) {
-            if (who != author && !(tx.unicast && who != RECEIVERS)) {
-                pass(w, who, pkt + at, left);
-            }
-        }
+    forge_message(s, &base, payload, &msg);
+    size = norm_encode(&msg, pkt, sizeof pkt);
+    if (size == 0) {
+        return;
     }
+    w->forged = true;
+    exact = malloc(size);
+    CP_ASSERT(exact != NULL);
+    memcpy(exact, pkt, size);
+    world_give(w, to, exact, size);
+    free(exact);
 }
 
-static void drain(struct world *w)
+/* Damages, cuts or doubles the packet that arrives next. */
+static void tamper(struct world *w, struct script *s)
 {
-    for (size_t author = 0; author <= RECEIVERS; author++) {
-        unsigned fills = 0;
+    struct world_packet *p = world_head(w);
+    uint8_t how = script_u8(s);
 
-        do {
-            w->tx.count = 0;
-            if (author == RECEIVERS) {
-                norm_sender_on_timer(w->sender, w->now);
-                norm_sender_fill(w->sender, w->now, &w->tx);
-            } else {
-                norm_receiver_on_timer(w->receiver[author], w->now);
-                norm_receiver_fill(w->receiver[author], w->now, &w->tx);
-            }
-            CP_ASSERT(++fills < FILLS_MAX);
-            spread(w, author);
-        } while (w->tx.count > 0 && w->at < w->size);
+    if (p == NULL) {
+        return;
+    }
+    if (how < 64) { /* it or its twin goes elsewhere too, which is what multicast may do */
+        world_give(w, p->to, p->data, p->size);
+        return;
+    }
+    w->forged = true;
+    if (how < 96) {
+        p->size = p->size > how - 64u ? p->size - (how - 64u) : 1;
+        return;
+    }
+    for (unsigned edits = how / 32u; edits > 0; edits--) {
+        p->data[script_u8(s) % (p->size < 64 ? p->size : 64)] = script_u8(s);
     }
 }
 
-static void advance(struct world *w, uint8_t extra)
+/* What the sender's driver and the service behind it ask for. */
+static void ask_sender(struct world *w, struct script *s)
 {
-    cp_time t = norm_sender_next_time(w->sender);
-
-    for (size_t i = 0; i < RECEIVERS; i++) {
-        t = cp_time_min(t, norm_receiver_next_time(w->receiver[i]));
-    }
-    if (t == CP_TIME_NEVER || t < w->now) {
-        t = w->now;
-    }
-    w->now = t + (cp_time)extra * extra * 10 * CP_USEC;
-}
-
-/* What drivers and applications ask for. */
-static void ask(struct world *w, uint8_t what)
-{
-    struct norm_receiver *r = w->receiver[what % RECEIVERS];
-    uint8_t arg = next(w);
+    uint8_t what = script_u8(s), arg = script_u8(s);
+    uint8_t message[32];
     enum cp_err rc = CP_OK;
 
-    switch (what / 16) {
+    switch (what % 8) {
     case 0:
-        norm_receiver_block_forget(r, arg % (BLOCKS + 1));
+        rc = norm_sender_add_acker(w->sender, WORLD_NODE_ID(arg % 6u));
         break;
     case 1:
-        norm_receiver_block_forget_parity(r, arg % (BLOCKS + 1));
+        norm_sender_remove_acker(w->sender, WORLD_NODE_ID(arg % 6u));
+        CP_ASSERT(!norm_sender_acked(w->sender, WORLD_NODE_ID(arg % 6u)));
         break;
     case 2:
-        norm_receiver_block_have(r, arg % (BLOCKS + 1));
+        memset(message, arg, sizeof message);
+        rc = norm_sender_command(w->sender, message, arg % (sizeof message + 1));
         break;
     case 3:
-        rc = norm_sender_add_acker(w->sender, 2u + arg % 4);
-        break;
-    case 4:
-        norm_sender_remove_acker(w->sender, 2u + arg % 4);
-        break;
-    case 5:
-        rc = norm_sender_command(w->sender, w->script, arg < w->size ? arg : w->size);
-        break;
-    case 6:
         norm_sender_set_hold(w->sender, w->now, w->now + arg * CP_MSEC);
         break;
-    case 7:
-        norm_sender_set_rate(w->sender, w->now, 1000u + (uint64_t)arg * arg * 100000u);
+    case 4:
+        norm_sender_set_hold(w->sender, w->now, CP_TIME_NEVER);
         break;
-    case 8:
-        norm_sender_set_gsize(w->sender, arg);
+    case 5:
+        world_set_rate(w, 100000u + (uint64_t)arg * arg * 1000u);
         break;
-    case 9:
-        if (arg > 250) {
-            norm_sender_withdraw(w->sender, w->now);
-        }
+    case 6:
+        norm_sender_set_gsize(w->sender, arg * 100u);
         break;
     default:
+        if (arg > 240) {
+            norm_sender_withdraw(w->sender, w->now);
+            w->withdrawn = true;
+        }
         break;
     }
     (void)rc; /* refusals are answers */
 }
 
-static void open_world(struct world *w)
+static void ask_receiver(struct world *w, struct script *s)
 {
-    uint8_t mode = next(w);
-    struct norm_sender_config sender = {
-        .node_id = 1,
-        .instance_id = 7,
-        .object_id = (uint16_t)(mode << 8),
-        .fec_id = (mode & 1) != 0 ? 5 : 129,
-        .fti = {.object_size = BLOCKS * BLOCK * SEGMENT - mode % SEGMENT,
-                .segment_size = SEGMENT,
-                .max_block_len = BLOCK,
-                .num_parity = PARITY},
-        .auth_size = (mode & 2) != 0 ? 24 : 0,
-        .auto_parity = (mode & 4) != 0 ? 1 : 0,
-        .repair_flag = true,
-        .multicast_nack = (mode & 8) != 0,
-        .cc_probe_rate = true,
-        .grtt = 5 * CP_MSEC,
-        .grtt_min = CP_MSEC,
-        .grtt_max = 200 * CP_MSEC,
-        .backoff = 4,
-        .gsize = (mode & 16) != 0 ? 10 : 1000,
-        .robust_factor = 20,
-        .rate_bps = 10000000,
-        .live_window = (mode & 32) != 0 ? 2 * CP_SEC : CP_MSEC,
-        .seed = mode,
-    };
+    uint8_t what = script_u8(s), arg = script_u8(s);
+    struct norm_receiver *r = some_receiver(w, what / 8);
+    const struct norm_partition *p = norm_receiver_partition(r);
+    uint32_t sbn = p == NULL ? arg : arg % (p->block_count + 1);
 
-    CP_ASSERT(norm_sender_new(&sender, w->now, &w->sender) == CP_OK);
-    for (uint32_t i = 0; i < RECEIVERS; i++) {
-        struct norm_receiver_config config = {
-            .node_id = 2 + i,
-            .sender_id = 1,
-            .object_known = (mode & 64) != 0,
-            .object_id = sender.object_id,
-            .fec_id = sender.fec_id,
-            .fti = sender.fti,
-            .auth_size = sender.auth_size,
-            .unicast_nack = !sender.multicast_nack,
-            .defer_missed = (mode & 128) != 0,
-            .robust_factor = 20,
-            .grtt = 5 * CP_MSEC,
-            .seed = i,
-        };
-
-        CP_ASSERT(norm_receiver_new(&config, w->now, &w->receiver[i]) == CP_OK);
-        CP_ASSERT(norm_sender_add_acker(w->sender, 2 + i) == CP_OK);
+    switch (what % 8) {
+    case 0:
+        norm_receiver_block_forget(r, sbn);
+        CP_ASSERT(!norm_receiver_block_complete(r, sbn));
+        break;
+    case 1:
+        norm_receiver_block_forget_parity(r, sbn);
+        break;
+    case 2:
+    case 3:
+        norm_receiver_block_have(r, sbn);
+        CP_ASSERT(p == NULL || sbn >= p->block_count || norm_receiver_block_complete(r, sbn));
+        break;
+    case 4:
+        norm_receiver_set_backlog(r, arg % 101u);
+        break;
+    case 5: /* leaves; index 0 stays */
+        if (what / 8 % WORLD_RECEIVERS != 0) {
+            norm_receiver_free(w->receiver[what / 8 % WORLD_RECEIVERS]);
+            w->receiver[what / 8 % WORLD_RECEIVERS] = NULL;
+        }
+        break;
+    default:
+        world_join(w, what / 8 % WORLD_RECEIVERS);
+        break;
     }
+}
+
+static void befall(struct world *w, struct script *s)
+{
+    uint8_t op = script_u8(s);
+
+    switch (op % 16) {
+    case 0:
+    case 1:
+    case 2:
+        run(w, 1u + op / 16u);
+        break;
+    case 3:
+    case 4:
+        run(w, 1u + op / 16u * 40u);
+        break;
+    case 5:
+    case 6: {
+        uint8_t to = script_u8(s) % (WORLD_PARTIES + 1u), loss = script_u8(s);
+
+        for (size_t i = 0; i < WORLD_PARTIES; i++) {
+            w->loss[i] = to == i || to == WORLD_PARTIES ? loss : w->loss[i];
+        }
+        break;
+    }
+    case 7: /* a machine that was busy elsewhere */
+        w->now += (cp_time)op * script_u8(s) * 10 * CP_USEC;
+        break;
+    case 8:
+    case 9:
+    case 10:
+        forge(w, s);
+        break;
+    case 11:
+        tamper(w, s);
+        break;
+    case 12:
+    case 13:
+        ask_receiver(w, s);
+        break;
+    case 14:
+        ask_sender(w, s);
+        break;
+    default:
+        if (op > 128) {
+            world_restart_sender(w);
+        }
+        break;
+    }
+}
+
+/* What the sender's owner is told can be. */
+static void check_stats(const struct world *w)
+{
+    struct norm_sender_stats stats;
+    const struct norm_member *m;
+
+    norm_sender_get_stats(w->sender, &stats);
+    CP_ASSERT(stats.rate_bps <= stats.rate_ceiling_bps && stats.rate_ceiling_bps == w->ceiling_bps);
+    CP_ASSERT(stats.auto_parity <= w->config.fti.num_parity);
+    CP_ASSERT(stats.next_block <= norm_sender_partition(w->sender)->block_count);
+    for (size_t i = 0; (m = norm_sender_member(w->sender, i)) != NULL; i++) {
+        CP_ASSERT(m->node_id != NORM_NODE_NONE && m->node_id != NORM_NODE_ANY);
+        CP_ASSERT(m->first_heard <= m->last_heard && m->last_heard <= w->now);
+        CP_ASSERT(!m->reported || (m->loss >= 0 && m->loss <= 1));
+    }
+}
+
+/* The weather clears: what is missing comes. */
+static void clear_up(struct world *w)
+{
+    cp_time end = w->now + CLEAR_TIME;
+    unsigned work = w->work + CLEAR_WORK;
+
+    memset(w->loss, 0, sizeof w->loss);
+    norm_sender_set_hold(w->sender, w->now, CP_TIME_NEVER);
+    while (!world_complete(w) && w->now < end && w->work < work) {
+        CP_ASSERT(world_step(w)); /* a sender that holds always has something to do */
+    }
+    CP_ASSERT(world_complete(w) || w->work >= work);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static uint8_t buffer[TX_BYTES];
-    struct world w = {.script = data, .size = size, .now = CP_SEC};
+    static struct world w;
+    struct script s = {.data = data, .size = size};
 
-    w.tx.data = buffer;
-    w.tx.cap = sizeof(buffer);
-    open_world(&w);
-    for (unsigned step = 0; step < STEPS_MAX && w.at < w.size; step++) {
-        uint8_t op = next(&w);
-
-        if (op % 8 == 7) {
-            ask(&w, op);
-        }
-        advance(&w, op % 8 == 6 ? op : 0);
-        drain(&w);
+    world_open(&w, &s);
+    for (unsigned op = 0; op < OPS_MAX && !script_over(&s) && w.work < WORK_MAX; op++) {
+        befall(&w, &s);
     }
-    norm_sender_free(w.sender);
-    for (size_t i = 0; i < RECEIVERS; i++) {
-        norm_receiver_free(w.receiver[i]);
+    if (!w.forged && !w.withdrawn && !w.config.budget) {
+        clear_up(&w);
+    } else {
+        run(&w, 500);
     }
+    check_stats(&w);
+    world_close(&w);
     return 0;
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Runs a fuzz target without libFuzzer: over files, or over COUNT seeded random inputs.
- * Usage: fuzz_X COUNT | fuzz_X FILE… */
+ * Usage: fuzz_X COUNT [FIRST SEED] | fuzz_X FILE… A failure names the seed. */
+#include <ctype.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -8,6 +10,14 @@
 #include "tests/fuzz/fuzz.h"
 
 #define INPUT_MAX 2048u
+
+static volatile unsigned long seed;
+
+static void on_abort(int number)
+{
+    (void)dprintf(2, "seed %lu\n", seed);
+    (void)signal(number, SIG_DFL);
+}
 
 static int run_file(const char *path)
 {
@@ -24,9 +34,10 @@ static int run_file(const char *path)
     return LLVMFuzzerTestOneInput(data, size);
 }
 
-static void run_random(unsigned long count)
+static void run_random(unsigned long first, unsigned long count)
 {
-    for (unsigned long seed = 0; seed < count; seed++) {
+    (void)signal(SIGABRT, on_abort);
+    for (seed = first; seed < first + count; seed++) {
         uint8_t data[INPUT_MAX];
         struct cp_prng prng;
         size_t size;
@@ -42,13 +53,11 @@ static void run_random(unsigned long count)
 
 int main(int argc, char **argv)
 {
-    char *end;
-    unsigned long count = argc == 2 ? strtoul(argv[1], &end, 10) : 0;
     int status = 0;
 
-    if (argc == 2 && *end == '\0') {
-        run_random(count);
-        printf("%lu inputs\n", count);
+    if (argc > 1 && argc < 4 && isdigit((unsigned char)argv[1][0])) {
+        run_random(argc == 3 ? strtoul(argv[2], NULL, 10) : 0, strtoul(argv[1], NULL, 10));
+        printf("%s inputs\n", argv[1]);
         return 0;
     }
     for (int i = 1; i < argc; i++) {
