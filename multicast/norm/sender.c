@@ -61,6 +61,7 @@ static enum cp_err init(struct norm_sender *s, const struct norm_sender_config *
     norm_grtt_init(&s->grtt, config->grtt, config->grtt_min, config->grtt_max,
                    norm_sender_packet_time(s));
     norm_sender_adapt_init(s, now);
+    s->told_grtt = s->grtt.advertised;
     s->info_due = true;
     s->head_next = now + config->live_window / (NORM_HEAD_SLOTS - 1) + 1;
     s->probe_at = now;
@@ -165,7 +166,30 @@ static void closing_timer(struct norm_sender *s, cp_time now)
     }
 }
 
-void norm_sender_run_timers(struct norm_sender *s, cp_time now)
+static void tell(struct norm_sender *s, cp_time now, enum norm_trace_kind kind, uint64_t before,
+                 uint64_t after)
+{
+    const struct norm_trace t = {.at = now, .kind = kind, .before = before, .after = after};
+
+    s->config.trace(s->config.trace_arg, &t);
+}
+
+/* Steps of the GRTT below a factor of two are no decision. */
+static void tell_changes(struct norm_sender *s, cp_time now)
+{
+    cp_time grtt = s->grtt.advertised;
+
+    if (s->state != s->told_state) {
+        tell(s, now, NORM_TRACE_STATE, s->told_state, s->state);
+        s->told_state = s->state;
+    }
+    if (grtt >= 2 * s->told_grtt || 2 * grtt <= s->told_grtt) {
+        tell(s, now, NORM_TRACE_GRTT, s->told_grtt, grtt);
+        s->told_grtt = grtt;
+    }
+}
+
+static void run_timers(struct norm_sender *s, cp_time now)
 {
     if (s->withdrawn) {
         closing_timer(s, now);
@@ -181,6 +205,14 @@ void norm_sender_run_timers(struct norm_sender *s, cp_time now)
     }
     probe_timer(s, now);
     state_timer(s, now);
+}
+
+void norm_sender_run_timers(struct norm_sender *s, cp_time now)
+{
+    run_timers(s, now);
+    if (s->config.trace != NULL) {
+        tell_changes(s, now);
+    }
 }
 
 void norm_sender_on_timer(struct norm_sender *s, cp_time now)

@@ -144,6 +144,9 @@ struct norm_sender {
     uint8_t *command;
     size_t command_size;
 
+    enum norm_sender_state told_state; /* by the trace */
+    cp_time told_grtt;
+
     struct norm_sender_stats stats;
     struct norm_acklist ackers;
     struct norm_members members;

@@ -12,14 +12,19 @@
 
 static struct norm_txbuf tx;
 static uint8_t tx_data[NORM_TX_PACKETS_MAX * 256];
-static struct norm_trace traced[8];
-static unsigned traces;
+static struct norm_trace traced[8]; /* of parity and budgets */
+static struct norm_trace steps[8];  /* of state, GRTT and second pass */
+static unsigned traces, step_count;
 
 static void keep_trace(void *arg, const struct norm_trace *t)
 {
     (void)arg;
     if ((t->kind == NORM_TRACE_PARITY || t->kind == NORM_TRACE_BUDGET) && traces < 8) {
         traced[traces++] = *t;
+    }
+    if ((t->kind == NORM_TRACE_STATE || t->kind == NORM_TRACE_GRTT || t->kind == NORM_TRACE_PASS) &&
+        step_count < 8) {
+        steps[step_count++] = *t;
     }
 }
 
@@ -29,7 +34,7 @@ static struct norm_sender *make(const struct norm_sender_config *config)
 
     assert_int_equal(norm_sender_new(config, 0, &s), CP_OK);
     tx = (struct norm_txbuf){.data = tx_data, .cap = sizeof(tx_data)};
-    traces = 0;
+    traces = step_count = 0;
     return s;
 }
 
@@ -275,6 +280,35 @@ static void the_second_pass_serves_the_oldest_first(void **state)
     for (unsigned i = 0; i < 200; i++) {
         assert_int_equal(o.sbn[i], i < 150 ? 50 + i : i - 150);
     }
+    /* All sent; the pass; all sent again; nobody asks any more. */
+    assert_true(step_count >= 5);
+    assert_int_equal(steps[0].kind, NORM_TRACE_STATE);
+    assert_int_equal(steps[0].before, NORM_SENDER_SENDING);
+    assert_int_equal(steps[0].after, NORM_SENDER_FLUSHING);
+    assert_int_equal(steps[1].kind, NORM_TRACE_PASS);
+    assert_int_equal(steps[1].before, 200);
+    assert_int_equal(steps[2].after, NORM_SENDER_SENDING);
+    assert_int_equal(steps[step_count - 1].after, NORM_SENDER_IDLE);
+    norm_sender_free(s);
+}
+
+static void a_grtt_twice_as_long_is_told(void **state)
+{
+    struct norm_sender_config c = config_of();
+    struct norm_sender *s = make(&c);
+    cp_time now = 0;
+
+    (void)state;
+    drain(s, &now, 50 * CP_MSEC, NULL, NULL);
+    assert_int_equal(step_count, 0);
+    norm_grtt_sample(&s->grtt, 15 * CP_MSEC, 1);
+    drain(s, &now, 60 * CP_MSEC, NULL, NULL);
+    assert_int_equal(step_count, 0);
+    norm_grtt_sample(&s->grtt, 40 * CP_MSEC, 1);
+    drain(s, &now, 70 * CP_MSEC, NULL, NULL);
+    assert_int_equal(step_count, 1);
+    assert_int_equal(steps[0].kind, NORM_TRACE_GRTT);
+    assert_true(steps[0].after >= 40 * CP_MSEC && steps[0].before < 20 * CP_MSEC);
     norm_sender_free(s);
 }
 
@@ -286,6 +320,7 @@ int main(void)
         cmocka_unit_test(who_asks_for_everything_is_left_out),
         cmocka_unit_test(who_sets_the_pace_is_served),
         cmocka_unit_test(the_second_pass_serves_the_oldest_first),
+        cmocka_unit_test(a_grtt_twice_as_long_is_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
