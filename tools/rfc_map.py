@@ -229,6 +229,8 @@ def complaints(code, tests):
             out.append(f'RFC{rfc} {n}: no code')
         if (rfc, n) not in tests:
             out.append(f'RFC{rfc} {n}: no test')
+    for key, places in sorted(tests.items()):
+        out += [f'RFC{key[0]} {key[1]}: the tag in {file} stands at no test' for file, owner in places if not owner]
     for key in sorted((set(code) | set(tests)) - listed):
         where = (code.get(key) or tests.get(key))[0][0]
         out.append(f'RFC{key[0]} {key[1]}: a tag in {where}, but not a clause that tools/rfc_map.py lists')

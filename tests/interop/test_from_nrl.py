@@ -171,7 +171,7 @@ class FromNrl(InteropCase):
         self.assertEqual({line for line in sender.seen if line.startswith('ack ')}, {f'ack {n} success' for n in ALL})
 
     def test_27_congestion_control(self):
-        # Checks RFC5740 5.5.2, RFC5740 5.5.2.2.
+        # Checks RFC5740 5.5.2, 5.5.2.2, RFC5401 3.9.
         # It begins with one segment per second, which makes a GRTT of one second; our first answer may take four.
         source, receiver = self.scene.make_object(BLOCKS), self.mc(BLOCKS * BLOCK * SEGMENT)
         self.scene.tap()

@@ -11,6 +11,7 @@
 
 #include "story.h"
 
+/* Checks RFC5740 5, 5.4.1, 5.4.2. */
 static void nack_and_parity(void **state)
 {
     struct story s;

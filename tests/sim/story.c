@@ -91,5 +91,3 @@ void story_tell(struct story *s, unsigned receivers, const char *expected)
     }
     sim_done(&s->sim);
 }
-
-/* Checks RFC5740 5, 5.4.1, 5.4.2. */
