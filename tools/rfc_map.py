@@ -110,7 +110,7 @@ def c_owner(lines, at):
     end = at
     while end < len(lines) and '*/' not in lines[end]:
         end += 1
-    if end == at and lines[at].split('/*')[0].strip():  # behind the code on the same line
+    if end == at and '/*' in lines[at] and lines[at].split('/*')[0].strip():  # behind the code on the same line
         return c_name(lines, head_of(lines, at))
     end += 1
     if '/* SPDX' in ''.join(lines[max(0, at - 6):end]) and (end >= len(lines) or not lines[end].strip()
