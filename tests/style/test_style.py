@@ -11,6 +11,8 @@ import sizes
 import unfinished
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, '../../tools'))
+import rfc_map  # noqa: E402
 
 
 class Includes(unittest.TestCase):
@@ -120,6 +122,32 @@ class Purity(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn('keeps state in n', done.stdout)
         self.assertEqual(self.run_on('static const int t[] = {1, 2}; int a(int i) { return t[i]; }').returncode, 0)
+
+
+class RfcMap(unittest.TestCase):
+    CODE = ('/* RFC5740 4.1: "x" */\n#define A 1\n\n/* Why.\n * RFC5740 5.3, RFC5401 3.2.2: "y" */\nstatic int f(int a)\n{\n'
+            '    /* RFC5740 5.4.1: "z" */\n    return a;\n}\n')
+
+    def test_code_and_its_owners(self):
+        self.assertEqual(list(rfc_map.tags_of(self.CODE, False, False)),
+                         [(('5740', '4.1'), 'A'), (('5740', '5.3'), 'f'), (('5401', '3.2.2'), 'f'),
+                          (('5740', '5.4.1'), 'f')])
+
+    def test_tests_and_their_owners(self):
+        c = '/* Checks RFC5740 5.3, 5.4.1, RFC5401\n * 3.3. RFC5740 5.2 it does not. */\nstatic void t(void **state)\n{\n}\n'
+        self.assertEqual(list(rfc_map.tags_of(c.replace('RFC5401\n * ', 'RFC5401 '), False, True)),
+                         [(('5740', '5.3'), 't'), (('5740', '5.4.1'), 't'), (('5401', '3.3'), 't')])
+        python = 'class A:\n    def test_b(self):\n        # Checks RFC5740 5.3.\n        pass\n'
+        self.assertEqual(list(rfc_map.tags_of(python, True, True)), [(('5740', '5.3'), 'test_b')])
+
+    def test_what_is_missing(self):
+        every = {(rfc, n): [('a.c', 'f')] for rfc, (_, used, _) in rfc_map.RFCS.items() for n, _ in used}
+        self.assertEqual(rfc_map.complaints(every, every), [])
+        less = {key: places for key, places in every.items() if key != ('5740', '5.3')}
+        self.assertEqual(rfc_map.complaints(less, every), ['RFC5740 5.3: no code'])
+        self.assertEqual(rfc_map.complaints(every, less), ['RFC5740 5.3: no test'])
+        self.assertEqual(len(rfc_map.complaints({**every, ('5740', '99'): [('a.c', 'f')]}, every)), 1)
+        self.assertEqual(len(rfc_map.complaints(every, {**every, ('5740', '5.3'): [('a.c', '')]})), 1)
 
 
 if __name__ == '__main__':
