@@ -12,6 +12,10 @@
 #define POOL_BLOCKS_MIN 4u
 #define POOL_BLOCKS_MAX 4096u
 
+/* Blocks begin on pages, as the files that they go to: the kernel's copies between addresses that
+ * differ by a few bytes modulo a page run at a third of the speed on some processors. */
+#define PAGE 4096u
+
 struct io_pool {
     struct norm_partition partition;
     struct io_block *block;
@@ -37,7 +41,8 @@ static enum cp_err make_blocks(struct io_pool *p, size_t memory)
     if (count > p->partition.block_count) { /* small objects need no more */
         count = p->partition.block_count;
     }
-    p->memory = malloc(count * bytes);
+    bytes = (bytes + PAGE - 1) / PAGE * PAGE;
+    p->memory = aligned_alloc(PAGE, count * bytes);
     p->block = calloc(count, sizeof(*p->block));
     if (p->memory == NULL || p->block == NULL) {
         return CP_ERR_NO_MEMORY;

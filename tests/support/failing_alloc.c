@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * malloc and calloc by the linker's --wrap. For tests of one thread. */
+ * malloc, calloc and aligned_alloc by the linker's --wrap. For tests of one thread. */
 #include "tests/support/failing_alloc.h"
 
 #include <stddef.h>
@@ -7,8 +7,10 @@
 
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
+void *__real_aligned_alloc(size_t alignment, size_t size);
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_aligned_alloc(size_t alignment, size_t size);
 
 static int left = -1;
 static bool happened;
@@ -42,4 +44,9 @@ void *__wrap_malloc(size_t size)
 void *__wrap_calloc(size_t count, size_t size)
 {
     return fails_now() ? NULL : __real_calloc(count, size);
+}
+
+void *__wrap_aligned_alloc(size_t alignment, size_t size)
+{
+    return fails_now() ? NULL : __real_aligned_alloc(alignment, size);
 }
