@@ -271,6 +271,30 @@ static void nack_fits_a_segment(void **state)
     norm_receiver_free(r);
 }
 
+/* Segments larger than the driver made its buffer for are announced: the request is cut to fit. */
+static void nack_fits_the_drivers_buffer(void **state)
+{
+    struct norm_receiver_config c = receiver_config();
+    struct norm_receiver *r;
+    struct norm_msg msg;
+
+    (void)state;
+    c.fti.object_size = UINT64_C(40) * 8 * 8000;
+    c.fti.segment_size = 8000;
+    r = make(&c);
+    tx.cap = 100;
+    msg = sender_msg(NORM_INFO);
+    msg.ext.has_fti = true;
+    msg.ext.fti = c.fti;
+    assert_int_equal(give_msg(r, 0, &msg), CP_OK);
+    flush(r, CP_MSEC, NULL, 0);
+    assert_true(feedback(r, CP_MSEC, &msg));
+    assert_int_equal(msg.type, NORM_NACK);
+    assert_in_range(tx.size, msg.payload_size, 100);
+    assert_in_range(msg.payload_size, 1, 99);
+    norm_receiver_free(r);
+}
+
 /* The same requests from the sender or from a peer: bounded work, and what it says counts. */
 static void greedy_requests_are_cut_short(void **state)
 {
@@ -562,6 +586,7 @@ int main(void)
         cmocka_unit_test(nack_never_asks_past_the_parity),
         cmocka_unit_test(nack_names_whole_blocks_and_info),
         cmocka_unit_test(nack_fits_a_segment),
+        cmocka_unit_test(nack_fits_the_drivers_buffer),
         cmocka_unit_test(greedy_requests_are_cut_short),
         cmocka_unit_test(an_overheard_nack_is_enough),
         cmocka_unit_test(late_joiner_defers),
