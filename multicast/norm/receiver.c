@@ -117,9 +117,15 @@ static void heard_sender(struct norm_receiver *r, cp_time now, const struct norm
 {
     cp_time wait;
 
-    r->grtt = norm_rtt_unquantize(msg->grtt);
+    /* They change seldom, and to decode them takes longer than the rest of this. */
+    if (!r->timed || msg->grtt != r->grtt_coded || msg->gsize != r->gsize_coded) {
+        r->timed = true;
+        r->grtt_coded = msg->grtt;
+        r->gsize_coded = msg->gsize;
+        r->grtt = norm_rtt_unquantize(msg->grtt);
+        r->gsize = norm_gsize_unquantize(msg->gsize);
+    }
     r->backoff = msg->backoff;
-    r->gsize = norm_gsize_unquantize(msg->gsize);
     wait = 2u * r->config.robust_factor * r->grtt;
     r->inactive_at = now + (wait > INACTIVITY_LEAST ? wait : INACTIVITY_LEAST);
     r->inactive_count = 0;

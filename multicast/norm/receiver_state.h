@@ -41,10 +41,10 @@ struct norm_measure {
     uint64_t expected, lost;           /* packets since the latest probe */
 
     /* of the time between the latest two probes; packets of it that were overtaken still count */
-    uint16_t ended; /* sequence of the probe that ended it */
+    uint8_t span;   /* intervals of the sender: probes may get lost */
+    uint16_t ended; /* sequence of the message that ended it */
     uint64_t ended_expected, ended_lost;
-    double rate;        /* bytes per second; 0: not measured yet */
-    double loss_before; /* of the time before it, smoothed */
+    double rate; /* bytes per second; 0: not measured yet */
 
     cp_time marked; /* the latest probe came … */
     uint64_t marked_bytes;
@@ -69,6 +69,8 @@ struct norm_receiver {
     cp_time grtt;
     uint8_t backoff;
     uint64_t gsize;
+    bool timed;                      /* grtt and gsize are what the sender advertises … */
+    uint8_t grtt_coded, gsize_coded; /* … in these fields */
 
     /* object */
     bool object_named; /* object_id and fec_id are known */
@@ -174,7 +176,7 @@ void norm_receiver_nack_sent(struct norm_receiver *r, cp_time now, uint32_t cut)
 /* Every packet of the sender that counts. */
 void norm_receiver_measure(struct norm_receiver *r, cp_time now, uint16_t sequence);
 /* A probe: what came since the one before is the new figure. */
-void norm_receiver_measure_probe(struct norm_receiver *r, cp_time now);
+void norm_receiver_measure_probe(struct norm_receiver *r, cp_time now, uint16_t cc_sequence);
 /* EXT_CC of feedback. */
 struct norm_ext_cc norm_receiver_cc(struct norm_receiver *r, cp_time now);
 /* Rate by RFC 5740 5.5.2, bytes per second. *ret_start: twice what is received, there was no loss. */
