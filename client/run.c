@@ -78,10 +78,11 @@ static enum cp_err check_stop(struct run *r, bool by_multicast, struct cp_error 
     return CP_OK;
 }
 
-/* When content comes, and how fast it came in the end: waiting for a session is not transfer. */
-static void note_flow(struct run *r, cp_time now)
+/* When content comes, and how fast it came in the end: waiting for a session is not transfer, what
+ * comes before the first chunk is whole is. */
+static void note_flow(struct run *r, cp_time now, bool waiting)
 {
-    if (r->flow_began == 0 || r->counters.bytes_done == r->flow_bytes) {
+    if (r->flow_began == 0 || (waiting && r->counters.bytes_done == r->flow_bytes)) {
         r->flow_began = now;
         r->flow_bytes = r->counters.bytes_done;
     }
@@ -106,7 +107,7 @@ static void show(struct run *r, const char *state, const char *how)
 {
     cp_time now = cp_clock_now();
 
-    note_flow(r, now);
+    note_flow(r, now, strcmp(state, "joined") == 0);
     cl_rate_add(&r->rate, now, r->counters.bytes_done);
     r->counters.rate_bps = cl_rate_bps(&r->rate);
     cl_progress_show(&r->progress, now, &r->counters, how);
@@ -243,7 +244,7 @@ static enum cp_err do_https(struct run *r, struct cp_error *err)
 
     cp_log(CP_LOG_INFO, "https-start", "chunks", cp_log_u64(cl_output_missing(r->output)), "reason",
            r->moved == CP_OK ? NULL : cp_err_info(r->moved)->code, NULL);
-    note_flow(r, cp_clock_now());
+    note_flow(r, cp_clock_now(), true);
     code = cl_https_fetch(&f, &bytes, err);
     r->counters.bytes_done = r->before.bytes_done + bytes;
     r->counters.bytes_https = r->before.bytes_https + bytes;

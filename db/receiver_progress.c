@@ -11,7 +11,8 @@
 #define NUMBER_LENGTH 21 /* 20 digits and a comma */
 
 /* Channel and payload are those of db/listener.h. A receiver that moved to HTTPS goes on reporting
- * figures but never makes its session wait again. */
+ * figures but never makes its session wait again; the first reason stays: one that the service left
+ * behind may have seen the session's end before it was told. */
 #define NOTIFY                                                                                     \
     " SELECT pg_notify('castpoint_receivers', node_id || ' ' || session_id) FROM"                  \
     " (SELECT DISTINCT node_id, session_id FROM changed WHERE session_id IS NOT NULL"              \
@@ -28,8 +29,8 @@ static const struct db_stmt progress_stmt = {
     " changed AS (UPDATE receivers r SET"
     "   state = CASE WHEN old.state = 'moved' AND report.state IN " DB_ACTIVE_RECEIVER
     "     THEN 'moved' ELSE report.state END,"
-    "   reason = CASE WHEN old.state = 'moved' AND report.state IN " DB_ACTIVE_RECEIVER
-    "     THEN r.reason ELSE report.reason END,"
+    "   reason = CASE WHEN old.state = 'moved' AND (report.state = 'moved' OR report.state "
+    "IN " DB_ACTIVE_RECEIVER ") THEN r.reason ELSE report.reason END,"
     "   bytes_done = report.bytes_done, bytes_total = report.bytes_total,"
     "   bytes_multicast = report.bytes_multicast, bytes_repair = report.bytes_repair,"
     "   bytes_https = report.bytes_https, rate_bps = report.rate_bps, loss_ppm = report.loss_ppm,"

@@ -226,6 +226,11 @@ static void test_drop(void **state)
     OK(f, db_receiver_get(c, p.a.id, &r, &f->err));
     assert_int_equal(r.progress.state, DB_RECEIVER_MOVED);
     assert_string_equal(r.progress.reason, "receiver-too-slow");
+    late.progress.state = DB_RECEIVER_MOVED; /* it heard the end of the session first */
+    memcpy(late.progress.reason, "sender-silent", sizeof "sender-silent");
+    OK(f, db_receiver_progress(c, &late, 1, &f->err));
+    OK(f, db_receiver_get(c, p.a.id, &r, &f->err));
+    assert_string_equal(r.progress.reason, "receiver-too-slow");
     OK(f, db_receiver_result(c, p.b.id, &good, &changed, &f->err));
     drop.norm_node_id = p.b.norm_node_id; /* it has all */
     OK(f, db_receiver_drop(c, &drop, &r, &changed, &f->err));
