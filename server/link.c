@@ -204,3 +204,22 @@ uint64_t srv_link_wire(uint64_t payload, uint32_t segment_size)
 
     return (uint64_t)((double)payload * (double)(each + LINK_HEADERS) / (double)each);
 }
+
+uint32_t srv_link_receive_buffer(uint32_t wanted)
+{
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    int size = (int)wanted;
+    socklen_t length = sizeof size;
+
+    if (fd < 0) {
+        return 0;
+    }
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) != 0) {
+        (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+    }
+    if (getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, &length) != 0) {
+        size = 0;
+    }
+    (void)close(fd);
+    return (uint32_t)size / 2; /* socket(7): the kernel doubles for its own needs */
+}

@@ -27,6 +27,10 @@ CP_MUST_CHECK enum cp_err srv_link_by_route(const char *group,
 #define SRV_ADDRESS_SIZE 46
 void srv_link_source(const char *interface, const char *group, char ret_source[SRV_ADDRESS_SIZE]);
 
+/* Bytes of receive buffer that a UDP socket of this process gets when it asks for so many (beyond
+ * net.core.rmem_max where it has the right); 0: no socket. */
+uint32_t srv_link_receive_buffer(uint32_t wanted);
+
 /* What a link of that speed is used for when no ceiling is configured: all of it; 1 Gbit/s when the
  * speed is not known (0). */
 uint32_t srv_link_default_mbps(uint32_t link_mbps);

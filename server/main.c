@@ -155,6 +155,19 @@ static enum cp_err run(const struct srv_config *c, struct cp_error *err)
     return rc;
 }
 
+/* What the engine asks for at the sender (multicast/io): feedback of a large group comes in bursts. */
+#define FEEDBACK_BUFFER (4u * 1024 * 1024)
+
+static void check_receive_buffer(void)
+{
+    uint32_t granted = srv_link_receive_buffer(FEEDBACK_BUFFER);
+
+    if (granted > 0 && granted < FEEDBACK_BUFFER / 4) {
+        cp_log(CP_LOG_WARN, "receive-buffer-small", "granted", cp_log_u64(granted), "wanted",
+               cp_log_u64(FEEDBACK_BUFFER), "remedy", "sysctl -w net.core.rmem_max=33554432", NULL);
+    }
+}
+
 int main(int argc, char **argv)
 {
     struct srv_config config;
@@ -178,6 +191,7 @@ int main(int argc, char **argv)
     cp_log_init("castpointd", config.log_format, config.log_level, STDERR_FILENO);
     block_signals();
     raise_descriptor_limit();
+    check_receive_buffer();
     rc = run(&config, &err);
     if (rc != CP_OK) {
         cp_log_error(CP_LOG_ERROR, "not-started", &err);

@@ -92,6 +92,15 @@ static void ceiling_leaves_room_for_headers(void **state)
     assert_int_equal(srv_link_payload(0, 1408), 0);
 }
 
+static void receive_buffers_are_measured(void **state)
+{
+    (void)state;
+    /* net.core.rmem_max is never below the kernel's 2304 bytes; little is granted to everybody. */
+    assert_int_equal(srv_link_receive_buffer(2304), 2304);
+    assert_true(srv_link_receive_buffer(1u << 20) <= 1u << 20);
+    assert_true(srv_link_receive_buffer(1u << 20) > 2304);
+}
+
 static void addresses_are_found(void **state)
 {
     char interface[SRV_INTERFACE_SIZE] = "";
@@ -120,6 +129,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(speed_is_read, make, clean),
         cmocka_unit_test(ceiling_leaves_room_for_headers),
+        cmocka_unit_test(receive_buffers_are_measured),
         cmocka_unit_test(addresses_are_found),
     };
 
