@@ -80,9 +80,9 @@ void norm_budget_review(struct norm_budget *b, struct norm_members *m, cp_time n
     }
 }
 
-double norm_budget_allowed(const struct norm_budget *b, cp_time now)
+double norm_budget_allowed(const struct norm_budget *b, cp_time now, double share)
 {
-    double allowed = NORM_BUDGET_SHARE * leak(b, b->sent, b->at, now);
+    double allowed = share * leak(b, b->sent, b->at, now);
 
     if (allowed < NORM_BUDGET_FACTOR * b->median) {
         allowed = NORM_BUDGET_FACTOR * b->median;
@@ -93,7 +93,7 @@ double norm_budget_allowed(const struct norm_budget *b, cp_time now)
 void norm_budget_charge(const struct norm_budget *b, struct norm_member *m, cp_time now,
                         uint64_t symbols)
 {
-    double most = OVERDRAFT * norm_budget_allowed(b, now);
+    double most = OVERDRAFT * norm_budget_allowed(b, now, NORM_BUDGET_SHARE);
     double recent = leak(b, m->recent, m->recent_at, now) + (double)symbols;
 
     m->asked += symbols;
@@ -111,5 +111,11 @@ bool norm_budget_exceeded(const struct norm_budget *b, const struct norm_member 
     if (fresh(m, now) && m->loss > NORM_BUDGET_LOSS && m->loss > NORM_BUDGET_FACTOR * b->loss) {
         return true;
     }
-    return recent > norm_budget_allowed(b, now);
+    return recent > norm_budget_allowed(b, now, NORM_BUDGET_SHARE);
+}
+
+bool norm_budget_waits(const struct norm_budget *b, const struct norm_member *m, cp_time now)
+{
+    return b->group > 1 &&
+           leak(b, m->recent, m->recent_at, now) > norm_budget_allowed(b, now, NORM_BUDGET_WAIT);
 }

@@ -9,7 +9,10 @@
 
 /* Accounts leak with this time constant at least; with a longer one where NACKs come rarely. */
 #define NORM_BUDGET_WINDOW CP_SEC
-/* Who asks for more than this share of the symbols sent … */
+/* While data is on its way to all, requests beyond this share of the symbols sent wait: so much
+ * may one receiver delay the others … */
+#define NORM_BUDGET_WAIT 0.03
+/* Who asks for more than this share … */
 #define NORM_BUDGET_SHARE 0.20
 /* … or reports this loss … */
 #define NORM_BUDGET_LOSS 0.20
@@ -41,8 +44,10 @@ void norm_budget_review(struct norm_budget *b, struct norm_members *m, cp_time n
 /* A NACK asked for so many symbols. */
 void norm_budget_charge(const struct norm_budget *b, struct norm_member *m, cp_time now,
                         uint64_t symbols);
-/* Symbols that it may ask for at present. */
-double norm_budget_allowed(const struct norm_budget *b, cp_time now);
+/* Symbols that a receiver may ask for at present when this share is allowed. */
+double norm_budget_allowed(const struct norm_budget *b, cp_time now, double share);
+/* It has asked for its part of the time that is everybody's. */
+bool norm_budget_waits(const struct norm_budget *b, const struct norm_member *m, cp_time now);
 /* Asks for too much at present. */
 bool norm_budget_exceeded(const struct norm_budget *b, const struct norm_member *m, cp_time now);
 

@@ -184,7 +184,8 @@ bool norm_sender_refuses(const struct norm_sender *s, cp_time now, const struct 
     if (!s->config.budget || m == NULL || m->node_id == s->control.setter) {
         return false;
     }
-    return m->over_budget || norm_budget_exceeded(&s->budget, m, now);
+    return m->over_budget || norm_budget_exceeded(&s->budget, m, now) ||
+           (s->next_block < s->part.block_count && norm_budget_waits(&s->budget, m, now));
 }
 
 static void leave_out(struct norm_sender *s, cp_time now, struct norm_member *m)
@@ -193,13 +194,14 @@ static void leave_out(struct norm_sender *s, cp_time now, struct norm_member *m)
     s->stats.over_budget++;
     norm_acklist_remove(&s->ackers, m->node_id);
     if (s->config.trace != NULL) {
-        const struct norm_trace t = {.at = now,
-                                     .kind = NORM_TRACE_BUDGET,
-                                     .node_id = m->node_id,
-                                     .before = (uint64_t)norm_budget_allowed(&s->budget, now),
-                                     .after = (uint64_t)m->recent,
-                                     .loss = m->loss,
-                                     .rate_bps = m->rate_bps};
+        const struct norm_trace t = {
+            .at = now,
+            .kind = NORM_TRACE_BUDGET,
+            .node_id = m->node_id,
+            .before = (uint64_t)norm_budget_allowed(&s->budget, now, NORM_BUDGET_SHARE),
+            .after = (uint64_t)m->recent,
+            .loss = m->loss,
+            .rate_bps = m->rate_bps};
 
         s->config.trace(s->config.trace_arg, &t);
     }
@@ -218,9 +220,9 @@ void norm_sender_charge(struct norm_sender *s, cp_time now, struct norm_member *
     norm_budget_charge(&s->budget, m, now, symbols);
     if (s->budget.group > 1 && m->asked > OBJECTS_MOST * object + OBJECT_SMALL) {
         leave_out(s, now, m);
-    } else if (!norm_sender_refuses(s, now, m)) {
+    } else if (m->node_id == s->control.setter || !norm_budget_exceeded(&s->budget, m, now)) {
         m->over_since = CP_TIME_NEVER;
-        m->refused_to = 0;
+        m->refused_to = norm_sender_refuses(s, now, m) ? m->refused_to : 0;
     } else if (m->over_since == CP_TIME_NEVER) {
         m->over_since = now;
     } else if (now - m->over_since >= NORM_BUDGET_PATIENCE &&

@@ -107,6 +107,22 @@ static void a_little_is_nobodys_trouble(void **state)
     norm_members_done(&g.members);
 }
 
+/* Long before it is over its budget one waits while data is on its way to all. */
+static void who_asks_for_more_than_the_others_waits(void **state)
+{
+    static const double share[] = {0.0, 0.001, 0.1, 0.0, 0.02};
+    struct group g;
+
+    (void)state;
+    begin(&g, 5);
+    pass(&g, share, 20);
+    for (size_t i = 0; i < 5; i++) {
+        assert_int_equal(norm_budget_waits(&g.budget, &g.members.member[i], g.now), i == 2);
+        assert_false(over(&g, i));
+    }
+    norm_members_done(&g.members);
+}
+
 /* A NACK has no room for all that a slow receiver lacks: what it reports tells. */
 static void reported_loss_counts(void **state)
 {
@@ -146,7 +162,7 @@ static void an_account_has_an_end(void **state)
     for (unsigned i = 0; i < 1000; i++) {
         norm_budget_charge(&g.budget, &g.members.member[0], CP_MSEC, UINT64_C(1) << 40);
     }
-    allowed = norm_budget_allowed(&g.budget, CP_MSEC);
+    allowed = norm_budget_allowed(&g.budget, CP_MSEC, NORM_BUDGET_SHARE);
     assert_true(g.members.member[0].recent <= 2.0 * allowed);
     assert_true(g.members.member[0].asked == UINT64_C(1000) << 40);
     norm_members_done(&g.members);
@@ -159,6 +175,7 @@ int main(void)
         cmocka_unit_test(nobody_is_over_when_all_ask_for_much),
         cmocka_unit_test(the_only_receiver_is_never_over),
         cmocka_unit_test(a_little_is_nobodys_trouble),
+        cmocka_unit_test(who_asks_for_more_than_the_others_waits),
         cmocka_unit_test(reported_loss_counts),
         cmocka_unit_test(an_account_has_an_end),
     };
