@@ -269,6 +269,15 @@ bool world_complete(const struct world *w)
 
 /* ---- beginning and end ---- */
 
+/* Every decision has words for logs and the API. */
+static void on_trace(void *arg, const struct norm_trace *t)
+{
+    const struct world *w = arg;
+
+    CP_ASSERT(t->at <= w->now && norm_trace_kind_name(t->kind)[0] != '\0');
+    CP_ASSERT(norm_reason_name(t->reason)[0] != '\0' && t->loss >= 0 && t->loss <= 1);
+}
+
 static void open_sender(struct world *w, struct script *s)
 {
     uint8_t bits = script_u8(s), shape = script_u8(s), speed = script_u8(s), repair = script_u8(s);
@@ -301,6 +310,8 @@ static void open_sender(struct world *w, struct script *s)
         .live_window = (speed & 64) != 0 ? 2 * CP_SEC : 5 * CP_MSEC,
         .hold = CP_TIME_NEVER,
         .seed = repair,
+        .trace = on_trace,
+        .trace_arg = w,
     };
     c->fti.object_size =
         (1u + script_u8(s) % 20u) * (uint64_t)k * c->fti.segment_size - script_u8(s) % 32u;
