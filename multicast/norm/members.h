@@ -23,6 +23,7 @@ struct norm_limit {
     uint64_t low_bps;  /* pace that it allowed then … */
     cp_time climb;     /* … time that the way back up to the wall takes … */
     cp_time climbed;   /* … and how much of it is over */
+    unsigned steady;   /* reports without trouble since the latest trial */
     uint64_t rate_bps; /* delivered of late without trouble … */
     uint64_t best_bps; /* … and at best, forgotten slowly */
     cp_time best_at;
@@ -43,6 +44,7 @@ struct norm_limit {
 /* What RFC 5740 5.5.2 keeps of a receiver: tfmcc.c. */
 struct norm_cc_state {
     cp_time rtt;       /* smoothed, 0: none measured */
+    uint16_t loss;     /* as it came */
     double rate;       /* bytes per second, that its feedback stands for */
     bool start, leave; /* it is in slow start; it leaves */
     bool told;         /* its round-trip time was sent to it */
@@ -56,13 +58,17 @@ struct norm_member {
     bool reported;
     cp_time reported_at;
     uint16_t cc_sequence; /* of the probe that it answers */
-    double loss;          /* fraction before repair, since its report before */
+    double loss;          /* fraction before repair, smoothed over a few hundred packets */
     uint64_t rate_bps;    /* received, UDP payload bits per second */
     bool slow;            /* its own buffers fill */
     bool outlier;         /* left out of the choice of the pace */
 
     struct norm_limit limit; /* pace.h's */
     struct norm_cc_state cc; /* tfmcc.h's */
+
+    /* Parity */
+    double mean_loss;           /* of its reports, of late */
+    cp_time mean_from, mean_at; /* first and latest report in it; 0: none */
 
     /* Repairs */
     uint64_t asked;                 /* symbols its NACKs asked for so far */

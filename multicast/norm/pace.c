@@ -13,7 +13,7 @@
 #define BURST_WALL      5.0    /* … but near a wall */
 #define WINDOW          8000.0 /* packets that are looked at together */
 #define TRIAL_SHARE     0.85   /* of what was delivered: clearly below the wall */
-#define TRIAL_LOST      40.0   /* packets that must be lost if nothing changed, … */
+#define TRIAL_LOST      80.0   /* packets that must be lost if nothing changed, … */
 #define TRIAL_PACKETS   200.0  /* … out of so many at least, … */
 #define TRIAL_TIME      (400 * CP_MSEC) /* … or as many as there were after that time */
 #define TRIAL_TIME_MAX  CP_SEC          /* then the loss is taken for congestion */
@@ -21,6 +21,7 @@
 #define BASE_SURE       0.03            /* so little after a trial is not congestion still */
 #define RANDOM_MOST     0.30            /* more than that is no accident */
 #define WALL_SHARE      0.97            /* of the wall, once it is known */
+#define STEADY          10u             /* reports without trouble tell what it got, … */
 #define SHARED_DROP     0.85            /* delivered rate falls below so much of what it was … */
 #define SHARED_SHARE    0.70            /* … then so much of the rest */
 #define CLIMB           (2 * CP_SEC)    /* back to the wall */
@@ -121,7 +122,7 @@ static bool exceeds(const struct norm_pace *p, const struct norm_limit *l, doubl
 {
     double base = base_of(p, l);
 
-    return loss > base + LOSS_MARGIN + LOSS_SPREAD * sqrt(base * l->burst / n) + BURST_FIRST / n;
+    return loss > base + LOSS_MARGIN + LOSS_SPREAD * sqrt(base * l->burst / n) + BURST_MOST / n;
 }
 
 static void count_loss(struct norm_limit *l, const struct norm_pace_report *r)
@@ -134,6 +135,8 @@ static void count_loss(struct norm_limit *l, const struct norm_pace_report *r)
 static bool congested(const struct norm_pace *p, struct norm_limit *l,
                       const struct norm_pace_report *r)
 {
+    double base = base_of(p, l), n = (double)r->packets;
+
     count_loss(l, r);
     if (l->packets > WINDOW) {
         l->packets /= 2.0;
@@ -141,19 +144,19 @@ static bool congested(const struct norm_pace *p, struct norm_limit *l,
     }
     /* Where there was a wall before it takes no proof that there is one. */
     if (l->wall_bps != 0 && r->sent_bps > l->wall_bps &&
-        r->loss > base_of(p, l) + LOSS_MARGIN + BURST_WALL / (double)r->packets) {
+        r->loss > base + LOSS_MARGIN + BURST_WALL / n + 2.0 * sqrt(base / n)) {
         return true;
     }
-    return exceeds(p, l, r->loss, (double)r->packets) ||
-           (r->loss > base_of(p, l) && exceeds(p, l, l->lost / l->packets, l->packets));
+    return exceeds(p, l, r->loss, n) ||
+           (r->loss > base && exceeds(p, l, l->lost / l->packets, l->packets));
 }
 
 /* What it got becomes the wall; the pace goes clearly below. */
 static void trial_wall(struct norm_pace *p, struct norm_limit *l, const struct norm_pace_report *r)
 {
     double got = (double)delivered(r) / (1.0 - base_of(p, l));
-    double most = (double)(serial_before(r->sequence, p->epoch) ? r->sent_bps : p->bps);
-    bool shared = l->rate_bps > 0 && (double)delivered(r) < SHARED_DROP * (double)l->rate_bps;
+    double most = (double)(serial_before(r->first, p->epoch) ? r->sent_bps : p->bps);
+    bool shared = l->steady >= STEADY && (double)delivered(r) < SHARED_DROP * (double)l->rate_bps;
 
     got = got < most ? got : most;
     l->after_bps = (uint64_t)(got * (shared ? SHARED_SHARE : WALL_SHARE));
@@ -165,7 +168,7 @@ static void trial_wall(struct norm_pace *p, struct norm_limit *l, const struct n
 static bool waits_its_turn(const struct norm_pace *p, const struct norm_limit *l,
                            const struct norm_pace_report *r)
 {
-    return p->resume_bps != 0 && !serial_before(r->sequence, p->lowered) &&
+    return p->resume_bps != 0 && !serial_before(r->first, p->lowered) &&
            r->loss < base_of(p, l) + TURN_LOSS;
 }
 
@@ -184,6 +187,7 @@ static void trial_begin(struct norm_pace *p, cp_time now, struct norm_limit *l,
     l->trial_loss = r->loss;
     l->trial_base = base_of(p, l);
     l->packets = l->lost = 0.0;
+    l->steady = 0;
 }
 
 static void trial_congested(struct norm_pace *p, struct norm_limit *l)
@@ -234,7 +238,7 @@ static bool trial_report(struct norm_pace *p, cp_time now, struct norm_limit *l,
         trial_random(p, l); /* others' trials explain it */
         return true;
     }
-    if (serial_before(r->sequence, l->trial_from)) {
+    if (serial_before(r->first, l->trial_from)) {
         /* Of the pace before, or of both: it may have been worse than it looked at first. */
         if (exceeds(p, l, r->loss, (double)r->packets) &&
             (double)delivered(r) < SLOW_SHARE * (double)l->wall_bps) {
@@ -274,6 +278,7 @@ static void learn(struct norm_pace *p, cp_time now, struct norm_limit *l,
     l->best_bps = share(l->best_bps, forgotten < 1.0 ? 1.0 - forgotten : 0.0);
     l->best_bps = at_least(l->best_bps, got);
     l->best_at = now;
+    l->steady++;
     if (p->random_loss > r->loss) {
         p->random_loss += (r->loss - p->random_loss) * 0.001;
     }
@@ -321,7 +326,7 @@ static void outlier_report(struct norm_pace *p, cp_time now, struct norm_limit *
 
 static void count_fresh(struct norm_pace *p, struct norm_limit *l, const struct norm_pace_report *r)
 {
-    if (!serial_before(r->sequence, p->epoch) && l->fresh != p->changes + 1 &&
+    if (!serial_before(r->first, p->epoch) && l->fresh != p->changes + 1 &&
         (double)delivered(r) >= KEEPS_UP * (1.0 - r->loss) * (double)r->sent_bps) {
         l->fresh = p->changes + 1;
         p->fresh++;
@@ -348,7 +353,7 @@ bool norm_pace_report(struct norm_pace *p, cp_time now, struct norm_member *m,
         outlier_report(p, now, l, r);
     } else if (l->trial) {
         change = trial_report(p, now, l, r) || change;
-    } else if (l->tried && serial_before(r->sequence, l->trial_from)) {
+    } else if (l->tried && serial_before(r->first, l->trial_from)) {
         return change; /* of the time before the trial */
     } else if (!l->slow) {
         l->tried = false;

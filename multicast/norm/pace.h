@@ -51,7 +51,8 @@ struct norm_pace {
 
 /* What a receiver says of the interval between two probes, and what the sender did in it. */
 struct norm_pace_report {
-    uint16_t sequence; /* of the probe that ended the interval */
+    uint16_t sequence; /* of the probe that ended the interval … */
+    uint16_t first;    /* … and the first that it may cover: probes get lost */
     double loss;       /* 0 … 1 */
     uint64_t rate_bps; /* 0: it cannot tell */
     bool slow;

@@ -132,7 +132,7 @@ void norm_receiver_on_probe(struct norm_receiver *r, cp_time now, const struct n
     bool limits = false;
 
     r->plain = (msg->flags & NORM_PROBE_PLAIN) != 0;
-    norm_receiver_measure_probe(r, now);
+    norm_receiver_measure_probe(r, now, msg->cc_sequence);
     r->probed = true;
     r->cc_sequence = msg->cc_sequence;
     r->probe_time = (cp_time)msg->time_sec * CP_SEC + (cp_time)msg->time_usec * CP_USEC;

@@ -3,11 +3,12 @@
  * section 5.5.2). Pure. */
 #include "multicast/norm/receiver_state.h"
 
-#define SMOOTH         64.0            /* packets that weigh as much as the figure so far */
-#define SLOW_FROM      25u             /* percent of the buffers … */
-#define SLOW_TO        10u             /* … and below so much not any more */
-#define URGENT_PACKETS 512u            /* since the latest probe, … */
-#define URGENT_PART    4u              /* … one of so many of them lost */
+#define SLOW_FROM      25u   /* percent of the buffers … */
+#define SLOW_TO        10u   /* … and below so much not any more */
+#define URGENT_PACKETS 1024u /* since the latest probe, … */
+#define URGENT_PART    4u    /* … one of so many of them lost */
+#define URGENT_RATHER  50u   /* … or of so many once probes must have been lost too */
+#define PROBES_LOST    (300 * CP_MSEC)
 #define URGENT_LEAST   (2 * CP_MSEC)   /* time that tells a rate */
 #define URGENT_AGAIN   (20 * CP_MSEC)  /* to the next of its kind */
 #define URGENT_LONGER  (100 * CP_MSEC) /* the same in a larger group */
@@ -85,20 +86,12 @@ void norm_receiver_measure(struct norm_receiver *r, cp_time now, uint16_t sequen
     }
 }
 
-/* Few packets tell less than what was seen before. */
-static double smoothed(double before, uint64_t lost, uint64_t expected)
+static double fraction(uint64_t lost, uint64_t expected)
 {
-    double n = (double)expected;
-
     if (expected == 0) {
-        return before;
+        return 0.0;
     }
-    return before + (lost < expected ? (double)lost / n - before : 1.0 - before) * n / (n + SMOOTH);
-}
-
-static double loss_of(const struct norm_measure *m)
-{
-    return smoothed(m->loss_before, m->ended_lost, m->ended_expected);
+    return lost < expected ? (double)lost / (double)expected : 1.0;
 }
 
 static double rate_since(const struct norm_receiver *r, cp_time now)
@@ -107,7 +100,7 @@ static double rate_since(const struct norm_receiver *r, cp_time now)
            (double)(now - r->measure.marked);
 }
 
-void norm_receiver_measure_probe(struct norm_receiver *r, cp_time now)
+void norm_receiver_measure_probe(struct norm_receiver *r, cp_time now, uint16_t cc_sequence)
 {
     struct norm_measure *m = &r->measure;
 
@@ -117,7 +110,9 @@ void norm_receiver_measure_probe(struct norm_receiver *r, cp_time now)
     if (r->probed) {
         m->rate = rate_since(r, now);
     }
-    m->loss_before = loss_of(m);
+    uint16_t span = (uint16_t)(cc_sequence - r->cc_sequence);
+
+    m->span = !r->probed || span > UINT8_MAX ? UINT8_MAX : (uint8_t)span;
     m->ended = m->high;
     m->ended_expected = m->expected;
     m->ended_lost = m->lost;
@@ -143,7 +138,7 @@ struct norm_ext_cc norm_receiver_cc(struct norm_receiver *r, cp_time now)
 {
     struct norm_measure *m = &r->measure;
     struct norm_ext_cc cc = {.sequence = r->cc_sequence};
-    double loss = loss_of(m), rate = m->rate;
+    double loss = fraction(m->ended_lost, m->ended_expected), rate = m->rate;
     bool start;
 
     /* RFC5740 5.5.2.2: "When the receiver has a valid individual RTT measurement, it SHALL include
@@ -153,12 +148,14 @@ struct norm_ext_cc norm_receiver_cc(struct norm_receiver *r, cp_time now)
         cc.rtt = norm_rtt_quantize(m->rtt);
     }
     if (r->plain) {
-        if (m->urgent && now >= m->marked + URGENT_LEAST) {
-            loss = smoothed(loss, m->lost, m->expected);
+        cc.rtt = m->span;
+        if (now >= m->marked + (m->urgent ? URGENT_LEAST : PROBES_LOST)) {
+            loss = fraction(m->lost, m->expected);
             rate = rate_since(r, now);
+            cc.rtt = 0;
         }
         m->urgent = false;
-        cc.flags |= NORM_CC_PLAIN | (m->slow ? NORM_CC_SLOW : 0);
+        cc.flags = NORM_CC_PLAIN | (m->slow ? NORM_CC_SLOW : 0);
     } else {
         rate = norm_receiver_cc_rate(r, &start);
         loss = norm_loss_events_fraction(&m->events);
@@ -175,7 +172,8 @@ void norm_receiver_cc_urge(struct norm_receiver *r, cp_time now)
     struct norm_measure *m = &r->measure;
 
     if (!r->plain || r->config.silent || now < m->urgent_next || now < m->marked + URGENT_LEAST ||
-        m->expected < URGENT_PACKETS || m->lost * URGENT_PART < m->expected) {
+        m->expected < URGENT_PACKETS ||
+        m->lost * (now < m->marked + PROBES_LOST ? URGENT_PART : URGENT_RATHER) < m->expected) {
         return;
     }
     norm_receiver_cc_unasked(r, now);

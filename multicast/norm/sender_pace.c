@@ -7,7 +7,7 @@
 #define RECENT        CP_SEC
 #define LISTED_MOST   16u             /* receivers that are asked for an answer to every probe */
 #define PROBE_PACKETS 32u             /* at least so many between two probes */
-#define AGAIN_PACKETS 512u            /* that an unasked report speaks of at least */
+#define LOSS_SURE     500.0           /* packets whose loss needs no smoothing */
 #define PROBE_RARE    (250 * CP_MSEC) /* profile of norm.md section 6.3 */
 
 /* Probes by size of the group: while something is being found out, and else. Reports come back at
@@ -134,6 +134,11 @@ cp_time norm_sender_probe_interval(const struct norm_sender *s)
     return cp_time_min(interval > eager ? interval : eager, p->steady);
 }
 
+static uint64_t bps_of(uint64_t bytes, cp_time duration)
+{
+    return duration == 0 ? 0 : (uint64_t)((double)bytes * 8.0 * (double)CP_SEC / (double)duration);
+}
+
 /* The interval that the probe about to leave ends. */
 static void close_interval(struct norm_sender *s, cp_time now)
 {
@@ -146,11 +151,13 @@ static void close_interval(struct norm_sender *s, cp_time now)
         .known = duration > 0 && s->probe_first != 0,
         .busy = c->busy,
         .packets = s->stats.packets_sent - c->packets,
+        .bytes = s->stats.bytes_sent - c->bytes,
+        .duration = duration,
+        .end = now,
+        .end_packets = s->stats.packets_sent,
+        .end_bytes = s->stats.bytes_sent,
     };
-    if (sent->known) {
-        sent->bps = (uint64_t)((double)(s->stats.bytes_sent - c->bytes) * 8.0 * (double)CP_SEC /
-                               (double)duration);
-    }
+    sent->bps = sent->known ? bps_of(sent->bytes, duration) : 0;
     sent->busy = sent->busy && sent->known;
     c->duration = duration;
     c->began = now;
@@ -248,11 +255,30 @@ static uint64_t report_rate(const struct norm_ext_cc *cc)
     return 0;
 }
 
+/* Unasked: of the time since the probe, which is not over. */
+static bool unfinished(const struct norm_ext_cc *cc)
+{
+    return (cc->flags & NORM_CC_PLAIN) != 0 && cc->rtt == 0;
+}
+
+/* Few packets tell less than what was reported before. */
+static void smooth_loss(const struct norm_sender *s, struct norm_member *m,
+                        const struct norm_ext_cc *cc)
+{
+    const struct norm_sent *sent = &s->control.sent[cc->sequence % NORM_SENT_SLOTS];
+    double n = sent->known && sent->sequence == cc->sequence ? (double)sent->packets : 0.0;
+
+    if (!m->reported || (cc->flags & NORM_CC_PLAIN) == 0) {
+        n = LOSS_SURE; /* loss events are smooth as they are */
+    }
+    m->cc.loss = cc->loss;
+    m->loss += (norm_loss_unquantize(cc->loss) - m->loss) * (n < LOSS_SURE ? n / LOSS_SURE : 1.0);
+}
+
 /* Takes the figures. False: there is nothing new in them, or they are of no probe of ours. */
 static bool note_report(struct norm_sender *s, cp_time now, struct norm_member *m,
                         const struct norm_ext_cc *cc)
 {
-    double loss = norm_loss_unquantize(cc->loss);
     uint64_t rate = report_rate(cc);
     bool slow = (cc->flags & NORM_CC_SLOW) != 0;
 
@@ -262,35 +288,69 @@ static bool note_report(struct norm_sender *s, cp_time now, struct norm_member *
     if (m->reported && (int16_t)(cc->sequence - m->cc_sequence) < 0) {
         return false; /* overtaken */
     }
-    if (m->reported && m->cc_sequence == cc->sequence && m->loss == loss && m->rate_bps == rate &&
-        m->slow == slow) {
+    if (m->reported && m->cc_sequence == cc->sequence && m->slow == slow && !unfinished(cc)) {
         m->reported_at = now;
         return false;
     }
+    smooth_loss(s, m, cc);
     m->reported = true;
     m->reported_at = now;
     m->cc_sequence = cc->sequence;
-    m->loss = loss;
     m->rate_bps = rate;
     m->slow = slow;
     return true;
 }
 
-/* again: it reported on that probe before; it tells unasked what it lost since then. */
-static void report_pace(struct norm_sender *s, cp_time now, struct norm_member *m, bool again)
+/* What was sent in so many intervals up to that one; nothing when it is too long ago. */
+static struct norm_sent sent_over(const struct norm_sender *s, uint16_t sequence, unsigned span)
 {
-    const struct norm_sent *sent = &s->control.sent[m->cc_sequence % NORM_SENT_SLOTS];
-    bool known = sent->known && sent->sequence == m->cc_sequence;
+    struct norm_sent sum = {.sequence = sequence, .known = true, .busy = true};
+
+    for (unsigned i = 0; i < span; i++) {
+        uint16_t at = (uint16_t)(sequence - i);
+        const struct norm_sent *sent = &s->control.sent[at % NORM_SENT_SLOTS];
+
+        if (i >= NORM_SENT_SLOTS || !sent->known || sent->sequence != at) {
+            return (struct norm_sent){.sequence = sequence};
+        }
+        sum.busy = sum.busy && sent->busy;
+        sum.packets += sent->packets;
+        sum.bytes += sent->bytes;
+        sum.duration += sent->duration;
+    }
+    sum.bps = bps_of(sum.bytes, sum.duration);
+    return sum;
+}
+
+/* What was sent since that probe. */
+static struct norm_sent sent_since(const struct norm_sender *s, cp_time now, uint16_t sequence)
+{
+    struct norm_sent since = sent_over(s, sequence, 1);
+
+    if (since.known) {
+        const struct norm_sent *sent = &s->control.sent[sequence % NORM_SENT_SLOTS];
+
+        since.bps = bps_of(s->stats.bytes_sent - sent->end_bytes, now - sent->end);
+        since.packets = s->stats.packets_sent - sent->end_packets;
+        since.busy = s->control.busy;
+    }
+    return since;
+}
+
+/* span: intervals that the report covers; 0: the time since the probe. */
+static void report_pace(struct norm_sender *s, cp_time now, struct norm_member *m, uint8_t span)
+{
+    const struct norm_sent sent =
+        span == 0 ? sent_since(s, now, m->cc_sequence) : sent_over(s, m->cc_sequence, span);
     const struct norm_pace_report report = {
         .sequence = m->cc_sequence,
-        .loss = m->loss,
+        .first = (uint16_t)(m->cc_sequence - span + 1), /* span 0: the one after the probe */
+        .loss = norm_loss_unquantize(m->cc.loss),
         .rate_bps = m->rate_bps,
         .slow = m->slow,
-        .sent_bps = known ? sent->bps : 0,
-        .packets = !known                                   ? 0
-                   : again && sent->packets > AGAIN_PACKETS ? AGAIN_PACKETS
-                                                            : sent->packets,
-        .busy = known && sent->busy,
+        .sent_bps = sent.bps,
+        .packets = sent.packets,
+        .busy = sent.busy,
     };
     uint64_t before = s->rate.bps;
 
@@ -310,13 +370,11 @@ static void report_pace(struct norm_sender *s, cp_time now, struct norm_member *
 void norm_sender_on_report(struct norm_sender *s, cp_time now, struct norm_member *m,
                            const struct norm_msg *msg)
 {
-    bool again = m != NULL && m->reported && msg->ext.cc.sequence == m->cc_sequence;
-
     if (m == NULL || !msg->ext.has_cc || !note_report(s, now, m, &msg->ext.cc)) {
         return;
     }
     if (s->config.rate_mode == NORM_RATE_LAN) {
-        report_pace(s, now, m, again);
+        report_pace(s, now, m, (msg->ext.cc.flags & NORM_CC_PLAIN) != 0 ? msg->ext.cc.rtt : 1);
     } else if (s->config.rate_mode == NORM_RATE_TFMCC) {
         const struct norm_tfmcc_report report = {
             .cc = msg->ext.cc, .rtt = norm_sender_rtt(s, now, msg), .grtt = s->grtt.advertised};

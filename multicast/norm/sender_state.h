@@ -82,7 +82,9 @@ struct norm_protection {
 struct norm_sent {
     bool known, busy;  /* busy: data to send all the time */
     uint16_t sequence; /* of the probe that ended it */
-    uint64_t packets, bps;
+    uint64_t packets, bytes, bps;
+    cp_time duration, end;
+    uint64_t end_packets, end_bytes; /* sent in all by then */
 };
 #define NORM_SENT_SLOTS 64u
 

@@ -80,7 +80,8 @@ struct norm_fti {
 struct norm_ext_cc {
     uint16_t sequence;
     uint8_t flags; /* enum norm_cc_flag */
-    uint8_t rtt;   /* quantised */
+    uint8_t rtt;   /* quantised; with PLAIN: intervals between probes that the figures cover,
+                    * 0: they are of the time since the probe */
     uint16_t loss; /* quantised */
     uint16_t rate; /* quantised */
 };
