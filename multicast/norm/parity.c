@@ -57,6 +57,21 @@ void norm_losses_stand_for(struct norm_losses *l, double receivers)
     l->total = receivers;
 }
 
+void norm_loss_mean(double *mean, cp_time *from, cp_time *at, double loss, cp_time now)
+{
+    cp_time span = cp_time_min(now - *from, NORM_LOSS_WINDOW);
+
+    if (*at == 0 || span == 0) {
+        *mean = loss;
+        *from = *at == 0 ? now : *from;
+    } else if (now > *at) {
+        double part = (double)(now - *at) / (double)span;
+
+        *mean += (loss - *mean) * (part < 1.0 ? part : 1.0);
+    }
+    *at = now;
+}
+
 void norm_needs_sent(struct norm_needs *n)
 {
     n->blocks += 1.0;

@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+#include "common/time.h"
 #include "multicast/norm/block.h"
 
 #define NORM_LOSS_BUCKETS 64u /* four per octave, up from 2^-16, the step of the report */
@@ -22,6 +23,11 @@ void norm_losses_clear(struct norm_losses *l);
 void norm_losses_add(struct norm_losses *l, double loss);
 /* Lets those that reported stand for so many; without any report nothing changes. */
 void norm_losses_stand_for(struct norm_losses *l, double receivers);
+
+/* Mean of reports, of which each speaks of the time since the one before: over all that time, or
+ * later the latest NORM_LOSS_WINDOW. `mean`: until `at`, begun at `from`; both 0: no mean yet. */
+#define NORM_LOSS_WINDOW (300 * CP_MSEC)
+void norm_loss_mean(double *mean, cp_time *from, cp_time *at, double loss, cp_time now);
 
 /* What blocks of the first pass needed, of late: symbols beyond the source. */
 struct norm_needs {

@@ -62,15 +62,16 @@ static const struct norm_member *gather(struct norm_sender *s, cp_time now, doub
     *ret_waiting = 0.0;
     norm_losses_clear(&s->protection.losses);
     for (size_t i = 0; i < s->members.count; i++) {
-        const struct norm_member *m = &s->members.member[i];
+        struct norm_member *m = &s->members.member[i];
 
         *ret_waiting += m->bulk_first <= m->bulk_last;
         if (!m->reported || m->reported_at + NORM_REPORT_FRESH < now || m->outlier ||
             m->over_budget || m->over_since != CP_TIME_NEVER) {
             continue;
         }
-        norm_losses_add(&s->protection.losses, m->loss);
-        worst = worst == NULL || m->loss > worst->loss ? m : worst;
+        norm_loss_mean(&m->mean_loss, &m->mean_from, &m->mean_at, m->loss, m->reported_at);
+        norm_losses_add(&s->protection.losses, m->mean_loss);
+        worst = worst == NULL || m->mean_loss > worst->mean_loss ? m : worst;
     }
     return worst;
 }
@@ -85,7 +86,7 @@ static void trace_parity(struct norm_sender *s, cp_time now, uint8_t before,
                                      .node_id = worst->node_id,
                                      .before = before,
                                      .after = s->protection.now,
-                                     .loss = worst->loss,
+                                     .loss = worst->mean_loss,
                                      .rate_bps = worst->rate_bps};
 
         s->config.trace(s->config.trace_arg, &t);
@@ -175,7 +176,7 @@ unsigned norm_sender_spare_parity(const struct norm_sender *s, const struct norm
         return 0;
     }
     norm_losses_clear(&one);
-    norm_losses_add(&one, member->loss);
+    norm_losses_add(&one, member->mean_at != 0 ? member->mean_loss : member->loss);
     return norm_parity_choose(&one, NULL, count, limit_of(s), (struct norm_parity_goal){0.99, 2.0});
 }
 

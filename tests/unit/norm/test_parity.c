@@ -170,6 +170,33 @@ static void few_requests_prove_nothing(void **state)
     assert_int_equal(choose(&l, &needs), 0);
 }
 
+/* Reports of short times count little, and a change of the loss is seen within a second. */
+static void reports_are_averaged_over_time(void **state)
+{
+    double mean = 0.0;
+    cp_time from = 0, at = 0, now = CP_SEC;
+
+    (void)state;
+    norm_loss_mean(&mean, &from, &at, 0.5, now);
+    assert_true(mean == 0.5);
+    norm_loss_mean(&mean, &from, &at, 0.5, now); /* the same again */
+    for (unsigned i = 0; i < 100; i++) {
+        now += 5 * CP_MSEC;
+        norm_loss_mean(&mean, &from, &at, i % 5 == 0 ? 0.1 : 0.0, now);
+        assert_true(i < 20 || (mean > 0.01 && mean < 0.03));
+    }
+    norm_loss_mean(&mean, &from, &at, 1.0, now); /* no time has passed */
+    assert_true(mean < 0.03);
+    for (unsigned i = 0; i < 10; i++) {
+        now += 100 * CP_MSEC;
+        norm_loss_mean(&mean, &from, &at, 0.2, now);
+    }
+    assert_true(mean > 0.19 && mean <= 0.2);
+    now += 10 * CP_SEC;
+    norm_loss_mean(&mean, &from, &at, 0.0, now);
+    assert_true(mean == 0.0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +207,7 @@ int main(void)
         cmocka_unit_test(reports_out_of_range_do_no_harm),
         cmocka_unit_test(what_blocks_needed_counts_more_than_the_model),
         cmocka_unit_test(few_requests_prove_nothing),
+        cmocka_unit_test(reports_are_averaged_over_time),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
