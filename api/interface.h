@@ -11,5 +11,7 @@ bool api_interface_exists(const char *name);
 
 /* Dotted IPv4 address to a number; false for anything else. Pure. */
 bool api_ipv4_parse(const char *text, uint32_t *ret_address);
+/* The 16 bytes of an IPv6 address. */
+bool api_ipv6_parse(const char *text, uint8_t ret_address[16]);
 
 #endif

@@ -16,6 +16,8 @@
 /* 224.0.0.0/24 never leaves its link and is full of protocols of routers and hosts. */
 #define GROUP_FIRST 0xE0000100u /* 224.0.1.0 */
 #define GROUP_LAST  0xEFFFFFFFu /* 239.255.255.255 */
+#define SCOPE_LINK  2u          /* RFC 4291 2.7: 1 stays within the machine */
+#define SPREAD_MAX  65535u      /* the table's: few enough to be looked through */
 
 /* Bits per second; 100 Gbit/s is more than one session can send. */
 #define RATE_MIN 64000
@@ -99,15 +101,39 @@ struct api_response api_settings_get(const struct api_context *ctx, const struct
 
 /* ---- change ---- */
 
-static bool parse_group(const char *text, uint32_t *ret_group)
+/* A multicast address that packets may leave the machine by, as a number to compare: IPv4, or the
+ * low 64 bits of IPv6 beside the high ones. */
+struct group {
+    uint64_t high; /* 0: IPv4 */
+    uint64_t low;
+};
+
+static bool parse_group(const char *text, struct group *ret_group)
 {
-    return api_ipv4_parse(text, ret_group) && *ret_group >= GROUP_FIRST && *ret_group <= GROUP_LAST;
+    struct group g = {.high = 0};
+    uint32_t v4;
+    uint8_t v6[16];
+
+    if (api_ipv4_parse(text, &v4)) {
+        ret_group->high = 0;
+        ret_group->low = v4;
+        return v4 >= GROUP_FIRST && v4 <= GROUP_LAST;
+    }
+    if (!api_ipv6_parse(text, v6) || v6[0] != 0xff || (v6[1] & 0x0f) < SCOPE_LINK) {
+        return false;
+    }
+    for (size_t i = 0; i < 8; i++) {
+        g.high = g.high << 8 | v6[i];
+        g.low = g.low << 8 | v6[i + 8];
+    }
+    *ret_group = g;
+    return true;
 }
 
 static void read_group(struct api_fields *f, const char *name, char *ret_text, size_t cap)
 {
     const char *text = api_field_string(f, name, API_OPTIONAL, 1, cap - 1);
-    uint32_t group;
+    struct group group;
 
     if (text == NULL) {
         return;
@@ -115,7 +141,7 @@ static void read_group(struct api_fields *f, const char *name, char *ret_text, s
     if (!parse_group(text, &group)) {
         api_field_error(f, name,
                         "must be an IPv4 multicast address from 224.0.1.0 to 239.255.255.255, "
-                        "best of 239.0.0.0/8");
+                        "best of 239.0.0.0/8, or an IPv6 one, best of ff15::/16");
         return;
     }
     (void)snprintf(ret_text, cap, "%s", text);
@@ -166,13 +192,14 @@ static void read_number(struct api_fields *f, const char *name, int64_t min, int
 
 static void check_ranges(struct api_fields *f, const struct db_settings *s)
 {
-    uint32_t first = 0;
-    uint32_t last = 0;
+    struct group first = {.high = 0};
+    struct group last = {.high = 0};
 
     if (parse_group(s->address_first, &first) && parse_group(s->address_last, &last) &&
-        first > last) {
-        api_field_error(f, "address_last", "must not lie below address_first, which is %s",
-                        s->address_first);
+        (first.high != last.high || first.low > last.low || last.low - first.low > SPREAD_MAX)) {
+        api_field_error(f, "address_last",
+                        "must not lie below address_first, which is %s, nor more than %u above",
+                        s->address_first, SPREAD_MAX);
     }
     if (s->port_first > s->port_last) {
         api_field_error(f, "port_last", "must not lie below port_first, which is %u",

@@ -18,18 +18,22 @@
 #define SECRET_SIZE          32u
 /* IPv4 20, UDP 8, NORM DATA with FTI, EXT_AUTH and payload id up to 64 (norm.md section 6.3). */
 #define HEADERS_SIZE 92u
+#define IPV6_MORE    20u /* its header is 40 */
 /* No real link is narrower (RFC 791: 576); on such a one the engine says what is wrong. */
 #define SEGMENT_SIZE_MIN 448u
 
-uint32_t api_segment_size(uint32_t mtu, bool jumbo)
+uint32_t api_segment_size(uint32_t mtu, bool jumbo, bool ipv6)
 {
+    uint32_t headers = HEADERS_SIZE + (ipv6 ? IPV6_MORE : 0);
+    uint32_t usual = ipv6 ? API_SESSION_IPV6_SIZE : API_SESSION_SEGMENT_SIZE;
+
     if (jumbo && mtu >= API_SESSION_JUMBO_MTU) {
-        return API_SESSION_JUMBO_SIZE;
+        return ipv6 ? API_SESSION_JUMBO_IPV6_SIZE : API_SESSION_JUMBO_SIZE;
     }
-    if (mtu < SEGMENT_SIZE_MIN + HEADERS_SIZE || mtu >= API_SESSION_SEGMENT_SIZE + HEADERS_SIZE) {
-        return API_SESSION_SEGMENT_SIZE;
+    if (mtu < SEGMENT_SIZE_MIN + headers || mtu >= usual + headers) {
+        return usual;
     }
-    return (mtu - HEADERS_SIZE) / 32u * 32u;
+    return (mtu - headers) / 32u * 32u;
 }
 
 uint64_t api_object_size(uint64_t content_size, uint32_t segment_size, uint32_t max_block_len)

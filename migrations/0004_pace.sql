@@ -6,6 +6,19 @@ ALTER TABLE settings
     ADD COLUMN rate_start_percent integer NOT NULL DEFAULT 50,
     ADD COLUMN slow_share_percent integer NOT NULL DEFAULT 10,
     ADD COLUMN jumbo_frames       boolean NOT NULL DEFAULT false,
+    -- As before, and IPv6: not what stays within the machine; both ends of one family.
+    DROP CONSTRAINT settings_addresses_check,
+    ADD CONSTRAINT settings_addresses_check CHECK (
+        family(address_first) = family(address_last) AND address_first <= address_last
+        AND address_last - address_first < 65536
+        AND ((family(address_first) = 4
+                AND masklen(address_first) = 32 AND masklen(address_last) = 32
+                AND address_first <<= '224.0.0.0/4' AND address_last <<= '224.0.0.0/4'
+                AND NOT address_first <<= '224.0.0.0/24')
+            OR (family(address_first) = 6
+                AND masklen(address_first) = 128 AND masklen(address_last) = 128
+                AND address_first <<= 'ff00::/8' AND address_last <<= 'ff00::/8'
+                AND NOT address_first <<= 'ff01::/16' AND NOT address_first <<= 'ff11::/16'))),
     ADD CONSTRAINT settings_rate_control_check CHECK (rate_control IN ('lan', 'tfmcc', 'fixed')),
     ADD CONSTRAINT settings_rate_start_check CHECK (rate_start_percent BETWEEN 1 AND 100),
     ADD CONSTRAINT settings_slow_share_check CHECK (slow_share_percent BETWEEN 0 AND 50);

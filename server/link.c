@@ -19,6 +19,7 @@
  * the wire: 95.7 %. */
 #define NORM_HEADERS 64u
 #define LINK_HEADERS 66u
+#define IPV6_MORE    20u
 
 uint32_t srv_link_speed_in(const char *sys_class_net, const char *interface)
 {
@@ -191,18 +192,23 @@ uint64_t srv_link_ceiling(uint64_t configured_bps, uint32_t link_mbps)
                               : UINT64_C(1000000) * srv_link_default_mbps(link_mbps);
 }
 
-uint64_t srv_link_payload(uint64_t wire, uint32_t segment_size)
+static uint64_t link_headers(const char *group)
+{
+    return LINK_HEADERS + (strchr(group, ':') != NULL ? IPV6_MORE : 0);
+}
+
+uint64_t srv_link_payload(uint64_t wire, uint32_t segment_size, const char *group)
 {
     uint64_t payload = segment_size + NORM_HEADERS;
 
-    return (uint64_t)((double)wire * (double)payload / (double)(payload + LINK_HEADERS));
+    return (uint64_t)((double)wire * (double)payload / (double)(payload + link_headers(group)));
 }
 
-uint64_t srv_link_wire(uint64_t payload, uint32_t segment_size)
+uint64_t srv_link_wire(uint64_t payload, uint32_t segment_size, const char *group)
 {
     uint64_t each = segment_size + NORM_HEADERS;
 
-    return (uint64_t)((double)payload * (double)(each + LINK_HEADERS) / (double)each);
+    return (uint64_t)((double)payload * (double)(each + link_headers(group)) / (double)each);
 }
 
 uint32_t srv_link_receive_buffer(uint32_t wanted)

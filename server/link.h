@@ -40,8 +40,8 @@ uint32_t srv_link_default_mbps(uint32_t link_mbps);
 uint64_t srv_link_ceiling(uint64_t configured_bps, uint32_t link_mbps);
 
 /* Bits (or bytes) of UDP payload that so many on the wire of an Ethernet make, and back, when each
- * packet holds a segment of that size. */
-uint64_t srv_link_payload(uint64_t wire, uint32_t segment_size);
-uint64_t srv_link_wire(uint64_t payload, uint32_t segment_size);
+ * packet holds a segment of that size and goes to that group, IPv4 or IPv6. */
+uint64_t srv_link_payload(uint64_t wire, uint32_t segment_size, const char *group);
+uint64_t srv_link_wire(uint64_t payload, uint32_t segment_size, const char *group);
 
 #endif

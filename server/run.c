@@ -58,7 +58,8 @@ enum cp_err srv_run_new(const struct api_context *api, const struct db_session *
     r->session = *session;
     r->touched = true;
     srv_use_init(&r->use, cp_clock_now(), share_bps);
-    rc = srv_engine_start(api, session, wake_fd, srv_link_payload(share_bps, session->segment_size),
+    rc = srv_engine_start(api, session, wake_fd,
+                          srv_link_payload(share_bps, session->segment_size, session->group),
                           &r->engine);
     if (rc != CP_OK) {
         free(r);
@@ -89,13 +90,15 @@ void srv_run_sample(struct srv_run *r, cp_time now)
     struct mc_sender_stats stats;
 
     srv_engine_get_stats(r->engine, &stats);
-    srv_use_sample(&r->use, now, srv_link_wire(stats.bytes_sent, r->session.segment_size));
+    srv_use_sample(&r->use, now,
+                   srv_link_wire(stats.bytes_sent, r->session.segment_size, r->session.group));
 }
 
 void srv_run_grant(struct srv_run *r, uint64_t share_bps)
 {
     srv_use_grant(&r->use, share_bps);
-    srv_engine_set_rate(r->engine, srv_link_payload(share_bps, r->session.segment_size));
+    srv_engine_set_rate(r->engine,
+                        srv_link_payload(share_bps, r->session.segment_size, r->session.group));
 }
 
 const char *srv_run_session_id(const struct srv_run *r)

@@ -206,24 +206,33 @@ static void ticket_is_complete_and_signed(void **state)
 static void narrow_links_get_small_segments(void **state)
 {
     (void)state;
-    assert_int_equal(api_segment_size(0, false), 1408);
-    assert_int_equal(api_segment_size(1500, false), 1408);
-    assert_int_equal(api_segment_size(65536, false), 1408);
-    assert_int_equal(api_segment_size(1499, false), 1376);
-    assert_int_equal(api_segment_size(1400, false), 1280);
-    assert_int_equal(api_segment_size(540, false), 448);
-    assert_int_equal(api_segment_size(539, false), 1408);
+    assert_int_equal(api_segment_size(0, false, false), 1408);
+    assert_int_equal(api_segment_size(1500, false, false), 1408);
+    assert_int_equal(api_segment_size(65536, false, false), 1408);
+    assert_int_equal(api_segment_size(1499, false, false), 1376);
+    assert_int_equal(api_segment_size(1400, false, false), 1280);
+    assert_int_equal(api_segment_size(540, false, false), 448);
+    assert_int_equal(api_segment_size(539, false, false), 1408);
+}
+
+static void ipv6_headers_are_larger(void **state)
+{
+    (void)state;
+    assert_int_equal(api_segment_size(0, false, true), 1344);
+    assert_int_equal(api_segment_size(1500, false, true), 1344);
+    assert_int_equal(api_segment_size(1455, false, true), 1312);
+    assert_int_equal(api_segment_size(9000, true, true), 8832);
 }
 
 static void jumbo_frames_are_asked_for(void **state)
 {
     (void)state;
-    assert_int_equal(api_segment_size(9000, false), 1408);
-    assert_int_equal(api_segment_size(9000, true), 8896);
-    assert_int_equal(api_segment_size(65536, true), 8896);
-    assert_int_equal(api_segment_size(8999, true), 1408); /* the link does not have it */
-    assert_int_equal(api_segment_size(1499, true), 1376);
-    assert_int_equal(api_segment_size(0, true), 1408);
+    assert_int_equal(api_segment_size(9000, false, false), 1408);
+    assert_int_equal(api_segment_size(9000, true, false), 8896);
+    assert_int_equal(api_segment_size(65536, true, false), 8896);
+    assert_int_equal(api_segment_size(8999, true, false), 1408); /* the link does not have it */
+    assert_int_equal(api_segment_size(1499, true, false), 1376);
+    assert_int_equal(api_segment_size(0, true, false), 1408);
 }
 
 static void object_is_padded(void **state)
@@ -812,6 +821,7 @@ int main(void)
         cmocka_unit_test(object_is_padded),
         cmocka_unit_test(narrow_links_get_small_segments),
         cmocka_unit_test(jumbo_frames_are_asked_for),
+        cmocka_unit_test(ipv6_headers_are_larger),
         cmocka_unit_test(place_is_given_back),
         cmocka_unit_test(access_is_decided_at_each_join),
         cmocka_unit_test(package_overrides_access),

@@ -105,6 +105,16 @@ class Pace(Case):
         self.assert_fetched(fetch, self.files)
         self.assertLess(time.monotonic() - began, 20)
 
+    def test_groups_may_be_ipv6(self):
+        """Sent and received over IPv6 while HTTPS goes over IPv4."""
+        usual = self.service.get('/api/v1/distribution-points/local/settings')['configured']
+        self.addCleanup(self.service.settings, address_first=usual['address_first'], address_last=usual['address_last'])
+        self.service.settings(address_first='ff15::77:1', address_last='ff15::77:9', rate_ceiling_bps=100_000_000)
+        fetch = self.fetch('r1', 'image')
+        self.assert_fetched(fetch, self.files)
+        self.assertEqual(fetch.summary()['bytes_https'], 0, fetch.text())
+        self.assertEqual(self.sessions()[0]['group'], 'ff15::77:1')
+
     def test_the_default_ceiling_is_the_links_speed(self):
         """A virtual link says 10 Gbit/s: nothing is held down to 1 Gbit/s any more."""
         settings = self.service.settings()

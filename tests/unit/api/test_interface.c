@@ -7,6 +7,9 @@
 
 #include <cmocka.h>
 
+#include <arpa/inet.h>
+#include <string.h>
+
 #include "api/interface.h"
 
 static void addresses(void **state)
@@ -31,6 +34,53 @@ static void addresses(void **state)
     }
 }
 
+static void ipv6_addresses(void **state)
+{
+    static const char *const right[] = {"ff15::1",
+                                        "::",
+                                        "::1",
+                                        "1::",
+                                        "1:2:3:4:5:6:7:8",
+                                        "FF3e:0:0:abcd::9",
+                                        "1:2:3:4:5:6:7::",
+                                        "::2:3:4:5:6:7:8"};
+    static const char *const wrong[] = {"",
+                                        ":",
+                                        ":1",
+                                        "1:",
+                                        "1",
+                                        "1:::2",
+                                        "1::2::3",
+                                        "ff15::1:",
+                                        "g::",
+                                        "12345::",
+                                        "ff15::1 ",
+                                        "ff15::1%lo",
+                                        "::1.2.3.4",
+                                        ":::",
+                                        "1:2:3:4:5:6:7:8:9",
+                                        "1:2:3:4:5:6:7",
+                                        "1:2:3:4::5:6:7:8:9",
+                                        "1:2:3:4::5:6:7:8"};
+    uint8_t address[16], same[16];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof right / sizeof right[0]; i++) {
+        assert_int_equal(inet_pton(AF_INET6, right[i], same), 1);
+        if (!api_ipv6_parse(right[i], address)) {
+            fail_msg("%s is refused", right[i]);
+        }
+        assert_memory_equal(address, same, 16);
+    }
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        memset(address, 7, sizeof address);
+        if (api_ipv6_parse(wrong[i], address)) {
+            fail_msg("%s is taken", wrong[i]);
+        }
+        assert_int_equal(address[0], 7);
+    }
+}
+
 static void interfaces(void **state)
 {
     (void)state;
@@ -46,6 +96,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(addresses),
+        cmocka_unit_test(ipv6_addresses),
         cmocka_unit_test(interfaces),
     };
 

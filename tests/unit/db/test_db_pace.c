@@ -3,6 +3,7 @@
  * tests/support/with-postgres. */
 #include "tests/unit/db/fixture.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -41,6 +42,19 @@ static struct place begin(struct fixture *f)
     p.b = join(f, &p, "b");
     OK(f, db_session_start(c, p.session.id, 0, &p.session, &f->err));
     return p;
+}
+
+/* It comes a moment after the commit. */
+static void await_notification(struct fixture *f, struct db_listener *l, struct db_notification *n)
+{
+    bool any = false;
+
+    while (!any) {
+        struct pollfd fd = {.fd = db_listener_fd(l), .events = POLLIN};
+
+        assert_int_equal(poll(&fd, 1, 30000), 1);
+        OK(f, db_listener_next(l, &any, n, &f->err));
+    }
 }
 
 static void test_control_is_taken_at_the_start(void **state)
@@ -208,7 +222,7 @@ static void test_drop(void **state)
     struct db_notification n;
     struct db_receiver r;
     struct db_conn *c;
-    bool changed, any;
+    bool changed;
 
     fixture_commit(f);
     OK(f, db_listener_open(fixture_conninfo(), channels, 1, &l, &f->err));
@@ -239,8 +253,7 @@ static void test_drop(void **state)
     OK(f, db_receiver_drop(c, &drop, &r, &changed, &f->err));
     assert_false(changed);
     fixture_commit(f);
-    OK(f, db_listener_next(l, &any, &n, &f->err));
-    assert_true(any);
+    await_notification(f, l, &n);
     assert_non_null(strstr(n.payload, p.session.id));
     db_listener_close(l);
 }
@@ -253,15 +266,13 @@ static void test_changed_settings_are_told(void **state)
     struct db_notification n;
     struct db_settings s;
     struct db_conn *c;
-    bool any;
 
     OK(f, db_listener_open(fixture_conninfo(), channels, 1, &l, &f->err));
     c = fixture_begin(f);
     OK(f, db_settings_get(c, f->node.id, &s, &f->err));
     OK(f, db_settings_update(c, &s, &s, &f->err));
     fixture_commit(f);
-    OK(f, db_listener_next(l, &any, &n, &f->err));
-    assert_true(any);
+    await_notification(f, l, &n);
     assert_memory_equal(n.payload, f->node.id, strlen(f->node.id));
     assert_string_equal(n.payload + strlen(f->node.id), " settings");
     db_listener_close(l);

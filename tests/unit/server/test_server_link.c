@@ -84,12 +84,17 @@ static void ceiling_leaves_room_for_headers(void **state)
     assert_int_equal(srv_link_ceiling(0, 0), 1000000000);
     assert_int_equal(srv_link_ceiling(0, 2500), UINT64_C(2500000000));
     assert_int_equal(srv_link_ceiling(64000, 2500), 64000);
-    assert_int_equal(srv_link_payload(1538, 1408), 1472);
-    assert_int_equal(srv_link_wire(1472, 1408), 1538);
-    assert_int_equal(srv_link_payload(UINT64_C(100000000000), 1408), UINT64_C(95708712613));
-    assert_int_equal(srv_link_payload(1000000000, 448), 885813148);  /* a tunnel pays more … */
-    assert_int_equal(srv_link_payload(1000000000, 8896), 992687790); /* … and a jumbo frame less */
-    assert_int_equal(srv_link_payload(0, 1408), 0);
+    assert_int_equal(srv_link_payload(1538, 1408, "239.1.1.1"), 1472);
+    assert_int_equal(srv_link_wire(1472, 1408, "239.1.1.1"), 1538);
+    assert_int_equal(srv_link_payload(UINT64_C(100000000000), 1408, "239.1.1.1"),
+                     UINT64_C(95708712613));
+    assert_int_equal(srv_link_payload(1000000000, 448, "239.1.1.1"),
+                     885813148); /* a tunnel pays more … */
+    assert_int_equal(srv_link_payload(1000000000, 8896, "239.1.1.1"),
+                     992687790); /* … and a jumbo frame less */
+    assert_int_equal(srv_link_payload(0, 1408, "239.1.1.1"), 0);
+    assert_int_equal(srv_link_payload(1494, 1344, "ff15::1"), 1408);
+    assert_int_equal(srv_link_wire(1408, 1344, "ff15::1"), 1494);
 }
 
 static void receive_buffers_are_measured(void **state)
