@@ -52,6 +52,15 @@ static int finish(enum cp_err rc, const struct cp_error *err)
     return rc == CP_OK ? 0 : 1;
 }
 
+/* The sender's decisions, for who reads of a test that failed. */
+static void on_trace(void *arg, const struct mc_trace *t)
+{
+    (void)arg;
+    printf("decision %s %s: %llu to %llu, node %u\n", t->what, t->reason,
+           (unsigned long long)t->before, (unsigned long long)t->after, t->node_id);
+    fflush(stdout);
+}
+
 static int send_file(struct options *o, const struct mc_extent *extent)
 {
     const struct mc_sender_config config = {
@@ -62,6 +71,7 @@ static int send_file(struct options *o, const struct mc_extent *extent)
         .ttl = 4,
         .rate_bps = o->rate_bps,
         .rate_mode = o->rate_mode,
+        .trace = on_trace,
         .auto_parity = o->auto_parity,
         .gsize = 10,
         .multicast_nack = o->multicast_nack,

@@ -4,7 +4,7 @@ compared by SHA-256. Unless a test says otherwise four receivers take part, whic
 import unittest
 
 from peers import BLOCK, LOSSES, OURS, RATE, SEGMENT, THEIRS, InteropCase, acks
-from wire import ACK_FLUSH, EXPLICIT, EXT_AUTH, EXT_FTI, OBJECT, REPAIR
+from wire import ACK_FLUSH, CC_CLR, EXPLICIT, EXT_AUTH, EXT_FTI, OBJECT, REPAIR
 
 BLOCKS = 12  # × 128 × 1408 = 2 MB
 ALL = [THEIRS + i for i in range(len(LOSSES))]
@@ -269,6 +269,19 @@ class ToNrl(InteropCase):
         self.end(sender, *receivers)
         self.assertEqual({m.source_id for m in self.scene.captured()}, {OURS})
         self.assertEqual(sender.stats()['repair'], 0)
+
+    def test_27_our_sender_under_congestion_control(self):
+        # Checks RFC5740 5.5.2.3.
+        # One segment per second until libnorm answers; without loss slow start ends at the ceiling only.
+        source, receivers = self.scene.make_object(BLOCKS), self.nrl_receivers('--unicast-nack', losses=[0])
+        self.scene.tap()
+        sender = self.mc(source, '--rate-mode', 'tfmcc', nodes=ALL[:1])
+        self.complete(source, receivers)
+        self.end(sender, *receivers)
+        probes = [m for m in self.scene.captured() if m.kind == 'CC']
+        self.assertEqual(round(probes[0].send_rate / SEGMENT), 1)
+        self.assertTrue(any(m.cc_nodes.get(ALL[0], 0) & CC_CLR for m in probes))
+        self.assertGreater(max(m.send_rate for m in probes), 1000 * SEGMENT)
 
 
 if __name__ == '__main__':
