@@ -96,7 +96,6 @@ void norm_budget_charge(const struct norm_budget *b, struct norm_member *m, cp_t
     double most = OVERDRAFT * norm_budget_allowed(b, now, NORM_BUDGET_SHARE);
     double recent = leak(b, m->recent, m->recent_at, now) + (double)symbols;
 
-    m->asked += symbols;
     m->recent = recent < most ? recent : most;
     m->recent_at = now;
 }
@@ -108,10 +107,13 @@ bool norm_budget_exceeded(const struct norm_budget *b, const struct norm_member 
     if (b->group < 2 || recent < NORM_BUDGET_LEAST) {
         return false;
     }
-    if (fresh(m, now) && m->loss > NORM_BUDGET_LOSS && m->loss > NORM_BUDGET_FACTOR * b->loss) {
+    if (b->reports && fresh(m, now) && m->loss > NORM_BUDGET_LOSS &&
+        m->loss > NORM_BUDGET_FACTOR * b->loss) {
         return true;
     }
-    return recent > norm_budget_allowed(b, now, NORM_BUDGET_SHARE);
+    /* After the first pass little else is sent than what it asks for: all that was sent counts. */
+    return recent > norm_budget_allowed(b, now, NORM_BUDGET_SHARE) &&
+           (double)m->asked > NORM_BUDGET_SHARE * (double)b->total;
 }
 
 bool norm_budget_waits(const struct norm_budget *b, const struct norm_member *m, cp_time now)

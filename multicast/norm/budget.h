@@ -34,6 +34,7 @@ struct norm_budget {
     double median;  /* what the median receiver asked for of late */
     double loss;    /* that the median receiver reported */
     size_t group;   /* receivers that count */
+    bool reports;   /* losses are of now: the first pass, which they speak of, is under way */
 };
 
 /* Looks at everybody: the medians; `group`: receivers known, heard or not. `sent_total`: symbols

@@ -71,7 +71,7 @@ struct norm_member {
     cp_time mean_from, mean_at; /* first and latest report in it; 0: none */
 
     /* Repairs */
-    uint64_t asked;                 /* symbols its NACKs asked for so far */
+    uint64_t asked;                 /* symbols its NACKs asked for and got, so far */
     double recent;                  /* of late: a leaky bucket, symbols */
     cp_time recent_at;              /* when it leaked last */
     cp_time over_since;             /* asks for too much since then; CP_TIME_NEVER: does not */

@@ -138,6 +138,7 @@ void norm_sender_adapt(struct norm_sender *s, cp_time now)
         cp_time cycle = (2u * s->config.backoff + 2u) * s->grtt.advertised;
 
         s->budget.window = 3 * cycle > NORM_BUDGET_WINDOW ? 3 * cycle : NORM_BUDGET_WINDOW;
+        s->budget.reports = s->next_block < s->part.block_count;
         norm_budget_review(&s->budget, &s->members, now,
                            s->stats.source_symbols + s->stats.parity_symbols +
                                s->stats.repair_symbols,

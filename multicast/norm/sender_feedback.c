@@ -140,6 +140,9 @@ static enum cp_err on_nack(struct norm_sender *s, cp_time now, const struct norm
         valid = apply_request(s, now, &w, &entry);
     }
     wish_close(s, now, &w);
+    if (member != NULL && !w.refused) {
+        member->asked += w.charged;
+    }
     norm_sender_charge(s, now, member, w.charged);
     if (!s->config.multicast_nack && !w.refused &&
         (s->repairs.aggregate_end != CP_TIME_NEVER || s->repairs.bulk.count > 0)) {
