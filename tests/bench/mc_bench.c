@@ -253,7 +253,7 @@ static uint64_t rate_ceiling(const struct options *o)
 {
     uint64_t wire_bps = srv_link_ceiling(0, srv_link_speed(o->interface));
 
-    return o->rate > 0 ? o->rate : srv_link_payload(wire_bps, o->segment);
+    return o->rate > 0 ? o->rate : srv_link_payload(wire_bps, o->segment, o->group);
 }
 
 static void print_trace(void *arg, const struct mc_trace *t)
