@@ -16,6 +16,7 @@
 #define PACKET      (SEGMENT + 64u)                   /* DATA header with EXT_FTI and EXT_AUTH */
 #define OBJECT      (UINT64_C(350) * SEGMENT * BLOCK) /* 63 MB: half a second of the rate */
 #define SPEC_MAX    64u
+#define RUNS        5u
 #define SPEED_BYTES UINT64_C(12500000000) /* 100 s of the rate */
 
 static unsigned failures;
@@ -107,7 +108,7 @@ struct row {
 static const struct row rows[] = {
     {0.00, 1, 1.02, 0.0165, 0, 0},      {0.00, 5, 1.02, 0.0165, 0, 0},
     {0.00, 50, 1.02, 0.0165, 0, 0},     {0.01, 1, 1.06, 0.0090, 35, 45},
-    {0.01, 5, 1.08, 0.0020, 120, 130},  {0.01, 50, 1.10, 0.0040, 620, 460},
+    {0.01, 5, 1.08, 0.0020, 120, 130},  {0.01, 50, 1.13, 0.0040, 620, 460},
     {0.05, 1, 1.18, 0.0020, 45, 60},    {0.05, 5, 1.20, 0.0020, 170, 180},
     {0.05, 50, 1.21, 0.0040, 780, 560},
 };
@@ -153,13 +154,14 @@ static void run_rows(void)
 }
 
 /* Completion of the receivers that were there from the start; with a late one among them. */
-static double group_time(double loss, unsigned count, bool late, double *ret_late)
+static double group_time(double loss, unsigned count, bool late, uint64_t seed, double *ret_late)
 {
     struct sim_receiver_spec specs[SPEC_MAX];
     struct sim_config c = lan(2 * OBJECT, count);
     struct sim sim;
     double last = 0.0;
 
+    c.seed = seed;
     lan_specs(specs, count + 1, loss);
     specs[count].join_at = (cp_time)(object_time(&c) * 0.5 * (double)CP_SEC);
     sim_init(&sim, &c, specs, late ? count + 1 : count);
@@ -180,9 +182,17 @@ static double group_time(double loss, unsigned count, bool late, double *ret_lat
 /* Joins at half time: what was missed comes after the others are done. */
 static void run_late(double loss, unsigned count, double late_max, double others_max)
 {
-    double late = 0.0, alone = group_time(loss, count, false, NULL);
-    double delayed = group_time(loss, count, true, &late) / alone - 1.0;
+    double late = 0.0, alone = 0.0, together = 0.0, delayed;
 
+    /* The mean of some runs: the last receiver's last repair is a matter of chance. */
+    for (uint64_t seed = 1; seed <= RUNS; seed++) {
+        double one = 0.0;
+
+        alone += group_time(loss, count, false, seed, NULL);
+        together += group_time(loss, count, true, seed, &one);
+        late += one / RUNS;
+    }
+    delayed = together / alone - 1.0;
     printf("loss %.2f, %u receivers and a late one: done %.3f object times after it joined, others "
            "%+.2f %%\n",
            loss, count, late, delayed * 100);
