@@ -38,9 +38,10 @@
 #define OUTLIER_OUT     0.7             /* to have a say again */
 #define FRESH_MOST      8u              /* reports that are enough to go on */
 #define ACHIEVED_MARGIN 1.25            /* pace above what is sent */
-#define ACHIEVED_NEAR   0.8   /* so much of the pace is sent: it is not the sender's limit */
-#define STEP_LEAST      0.005 /* smaller steps up wait */
-#define BUCKETS         512u  /* of the median, 8 an octave */
+#define ACHIEVED_NEAR   0.9    /* so much of the pace is sent: it is not the sender's limit */
+#define ACHIEVED_MEMORY CP_SEC /* a host that is busy for a moment is not slow */
+#define STEP_LEAST      0.005  /* smaller steps up wait */
+#define BUCKETS         512u   /* of the median, 8 an octave */
 
 static bool serial_before(uint16_t a, uint16_t b)
 {
@@ -68,6 +69,7 @@ void norm_pace_init(struct norm_pace *p, const struct norm_pace_config *config)
     *p = (struct norm_pace){.config = *config, .reason = NORM_REASON_START};
     p->config.floor_bps = at_most(at_least(config->floor_bps, 1), config->ceiling_bps);
     p->bps = at_most(at_least(config->start_bps, p->config.floor_bps), config->ceiling_bps);
+    p->achieved_bps = p->bps; /* until it is known better */
 }
 
 /* ---- one receiver ---- */
@@ -556,6 +558,7 @@ void norm_pace_interval(struct norm_pace *p, cp_time now, struct norm_members *m
                         const struct norm_pace_interval *in)
 {
     cp_time silence = SILENT_PROBES * in->duration;
+    double forgotten;
 
     p->busy = in->busy;
     if (!in->busy) {
@@ -564,7 +567,9 @@ void norm_pace_interval(struct norm_pace *p, cp_time now, struct norm_members *m
         }
         return;
     }
-    p->achieved_bps = at_least(share(p->achieved_bps, 0.9), in->sent_bps);
+    forgotten = (double)in->duration / (double)ACHIEVED_MEMORY;
+    p->achieved_bps = share(p->achieved_bps, forgotten < 1.0 ? 1.0 - forgotten : 0.0);
+    p->achieved_bps = at_least(p->achieved_bps, in->sent_bps);
     if ((double)p->achieved_bps >= ACHIEVED_NEAR * (double)p->bps &&
         now < cp_time_add(p->heard_at, SILENCE)) {
         climb(p, members, in->duration);

@@ -8,6 +8,7 @@
 #define LISTED_MOST   16u             /* receivers that are asked for an answer to every probe */
 #define PROBE_PACKETS 32u             /* at least so many between two probes */
 #define LOSS_SURE     500.0           /* packets whose loss needs no smoothing */
+#define PROBE_FILLED  CP_SEC          /* … but not rarer for it */
 #define PROBE_RARE    (250 * CP_MSEC) /* profile of norm.md section 6.3 */
 
 /* Probes by size of the group: while something is being found out, and else. Reports come back at
@@ -115,7 +116,7 @@ cp_time norm_sender_probe_interval(const struct norm_sender *s)
 {
     const struct probing *p = probing_of(s);
     cp_time packet = norm_sender_packet_time(s);
-    cp_time interval = s->probe_interval, eager;
+    cp_time interval = s->probe_interval, filled, eager, steady;
 
     if (s->config.rate_mode == NORM_RATE_TFMCC) {
         /* RFC5740 5.5.2.1: "no more than one NORM_CMD(CC) message is sent per NORM_DATA message" */
@@ -127,11 +128,14 @@ cp_time norm_sender_probe_interval(const struct norm_sender *s)
     if (!s->config.cc_probe_rate) {
         return cp_time_min(interval, PROBE_RARE);
     }
-    eager = p->eager > PROBE_PACKETS * packet ? p->eager : PROBE_PACKETS * packet;
+    /* At a slow pace an interval with few packets tells nothing. */
+    filled = cp_time_min(PROBE_PACKETS * packet, PROBE_FILLED);
+    eager = p->eager > filled ? p->eager : filled;
+    steady = p->steady > filled ? p->steady : filled;
     if (s->config.rate_mode == NORM_RATE_LAN && !s->control.pace.settled) {
-        return cp_time_min(eager, p->steady);
+        return eager;
     }
-    return cp_time_min(interval > eager ? interval : eager, p->steady);
+    return cp_time_min(interval > eager ? interval : eager, steady);
 }
 
 static uint64_t bps_of(uint64_t bytes, cp_time duration)
