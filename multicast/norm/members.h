@@ -31,8 +31,11 @@ struct norm_limit {
     cp_time slow_at; /* … and the pace was lowered for it last */
     uint32_t fresh;  /* pace that it kept up with, as a count of changes */
 
-    /* Trial: the pace was lowered to see whether the loss goes away. */
-    bool trial, tried;
+    cp_time outlier_at; /* the others were so much faster then */
+
+    /* Suspicion: it lost more than usual, does it go on? Trial: the pace was lowered to see whether
+     * that goes away. */
+    bool suspect, trial, tried;
     uint16_t trial_from; /* first interval wholly at the lower pace */
     cp_time trial_since;
     double trial_base;   /* base loss then */

@@ -18,6 +18,8 @@
 #define TRIAL_TIME      (400 * CP_MSEC) /* … or as many as there were after that time */
 #define TRIAL_TIME_MAX  CP_SEC          /* then the loss is taken for congestion */
 #define TURN_LOSS       0.15            /* more than that does not wait for the trials of others */
+#define PLAIN_LOST      400.0           /* packets: needs no second look if more than that share */
+#define START_LOSS      0.08            /* at the first pace; what it means shows at the next */
 #define BASE_SURE       0.03            /* so little after a trial is not congestion still */
 #define RANDOM_MOST     0.30            /* more than that is no accident */
 #define WALL_SHARE      0.97            /* of the wall, once it is known */
@@ -35,7 +37,8 @@
 #define SILENCE         (500 * CP_MSEC) /* no report from anybody */
 #define SILENT_PROBES   8u              /* … to so many probes */
 #define OUTLIER_IN      0.5             /* of the median */
-#define OUTLIER_OUT     0.7             /* to have a say again */
+#define OUTLIER_OUT     0.7             /* to have a say again … */
+#define OUTLIER_BACK    CP_SEC          /* … after so long */
 #define FRESH_MOST      8u              /* reports that are enough to go on */
 #define ACHIEVED_MARGIN 1.25            /* pace above what is sent */
 #define ACHIEVED_NEAR   0.9    /* so much of the pace is sent: it is not the sender's limit */
@@ -97,13 +100,14 @@ static void set_wall(struct norm_pace *p, struct norm_limit *l, double wall, dou
     l->wall_bps = (uint64_t)(wall > floor_bps ? wall : floor_bps);
     l->low_bps = (uint64_t)(low > floor_bps ? low : floor_bps);
     l->low_bps = at_most(l->low_bps, l->wall_bps);
+    l->climb = CLIMB;
     l->climbed = 0;
 }
 
 static void forget(struct norm_limit *l)
 {
     l->wall_bps = 0;
-    l->trial = l->slow = false;
+    l->trial = l->slow = l->suspect = false;
 }
 
 static uint64_t delivered(const struct norm_pace_report *r)
@@ -133,33 +137,79 @@ static void count_loss(struct norm_limit *l, const struct norm_pace_report *r)
     l->lost += (double)r->packets * r->loss;
 }
 
-/* By this report alone, when it is bad, or by those of late together. */
-static bool congested(const struct norm_pace *p, struct norm_limit *l,
+/* Where there was a wall before it takes no proof that there is one, nor where so many are lost. */
+static bool plainly_congested(const struct norm_pace *p, const struct norm_limit *l,
+                              const struct norm_pace_report *r)
+{
+    double n = (double)r->packets, excess = r->loss - base_of(p, l);
+
+    return (excess > TURN_LOSS && excess * n > PLAIN_LOST) ||
+           (l->wall_bps != 0 && r->sent_bps > l->wall_bps &&
+            excess > LOSS_MARGIN + BURST_WALL / n + 2.0 * sqrt(base_of(p, l) / n));
+}
+
+/* Have enough packets been seen to tell whether it goes on? */
+static bool enough(const struct norm_limit *l, cp_time now)
+{
+    return (l->packets * (l->trial_loss - l->trial_base) >= TRIAL_LOST &&
+            l->packets >= TRIAL_PACKETS) ||
+           now >= l->trial_since + TRIAL_TIME;
+}
+
+static void look_anew(const struct norm_pace *p, cp_time now, struct norm_limit *l, double loss)
+{
+    l->trial_since = now;
+    l->trial_loss = loss;
+    l->trial_base = base_of(p, l);
+    l->packets = l->lost = 0.0;
+}
+
+/* Who is found to lose much has been picked by chance: what it loses from then on tells the truth. */
+static bool congested(const struct norm_pace *p, cp_time now, struct norm_limit *l,
                       const struct norm_pace_report *r)
 {
-    double base = base_of(p, l), n = (double)r->packets;
+    double loss;
 
     count_loss(l, r);
-    if (l->packets > WINDOW) {
+    if (plainly_congested(p, l, r)) {
+        l->suspect = false;
+        look_anew(p, now, l, r->loss);
+        return true;
+    }
+    loss = l->lost / l->packets;
+    if (l->suspect && !enough(l, now)) {
+        return false;
+    }
+    if (l->suspect) {
+        bool proved = exceeds(p, l, loss, l->packets);
+
+        l->suspect = false;
+        look_anew(p, now, l, loss);
+        return proved;
+    }
+    if (exceeds(p, l, r->loss, (double)r->packets) ||
+        (r->loss > base_of(p, l) && exceeds(p, l, loss, l->packets))) {
+        l->suspect = true;
+        look_anew(p, now, l, r->loss > loss ? r->loss : loss);
+    } else if (l->packets > WINDOW) {
         l->packets /= 2.0;
         l->lost /= 2.0;
     }
-    /* Where there was a wall before it takes no proof that there is one. */
-    if (l->wall_bps != 0 && r->sent_bps > l->wall_bps &&
-        r->loss > base + LOSS_MARGIN + BURST_WALL / n + 2.0 * sqrt(base / n)) {
-        return true;
-    }
-    return exceeds(p, l, r->loss, n) ||
-           (r->loss > base && exceeds(p, l, l->lost / l->packets, l->packets));
+    return false;
 }
 
 /* What it got becomes the wall; the pace goes clearly below. */
 static void trial_wall(struct norm_pace *p, struct norm_limit *l, const struct norm_pace_report *r)
 {
-    double got = (double)delivered(r) / (1.0 - base_of(p, l));
+    double lately = (double)r->sent_bps * (1.0 - l->trial_loss);
+    double got = (double)delivered(r);
     double most = (double)(serial_before(r->first, p->epoch) ? r->sent_bps : p->bps);
     bool shared = l->steady >= STEADY && (double)delivered(r) < SHARED_DROP * (double)l->rate_bps;
 
+    if (r->loss > l->trial_loss && got < lately) {
+        got = lately; /* it lost more than usual just now */
+    }
+    got /= 1.0 - base_of(p, l);
     got = got < most ? got : most;
     l->after_bps = (uint64_t)(got * (shared ? SHARED_SHARE : WALL_SHARE));
     set_wall(p, l, got, got * (shared ? SHARED_SHARE : TRIAL_SHARE));
@@ -174,8 +224,8 @@ static bool waits_its_turn(const struct norm_pace *p, const struct norm_limit *l
            r->loss < base_of(p, l) + TURN_LOSS;
 }
 
-static void trial_begin(struct norm_pace *p, cp_time now, struct norm_limit *l,
-                        const struct norm_pace_report *r, uint16_t next_sequence)
+static void trial_begin(struct norm_pace *p, struct norm_limit *l, const struct norm_pace_report *r,
+                        uint16_t next_sequence)
 {
     if (p->resume_bps == 0) {
         p->lowered = next_sequence;
@@ -185,10 +235,6 @@ static void trial_begin(struct norm_pace *p, cp_time now, struct norm_limit *l,
     trial_wall(p, l, r);
     l->trial = l->tried = true;
     l->trial_from = (uint16_t)(next_sequence + 1); /* the interval that runs is of both paces */
-    l->trial_since = now;
-    l->trial_loss = r->loss;
-    l->trial_base = base_of(p, l);
-    l->packets = l->lost = 0.0;
     l->steady = 0;
 }
 
@@ -196,7 +242,6 @@ static void trial_congested(struct norm_pace *p, struct norm_limit *l)
 {
     l->trial = false;
     set_wall(p, l, (double)l->wall_bps, (double)l->after_bps);
-    l->climb = CLIMB;
     p->resume_bps = 0;
 }
 
@@ -205,7 +250,7 @@ static void trial_random(struct norm_pace *p, struct norm_limit *l)
     forget(l);
     if (l->before_bps != 0) { /* what was known of a wall before holds */
         set_wall(p, l, (double)l->before_bps, (double)l->before_bps * WALL_SHARE);
-        l->climb = l->climbed = CLIMB;
+        l->climbed = l->climb;
     }
 }
 
@@ -226,6 +271,7 @@ static void trial_verdict(struct norm_pace *p, struct norm_limit *l)
     if (after < l->trial_base || after < BASE_SURE) {
         l->base_loss = after;
         l->judged = true;
+        p->random_loss = p->random_loss < after ? p->random_loss : after;
     }
     trial_congested(p, l);
 }
@@ -234,8 +280,6 @@ static void trial_verdict(struct norm_pace *p, struct norm_limit *l)
 static bool trial_report(struct norm_pace *p, cp_time now, struct norm_limit *l,
                          const struct norm_pace_report *r)
 {
-    double excess = l->trial_loss - l->trial_base;
-
     if (!l->judged && l->trial_loss < p->random_loss + LOSS_MARGIN) {
         trial_random(p, l); /* others' trials explain it */
         return true;
@@ -244,14 +288,14 @@ static bool trial_report(struct norm_pace *p, cp_time now, struct norm_limit *l,
         /* Of the pace before, or of both: it may have been worse than it looked at first. */
         if (exceeds(p, l, r->loss, (double)r->packets) &&
             (double)delivered(r) < SLOW_SHARE * (double)l->wall_bps) {
+            l->trial_loss = r->loss;
             trial_wall(p, l, r);
             return true;
         }
         return false;
     }
     count_loss(l, r);
-    if ((l->packets * excess < TRIAL_LOST || l->packets < TRIAL_PACKETS) &&
-        now < l->trial_since + TRIAL_TIME) {
+    if (!enough(l, now)) {
         return false;
     }
     trial_verdict(p, l);
@@ -266,8 +310,8 @@ static void learn(struct norm_pace *p, cp_time now, struct norm_limit *l,
     double off = r->loss - l->base_loss;
     double forgotten = (double)(now - l->best_at) / (double)BEST_MEMORY;
 
-    /* Near a wall it would get used to congestion. */
-    if (l->wall_bps == 0 || off < 0.0) {
+    /* Beyond a wall it would get used to congestion. */
+    if (l->wall_bps == 0 || r->sent_bps <= l->wall_bps) {
         l->base_loss += off * 0.1;
         l->base_loss = l->base_loss < RANDOM_MOST ? l->base_loss : RANDOM_MOST;
     }
@@ -317,9 +361,8 @@ static bool slow_report(struct norm_pace *p, cp_time now, struct norm_limit *l,
 static void outlier_report(struct norm_pace *p, cp_time now, struct norm_limit *l,
                            const struct norm_pace_report *r)
 {
-    if (congested(p, l, r)) {
+    if (exceeds(p, l, r->loss, (double)r->packets)) {
         set_wall(p, l, (double)delivered(r), (double)delivered(r) * WALL_SHARE);
-        l->climb = CLIMB;
     } else {
         forget(l);
         learn(p, now, l, r);
@@ -333,6 +376,13 @@ static void count_fresh(struct norm_pace *p, struct norm_limit *l, const struct 
         l->fresh = p->changes + 1;
         p->fresh++;
     }
+}
+
+/* Those of whom it would take more than half the pace wait for what the others say of the same
+ * interval. */
+static bool may_be_outlier(const struct norm_pace *p, const struct norm_pace_report *r)
+{
+    return p->config.slow_share > 0.0 && (double)delivered(r) < OUTLIER_IN * (double)r->sent_bps;
 }
 
 bool norm_pace_report(struct norm_pace *p, cp_time now, struct norm_member *m,
@@ -351,6 +401,9 @@ bool norm_pace_report(struct norm_pace *p, cp_time now, struct norm_member *m,
         return change;
     }
     count_fresh(p, l, r);
+    if (p->changes == 0 && r->loss < START_LOSS && r->loss > p->random_loss) {
+        p->random_loss = r->loss; /* if it is congestion it will be much more at twice the pace */
+    }
     if (m->outlier) {
         outlier_report(p, now, l, r);
     } else if (l->trial) {
@@ -359,14 +412,16 @@ bool norm_pace_report(struct norm_pace *p, cp_time now, struct norm_member *m,
         return change; /* of the time before the trial */
     } else if (!l->slow) {
         l->tried = false;
-        if (congested(p, l, r)) {
+        if (congested(p, now, l, r)) {
             if (waits_its_turn(p, l, r)) {
                 return change;
             }
-            trial_begin(p, now, l, r, next_sequence);
-            return true;
+            trial_begin(p, l, r, next_sequence);
+            return !may_be_outlier(p, r) || change;
         }
-        learn(p, now, l, r);
+        if (!l->suspect) {
+            learn(p, now, l, r);
+        }
     }
     return change;
 }
@@ -443,6 +498,8 @@ static void mark_outliers(struct norm_pace *p, cp_time now, struct norm_members 
         struct norm_member *m = &members->member[i];
         bool out = few && lags(m, now, middle);
 
+        m->limit.outlier_at = out ? now : m->limit.outlier_at;
+        out = out || (m->outlier && now < m->limit.outlier_at + OUTLIER_BACK);
         if (out && !m->outlier) {
             m->limit.trial = false;
         } else if (!out && m->outlier && m->limit.wall_bps != 0) {
@@ -519,9 +576,10 @@ void norm_pace_decide(struct norm_pace *p, cp_time now, struct norm_members *mem
     }
     if (target < p->bps) {
         set_pace(p, target, NORM_REASON_CEILING, 0, next_sequence);
-    } else if (p->resume_bps > p->bps && p->settled) {
+    } else if (p->resume_bps != 0 && p->settled) {
         /* The trials are over and showed that the pace was not the reason. */
-        set_pace(p, at_most(target, p->resume_bps), NORM_REASON_RANDOM, p->setter, next_sequence);
+        target = at_least(at_most(target, p->resume_bps), p->bps);
+        set_pace(p, target, NORM_REASON_RANDOM, p->setter, next_sequence);
         p->resume_bps = 0;
     } else if (may_raise(p) && (double)(target - p->bps) > STEP_LEAST * (double)p->bps) {
         bool known = m != NULL;

@@ -91,14 +91,14 @@ void norm_receiver_cc_unasked(struct norm_receiver *r, cp_time now)
     }
 }
 
-/* How our own sender wants it: from a small group everything at once, from a large one a sample
- * within a back-off; those that limit the pace are listed and answer always. */
+/* How our own sender wants it: from a small group everything at once, from a large one a sample,
+ * spread over a GRTT; those that limit the pace are listed and answer always. */
 static void answer_plain(struct norm_receiver *r, cp_time now, bool limits)
 {
     if (limits || (r->gsize <= NORM_GSIZE_SMALLEST)) {
         r->cc_ack_at = cp_time_min(r->cc_ack_at, now + STRAGGLERS);
     } else if (r->cc_ack_at == CP_TIME_NEVER && drawn(r)) {
-        r->cc_ack_at = now + norm_backoff_random(&r->prng, cc_backoff(r) * r->grtt, r->gsize);
+        r->cc_ack_at = now + norm_backoff_uniform(&r->prng, r->grtt);
     }
 }
 

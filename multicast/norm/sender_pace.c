@@ -9,6 +9,7 @@
 #define PROBE_PACKETS 32u             /* at least so many between two probes */
 #define LOSS_SURE     500.0           /* packets whose loss needs no smoothing */
 #define PROBE_FILLED  CP_SEC          /* … but not rarer for it */
+#define PROBE_FIRST   (20 * CP_MSEC)  /* before the pace has changed: time lost at the start */
 #define PROBE_RARE    (250 * CP_MSEC) /* profile of norm.md section 6.3 */
 
 /* Probes by size of the group: while something is being found out, and else. Reports come back at
@@ -130,7 +131,8 @@ cp_time norm_sender_probe_interval(const struct norm_sender *s)
     }
     /* At a slow pace an interval with few packets tells nothing. */
     filled = cp_time_min(PROBE_PACKETS * packet, PROBE_FILLED);
-    eager = p->eager > filled ? p->eager : filled;
+    eager = s->control.pace.changes == 0 ? cp_time_min(p->eager, PROBE_FIRST) : p->eager;
+    eager = eager > filled ? eager : filled;
     steady = p->steady > filled ? p->steady : filled;
     if (s->config.rate_mode == NORM_RATE_LAN && !s->control.pace.settled) {
         return eager;
@@ -179,7 +181,8 @@ static size_t list_limiting(struct norm_sender *s, uint8_t *list, size_t max)
     for (size_t i = 0; i < s->members.count && items < max; i++) {
         const struct norm_member *m = &s->members.member[i];
 
-        if (m->node_id == s->control.pace.setter || m->limit.trial || m->limit.slow) {
+        if (m->node_id == s->control.pace.setter || m->limit.suspect || m->limit.trial ||
+            m->limit.slow) {
             struct norm_cc_node node = {.node_id = m->node_id, .flags = NORM_CC_PLR};
 
             norm_cc_node_put(list, items++, &node);
@@ -326,14 +329,14 @@ static struct norm_sent sent_over(const struct norm_sender *s, uint16_t sequence
     return sum;
 }
 
-/* What was sent since that probe. */
+/* What was sent since that probe, be it the first, which ends no interval. */
 static struct norm_sent sent_since(const struct norm_sender *s, cp_time now, uint16_t sequence)
 {
-    struct norm_sent since = sent_over(s, sequence, 1);
+    const struct norm_sent *sent = &s->control.sent[sequence % NORM_SENT_SLOTS];
+    struct norm_sent since = {.sequence = sequence};
 
-    if (since.known) {
-        const struct norm_sent *sent = &s->control.sent[sequence % NORM_SENT_SLOTS];
-
+    if (sent->sequence == sequence && sent->end > 0) {
+        since.known = true;
         since.bps = bps_of(s->stats.bytes_sent - sent->end_bytes, now - sent->end);
         since.packets = s->stats.packets_sent - sent->end_packets;
         since.busy = s->control.busy;
