@@ -15,8 +15,10 @@
 #   netlab.sh PREFIX cut rI                          rI hears no multicast any more (unicast works)
 #   netlab.sh PREFIX unicast-bytes rI                bytes of all other frames that reached rI since the cut
 #   netlab.sh PREFIX rate RATE|none                  shape the server's uplink (tbf), e.g. 1gbit
-#   netlab.sh PREFIX offload on|off                  segmentation offload of all links (on: faster;
-#                                                    off: every frame on the wire is a real packet)
+#   netlab.sh PREFIX offload on|off|gro              segmentation offload of all links (on: faster;
+#                                                    off: every frame on the wire is a real packet;
+#                                                    gro: the same, and receivers' interfaces put together
+#                                                    what arrives together, as network cards do)
 #   netlab.sh PREFIX tx-bytes                        bytes that left the server's interface so far
 #   netlab.sh PREFIX drops                           packets that the server's queue and all sockets dropped so far
 #   netlab.sh PREFIX permitted                       exit 0 when such a laboratory can be made here
@@ -134,9 +136,18 @@ RULES
       ip netns exec "$prefix-srv" tc qdisc replace dev eth0 root tbf rate "$1" burst 65536 limit 1000000
     fi ;;
   offload)
+    # A veth merges (GRO) only what comes from a peer without TSO.
+    case $1 in
+      on | off) segment=$1 merge=off from_switch=on ;;
+      gro) segment=off merge=on from_switch=off ;;
+      *) echo "netlab: offload is on, off or gro, not '$1'" >&2; exit 2 ;;
+    esac
     for ns in $(spaces); do
       [ "$ns" = "$prefix-sw" ] && continue
-      ip netns exec "$ns" ethtool -K eth0 tso "$1" gso "$1" tx-udp-segmentation "$1" >/dev/null 2>&1 || true
+      ip netns exec "$ns" ethtool -K eth0 tso "$segment" gso "$segment" tx-udp-segmentation "$segment" >/dev/null 2>&1 || true
+      [ "$ns" = "$prefix-srv" ] && continue
+      ip netns exec "$ns" ethtool -K eth0 gro "$merge" >/dev/null 2>&1 || true
+      ip netns exec "$prefix-sw" ethtool -K "${ns#"$prefix"-}" tso "$from_switch" >/dev/null 2>&1 || true
     done ;;
   tx-bytes)
     ip netns exec "$prefix-srv" cat /sys/class/net/eth0/statistics/tx_bytes ;;

@@ -187,7 +187,7 @@ class Options(unittest.TestCase):
     def test_all_has_its_parts_with_their_own_settings(self):
         args = bench.parse(['all', '--rounds', '1'])
         parts = bench.parts_of(args)
-        self.assertEqual([n for n, _ in parts], ['run', 'run', 'small', 'growth', 'memory'])
+        self.assertEqual([n for n, _ in parts], ['run', 'run', 'run', 'small', 'growth', 'memory'])
         self.assertEqual(parts[0][1].rounds, 1)
         self.assertEqual(parts[1][1].rate, ['none'])
         self.assertEqual(parts[0][1].rate, ['1gbit'])
