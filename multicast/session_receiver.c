@@ -14,9 +14,9 @@
 /* A wake-up per packet costs half the rate and more, so the socket is drained on a timer; at lower
  * rates less often, as long as one turn brings few packets. GRTT and NACK timers bear it. */
 #define DRAIN_LEAST      (500 * CP_USEC)
-#define DRAIN_MOST       (2 * CP_MSEC)
-#define DRAIN_FEW        24u /* packets a turn: wait longer */
-#define DRAIN_MANY       96u /* wait less */
+#define DRAIN_MOST       (4 * CP_MSEC)
+#define DRAIN_FEW        48u  /* packets a turn: wait longer */
+#define DRAIN_MANY       160u /* wait less */
 #define DRAIN_CALLS      16u /* then timers are looked at again */
 #define FEEDBACK_A_ROUND 4u
 #define LINGER           (2 * CP_SEC) /* at the end, for the sender's question */
