@@ -189,7 +189,8 @@ class Options(unittest.TestCase):
         parts = bench.parts_of(args)
         self.assertEqual([n for n, _ in parts], ['run', 'run', 'run', 'small', 'growth', 'memory'])
         self.assertEqual(parts[0][1].rounds, 1)
-        self.assertEqual(parts[1][1].rate, ['none'])
+        self.assertEqual(parts[1][1].offload, ['gro'])
+        self.assertEqual(parts[2][1].rate, ['none'])
         self.assertEqual(parts[0][1].rate, ['1gbit'])
         names = ['castpoint', 'udpcast', 'uftp', 'https']
         self.assertLess(sum(bench.seconds_of(n, a, names) for n, a in bench.parts_of(bench.parse(['all']))), 3600)
