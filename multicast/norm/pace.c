@@ -16,6 +16,7 @@
 #define TRIAL_LOST      80.0   /* packets that must be lost if nothing changed, … */
 #define TRIAL_PACKETS   200.0  /* … out of so many at least, … */
 #define TRIAL_TIME      (400 * CP_MSEC) /* … or as many as there were after that time */
+#define TRIAL_GROWN     1.5
 #define TRIAL_TIME_MAX  CP_SEC          /* then the loss is taken for congestion */
 #define TURN_LOSS       0.15            /* more than that does not wait for the trials of others */
 #define PLAIN_LOST      400.0           /* packets: needs no second look if more than that share */
@@ -26,6 +27,7 @@
 #define STEADY          10u             /* reports without trouble tell what it got, … */
 #define SHARED_DROP     0.85            /* delivered rate falls below so much of what it was … */
 #define SHARED_SHARE    0.70            /* … then so much of the rest */
+#define SHARED_WALL     0.85            /* … and climbs back to so much */
 #define CLIMB           (2 * CP_SEC)    /* back to the wall */
 #define SLOW_SHARE      0.90            /* of what a receiver with full buffers takes */
 #define SLOW_CLIMB      (500 * CP_MSEC) /* back to the wall when its buffers are empty */
@@ -212,7 +214,8 @@ static void trial_wall(struct norm_pace *p, struct norm_limit *l, const struct n
     got /= 1.0 - base_of(p, l);
     got = got < most ? got : most;
     l->after_bps = (uint64_t)(got * (shared ? SHARED_SHARE : WALL_SHARE));
-    set_wall(p, l, got, got * (shared ? SHARED_SHARE : TRIAL_SHARE));
+    /* RFC 9438 4.7: one whose share falls leaves room for the others for longer. */
+    set_wall(p, l, got * (shared ? SHARED_WALL : 1.0), got * (shared ? SHARED_SHARE : TRIAL_SHARE));
 }
 
 /* The pace is down already for trials of others: what it loses now has no other pace to compare
@@ -261,7 +264,9 @@ static void trial_verdict(struct norm_pace *p, struct norm_limit *l)
     double excess = l->trial_loss - l->trial_base;
 
     l->packets = l->lost = 0.0;
-    if (after >= l->trial_base + excess / 3.0 && after <= RANDOM_MOST) {
+    /* When it grows although the pace fell somebody else came. */
+    if (after >= l->trial_base + excess / 2.0 && after <= RANDOM_MOST &&
+        after <= TRIAL_GROWN * l->trial_loss + LOSS_MARGIN) {
         l->base_loss = after;
         l->judged = true;
         p->random_loss = p->random_loss > after ? p->random_loss : after;
