@@ -81,6 +81,9 @@ size_t norm_acklist_ask(struct norm_acklist *l, uint8_t robust_factor, uint8_t *
     struct cp_writer out;
     unsigned start = l->count == 0 ? 0 : l->next % l->count;
 
+    if (l->count > NORM_ACK_CROWD) {
+        return 0;
+    }
     cp_writer_init(&out, buf, cap - cap % NODE_ID_SIZE);
     for (unsigned i = 0; i < l->count && cp_writer_left(&out) > 0; i++) {
         unsigned at = (start + i) % l->count;
@@ -99,7 +102,7 @@ size_t norm_acklist_ask(struct norm_acklist *l, uint8_t robust_factor, uint8_t *
 
 bool norm_acklist_pending(const struct norm_acklist *l, uint8_t robust_factor)
 {
-    if (l->missing == 0) {
+    if (l->missing == 0 || l->count > NORM_ACK_CROWD) {
         return false;
     }
     for (unsigned i = 0; i < l->count; i++) {

@@ -11,6 +11,11 @@
 #include "common/err.h"
 #include "multicast/norm/sender.h" /* NORM_ACKING_MAX */
 
+/* Nobody is asked while more nodes than this are on the list: their answers to one FLUSH would come
+ * within a GRTT. The end is then told by nobody's asking for repairs (RFC5740 5.5.3 leaves it to the
+ * sender whom it asks). */
+#define NORM_ACK_CROWD 150u
+
 struct norm_acker {
     uint32_t node_id;
     uint8_t asked; /* FLUSHes that named it since the last restart */

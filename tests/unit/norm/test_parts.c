@@ -217,6 +217,23 @@ static void backoff_uniform_covers_its_range(void **state)
 }
 
 /* Checks RFC5740 5.5.3. */
+/* A crowd's answers would all come at once. */
+static void acklist_asks_no_crowd(void **state)
+{
+    static struct norm_acklist l;
+    uint8_t buf[8];
+
+    (void)state;
+    for (uint32_t id = 1; id <= NORM_ACK_CROWD + 1; id++) {
+        assert_int_equal(norm_acklist_add(&l, id), CP_OK);
+    }
+    assert_int_equal(norm_acklist_ask(&l, 20, buf, sizeof(buf)), 0);
+    assert_false(norm_acklist_pending(&l, 20));
+    norm_acklist_remove(&l, 7);
+    assert_true(norm_acklist_pending(&l, 20));
+    assert_int_equal(norm_acklist_ask(&l, 20, buf, sizeof(buf)), sizeof(buf));
+}
+
 static void acklist_asks_each_in_turn(void **state)
 {
     static struct norm_acklist l;
@@ -281,6 +298,7 @@ int main(void)
         cmocka_unit_test(backoff_has_its_distribution),
         cmocka_unit_test(backoff_uniform_covers_its_range),
         cmocka_unit_test(acklist_asks_each_in_turn),
+        cmocka_unit_test(acklist_asks_no_crowd),
         cmocka_unit_test(acklist_has_a_limit),
     };
 
