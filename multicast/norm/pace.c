@@ -643,6 +643,7 @@ void norm_pace_interval(struct norm_pace *p, cp_time now, struct norm_members *m
         set_pace(p, share(p->achieved_bps, ACHIEVED_MARGIN), NORM_REASON_SENDER, 0, in->sequence);
     }
     silence = silence > SILENCE ? silence : SILENCE;
+    silence = silence > in->patience ? silence : in->patience;
     if (p->config.prompted && p->heard_at != 0 && now >= p->heard_at + silence) {
         set_pace(p, p->bps / 2, NORM_REASON_SILENCE, 0, in->sequence);
         p->heard_at = now;

@@ -67,6 +67,7 @@ struct norm_pace_interval {
     cp_time duration;
     uint64_t sent_bps;
     bool busy;
+    cp_time patience; /* no answer to probes is silence after so long at least */
 };
 
 void norm_pace_init(struct norm_pace *p, const struct norm_pace_config *config);

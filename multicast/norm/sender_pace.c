@@ -145,6 +145,11 @@ static uint64_t bps_of(uint64_t bytes, cp_time duration)
     return duration == 0 ? 0 : (uint64_t)((double)bytes * 8.0 * (double)CP_SEC / (double)duration);
 }
 
+static uint64_t symbols(const struct norm_sender *s)
+{
+    return s->stats.source_symbols + s->stats.parity_symbols + s->stats.repair_symbols;
+}
+
 /* The interval that the probe about to leave ends. */
 static void close_interval(struct norm_sender *s, cp_time now)
 {
@@ -163,6 +168,8 @@ static void close_interval(struct norm_sender *s, cp_time now)
         .end_packets = s->stats.packets_sent,
         .end_bytes = s->stats.bytes_sent,
     };
+    sent->data = symbols(s) > c->symbols;
+    c->symbols = symbols(s);
     sent->bps = sent->known ? bps_of(sent->bytes, duration) : 0;
     sent->busy = sent->busy && sent->known;
     c->duration = duration;
@@ -203,6 +210,13 @@ static void count_reporters(struct norm_sender *s, cp_time now)
     s->stats.reporters = count;
 }
 
+/* RFC 5740 5.5.2.2: receivers that are not ours wait for a back-off of up to K * GRTT after each
+ * answer, and as long before it. */
+static cp_time patience(const struct norm_sender *s)
+{
+    return 2 * (s->config.backoff + 1u) * s->grtt.advertised;
+}
+
 void norm_sender_rate_probe(struct norm_sender *s, cp_time now, struct norm_msg *msg, uint8_t *list)
 {
     const struct norm_sent *sent = &s->control.sent[s->cc_sequence % NORM_SENT_SLOTS];
@@ -212,7 +226,7 @@ void norm_sender_rate_probe(struct norm_sender *s, cp_time now, struct norm_msg 
     count_reporters(s, now);
     max = max < LISTED_MOST ? max : LISTED_MOST;
     if (s->config.rate_mode == NORM_RATE_TFMCC) {
-        norm_tfmcc_probe(&s->control.tfmcc, now, &s->members, s->cc_sequence, sent->busy);
+        norm_tfmcc_probe(&s->control.tfmcc, now, &s->members, s->cc_sequence, sent->data);
         items = norm_tfmcc_nodes(&s->control.tfmcc, &s->members, now, list, max);
         apply(s, now);
     } else {
@@ -220,7 +234,7 @@ void norm_sender_rate_probe(struct norm_sender *s, cp_time now, struct norm_msg 
     }
     if (s->config.rate_mode == NORM_RATE_LAN) {
         const struct norm_pace_interval in = {s->cc_sequence, s->control.duration, sent->bps,
-                                              sent->busy};
+                                              sent->busy, patience(s)};
 
         norm_pace_interval(&s->control.pace, now, &s->members, &in);
         items = list_limiting(s, list, max);
@@ -344,16 +358,18 @@ static struct norm_sent sent_since(const struct norm_sender *s, cp_time now, uin
     return since;
 }
 
-/* span: intervals that the report covers; 0: the time since the probe. */
-static void report_pace(struct norm_sender *s, cp_time now, struct norm_member *m, uint8_t span)
+static void report_pace(struct norm_sender *s, cp_time now, struct norm_member *m,
+                        const struct norm_ext_cc *cc)
 {
+    bool own = (cc->flags & NORM_CC_PLAIN) != 0;
+    uint8_t span = own ? cc->rtt : 1; /* intervals that it covers; 0: the time since the probe */
     const struct norm_sent sent =
         span == 0 ? sent_since(s, now, m->cc_sequence) : sent_over(s, m->cc_sequence, span);
     const struct norm_pace_report report = {
         .sequence = m->cc_sequence,
         .first = (uint16_t)(m->cc_sequence - span + 1), /* span 0: the one after the probe */
         .loss = norm_loss_unquantize(m->cc.loss),
-        .rate_bps = m->rate_bps,
+        .rate_bps = own ? m->rate_bps : 0, /* foreign ones smooth theirs */
         .slow = m->slow,
         .sent_bps = sent.bps,
         .packets = sent.packets,
@@ -374,6 +390,14 @@ static void report_pace(struct norm_sender *s, cp_time now, struct norm_member *
     }
 }
 
+/* In the interval that the probe ended. */
+static bool data_limited(const struct norm_sender *s, uint16_t sequence)
+{
+    const struct norm_sent *sent = &s->control.sent[sequence % NORM_SENT_SLOTS];
+
+    return sent->known && sent->sequence == sequence && !sent->busy;
+}
+
 void norm_sender_on_report(struct norm_sender *s, cp_time now, struct norm_member *m,
                            const struct norm_msg *msg)
 {
@@ -381,10 +405,12 @@ void norm_sender_on_report(struct norm_sender *s, cp_time now, struct norm_membe
         return;
     }
     if (s->config.rate_mode == NORM_RATE_LAN) {
-        report_pace(s, now, m, (msg->ext.cc.flags & NORM_CC_PLAIN) != 0 ? msg->ext.cc.rtt : 1);
+        report_pace(s, now, m, &msg->ext.cc);
     } else if (s->config.rate_mode == NORM_RATE_TFMCC) {
-        const struct norm_tfmcc_report report = {
-            .cc = msg->ext.cc, .rtt = norm_sender_rtt(s, now, msg), .grtt = s->grtt.advertised};
+        const struct norm_tfmcc_report report = {.cc = msg->ext.cc,
+                                                 .rtt = norm_sender_rtt(s, now, msg),
+                                                 .grtt = s->grtt.advertised,
+                                                 .limited = data_limited(s, m->cc_sequence)};
 
         norm_tfmcc_report(&s->control.tfmcc, now, &s->members, m, &report);
         apply(s, now);

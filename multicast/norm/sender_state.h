@@ -81,6 +81,7 @@ struct norm_protection {
 /* What was sent between two probes. */
 struct norm_sent {
     bool known, busy;  /* busy: data to send all the time */
+    bool data;         /* some was sent */
     uint16_t sequence; /* of the probe that ended it */
     uint64_t packets, bytes, bps;
     cp_time duration, end;
@@ -93,9 +94,9 @@ struct norm_control {
     struct norm_pace pace;   /* NORM_RATE_LAN */
     struct norm_tfmcc tfmcc; /* NORM_RATE_TFMCC */
     struct norm_sent sent[NORM_SENT_SLOTS];
-    cp_time began, duration; /* of the interval that runs; of the one before */
-    uint64_t bytes, packets; /* sent when it began */
-    bool busy;               /* there was data to send since then */
+    cp_time began, duration;          /* of the interval that runs; of the one before */
+    uint64_t bytes, packets, symbols; /* sent when it began */
+    bool busy;                        /* there was data to send since then */
     enum norm_reason reason;
     uint32_t setter;
 };

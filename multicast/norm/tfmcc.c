@@ -261,6 +261,15 @@ void norm_tfmcc_report(struct norm_tfmcc *t, cp_time now, struct norm_members *m
     if (reported <= 0.0 && loss <= 0.0) {
         return; /* it has measured nothing yet */
     }
+    /* Twice what trickles in says nothing of the network: a data-limited sender keeps its rate (RFC
+     * 5348 section 4.3). */
+    if (r->limited && m->cc.start) {
+        m->cc.rate = m->cc.rate > t->rate ? m->cc.rate : t->rate;
+        if (t->clr == m->node_id) {
+            take_clr(t, m);
+        }
+        return;
+    }
     elect(t, members, m);
     /* RFC5740 5.5.2.3: "The "slow start" phase proceeds until any receiver provides feedback
      * indicating loss has occurred." */

@@ -62,12 +62,13 @@ struct norm_tfmcc_report {
     struct norm_ext_cc cc;
     cp_time rtt;  /* measured with this feedback; 0: none */
     cp_time grtt; /* in its place */
+    bool limited; /* the sender had less to send than it might have */
 };
 
 void norm_tfmcc_init(struct norm_tfmcc *t, const struct norm_tfmcc_config *config, cp_time grtt);
 void norm_tfmcc_report(struct norm_tfmcc *t, cp_time now, struct norm_members *members,
                        struct norm_member *m, const struct norm_tfmcc_report *report);
-/* With each probe; `sequence` is its own. busy: there is data to send. */
+/* With each probe; `sequence` is its own. busy: data was sent since the one before. */
 void norm_tfmcc_probe(struct norm_tfmcc *t, cp_time now, struct norm_members *members,
                       uint16_t sequence, bool busy);
 /* Time to the next probe after one that came `before` after its own; `least` for one of few data. */

@@ -17,6 +17,7 @@ struct world {
     cp_time now;
     uint16_t sequence; /* of the probe that goes next */
     uint64_t sent;     /* pace of the interval that reports are about */
+    cp_time patience;
 };
 
 static void begin(struct world *w, double slow_share)
@@ -57,7 +58,7 @@ static void report(struct world *w, uint32_t node, uint64_t bottleneck, double l
 /* 50 ms go by, all of them busy. */
 static void interval(struct world *w, uint64_t sent_bps)
 {
-    const struct norm_pace_interval in = {w->sequence, 50 * CP_MSEC, sent_bps, true};
+    const struct norm_pace_interval in = {w->sequence, 50 * CP_MSEC, sent_bps, true, w->patience};
 
     w->now += 50 * CP_MSEC;
     w->sent = w->pace.bps;
@@ -172,6 +173,19 @@ static void silence_slows_down_to_the_floor(void **state)
     }
     assert_int_equal(w.pace.bps, MBIT);
     norm_members_done(&w.members);
+
+    /* Receivers whose answers take long are not silent. */
+    begin(&w, 0.0);
+    w.patience = 2 * CP_SEC;
+    interval(&w, w.pace.bps);
+    report(&w, 7, 0, 0.0, false);
+    for (unsigned i = 0; i < 39; i++) {
+        interval(&w, w.pace.bps);
+    }
+    assert_in_range(w.pace.bps, 500 * MBIT, 1000 * MBIT);
+    interval(&w, w.pace.bps);
+    assert_int_equal(w.pace.reason, NORM_REASON_SILENCE);
+    norm_members_done(&w.members);
 }
 
 static void the_sender_itself_may_be_the_limit(void **state)
@@ -219,6 +233,58 @@ static void hostile_reports_are_bounded(void **state)
     norm_members_done(&w.members);
 }
 
+/* A moment's stall is no limit of the sender, and what it costs comes back. */
+static void a_stall_at_the_start_is_forgotten(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w, 0.0);
+    interval(&w, 10 * MBIT);
+    assert_in_range(w.pace.bps, 450 * MBIT, 500 * MBIT);
+    for (unsigned i = 0; i < 10; i++) {
+        interval(&w, w.pace.bps);
+        report(&w, 7, 0, 0.0, false);
+    }
+    assert_int_equal(w.pace.bps, 1000 * MBIT);
+    norm_members_done(&w.members);
+}
+
+/* Losses in runs look like congestion in one report, not in those that follow it. */
+static void one_bad_report_costs_nothing(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w, 0.0);
+    for (unsigned i = 0; i < 40; i++) {
+        interval(&w, w.pace.bps);
+        report(&w, 7, 0, i % 10 == 9 ? 0.04 : 0.0, false);
+        assert_true(w.pace.bps >= 500 * MBIT);
+    }
+    assert_int_equal(w.pace.bps, 1000 * MBIT);
+    assert_int_equal(w.pace.changes, 1);
+    norm_members_done(&w.members);
+}
+
+/* An outlier's limit begins without any trial; a later say must not divide by zero. */
+static void outliers_come_back(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w, 0.1);
+    for (unsigned i = 0; i < 120; i++) {
+        interval(&w, w.pace.bps);
+        for (uint32_t node = 1; node <= 10; node++) {
+            report(&w, node, node == 1 && i < 40 ? 100 * MBIT : 0, 0.0, false);
+        }
+        assert_int_equal(norm_members_find(&w.members, 1)->outlier, i >= 1 && i < 60);
+    }
+    assert_int_equal(w.pace.bps, 1000 * MBIT);
+    norm_members_done(&w.members);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -229,6 +295,9 @@ int main(void)
         cmocka_unit_test(outliers_have_no_say),
         cmocka_unit_test(silence_slows_down_to_the_floor),
         cmocka_unit_test(the_sender_itself_may_be_the_limit),
+        cmocka_unit_test(a_stall_at_the_start_is_forgotten),
+        cmocka_unit_test(one_bad_report_costs_nothing),
+        cmocka_unit_test(outliers_come_back),
         cmocka_unit_test(hostile_reports_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -41,12 +41,14 @@ static void losses_within_a_round_trip_are_one_event(void **state)
 }
 
 struct world {
+    bool limited;
     struct norm_tfmcc t;
     struct norm_members members;
 };
 
 static void begin(struct world *w)
 {
+    w->limited = false;
     const struct norm_tfmcc_config config = {SEGMENT, 0, UINT64_C(1000000000), 20};
 
     norm_tfmcc_init(&w->t, &config, 10 * CP_MSEC);
@@ -62,7 +64,8 @@ static void report(struct world *w, cp_time now, uint32_t node, uint8_t flags, d
                                                .loss = norm_loss_quantize(loss),
                                                .rate = norm_rate_quantize(rate)},
                                         .rtt = 10 * CP_MSEC,
-                                        .grtt = 10 * CP_MSEC};
+                                        .grtt = 10 * CP_MSEC,
+                                        .limited = w->limited};
 
     m->reported = true;
     m->reported_at = now;
@@ -118,6 +121,30 @@ static void aged_feedback_halves_the_rate(void **state)
     norm_members_done(&w.members);
 }
 
+/* Checks RFC5740 5.5.2.3: what a receiver without loss measures tells of the network only while the
+ * sender fills it. */
+static void little_data_keeps_the_rate(void **state)
+{
+    struct world w;
+
+    (void)state;
+    begin(&w);
+    report(&w, CP_SEC, 7, NORM_CC_START, 0.0, 1e6);
+    report(&w, CP_SEC + CP_MSEC, 8, NORM_CC_START, 0.0, 1e6);
+    report(&w, 2 * CP_SEC, 8, 0, 0.001, 1e6);
+    assert_int_equal(w.t.clr, 8);
+    double before = w.t.rate;
+    w.limited = true;
+    report(&w, 3 * CP_SEC, 7, NORM_CC_START, 0.0, 3e3);
+    assert_int_equal(w.t.clr, 8);
+    assert_true(w.t.rate >= before);
+    w.limited = false;
+    report(&w, 4 * CP_SEC, 7, NORM_CC_START, 0.0, 3e3);
+    assert_int_equal(w.t.clr, 7);
+    assert_true(w.t.rate < 3100.0);
+    norm_members_done(&w.members);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -125,6 +152,7 @@ int main(void)
         cmocka_unit_test(losses_within_a_round_trip_are_one_event),
         cmocka_unit_test(slow_start_ends_with_a_loss),
         cmocka_unit_test(aged_feedback_halves_the_rate),
+        cmocka_unit_test(little_data_keeps_the_rate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
