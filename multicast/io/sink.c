@@ -237,17 +237,12 @@ static struct running *running_of(struct io_sink *s, uint32_t chunk)
 /* The blocks come anew, for every chunk that has a part of one. */
 static void forget_running(struct io_sink *s, struct bad_blocks blocks)
 {
-    const struct norm_partition *p = &s->partition;
-    uint64_t begin = norm_partition_offset(p, blocks.first, 0);
-    uint64_t end =
-        norm_partition_offset(p, blocks.last, 0) + norm_partition_block_size(p, blocks.last);
+    uint64_t begin = norm_partition_offset(&s->partition, blocks.first, 0);
+    uint64_t last = norm_partition_offset(&s->partition, blocks.last, 0);
+    uint64_t end = last + norm_partition_block_size(&s->partition, blocks.last);
 
-    for (size_t i = 0; i < RUNNING; i++) {
-        struct running *r = &s->running[i];
-
-        if (r->used && chunk_begin(s, r->chunk) < end && chunk_end(s, r->chunk) > begin) {
-            r->used = false;
-        }
+    for (struct running *r = s->running; r < s->running + RUNNING; r++) {
+        r->used = r->used && (chunk_begin(s, r->chunk) >= end || chunk_end(s, r->chunk) <= begin);
     }
 }
 

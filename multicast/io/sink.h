@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A receiver's way to the disk: a thread that takes whole blocks of ciphertext, rebuilds lost
  * symbols, decrypts, writes, and verifies every chunk that has all its bytes: hashed as they are
- * written, read back only where blocks came out of order. Touches
- * files; no socket. io_sink_* belong to the receiver's thread unless they say otherwise. */
+ * written, read back only where blocks came out of order. Touches files; no socket. io_sink_*
+ * belong to the receiver's thread unless they say otherwise. */
 #ifndef MULTICAST_IO_SINK_H
 #define MULTICAST_IO_SINK_H
 
