@@ -283,6 +283,14 @@ class ToNrl(InteropCase):
         self.assertTrue(any(m.cc_nodes.get(ALL[0], 0) & CC_CLR for m in probes))
         self.assertGreater(max(m.send_rate for m in probes), 1000 * SEGMENT)
 
+    def test_27_our_sender_finds_its_pace(self):
+        # For networks of one's own: it begins at half its ceiling; loss that the pace does not change does not slow it down.
+        self.scene.tap()
+        self.together(self.scene.make_object(30), ['--rate-mode', 'lan'], make=self.mc)
+        rates = [m.send_rate * 8 / RATE for m in self.scene.captured() if m.kind == 'CC']
+        self.assertAlmostEqual(rates[0], 0.5, delta=0.01)
+        self.assertAlmostEqual(max(rates), 1, delta=0.01)
+
 
 if __name__ == '__main__':
     unittest.main()
