@@ -79,3 +79,28 @@ struct norm_member *norm_members_heard(struct norm_members *m, cp_time now, uint
     member->last_heard = now;
     return member;
 }
+
+/* What holds the member's index: its bucket, or its predecessor there. */
+static size_t *link_to(const struct norm_members *m, size_t at)
+{
+    size_t *link = bucket_of(m, m->member[at].node_id);
+
+    while (*link != at) {
+        link = &m->member[*link].next;
+    }
+    return link;
+}
+
+void norm_members_remove(struct norm_members *m, struct norm_member *member)
+{
+    size_t at = (size_t)(member - m->member);
+    size_t last = m->count - 1;
+
+    CP_ASSERT(at < m->count);
+    *link_to(m, at) = member->next;
+    if (at != last) {
+        *link_to(m, last) = at;
+        *member = m->member[last];
+    }
+    m->count--;
+}

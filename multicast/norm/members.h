@@ -86,7 +86,8 @@ struct norm_member {
 };
 
 struct norm_members {
-    struct norm_member *member; /* count of them, in order of first hearing */
+    struct norm_member *member; /* count of them, in order of first hearing, but that the last takes
+                                   the place of one that was removed */
     size_t count, max;
     size_t *bucket;
     size_t mask;
@@ -100,6 +101,9 @@ void norm_members_done(struct norm_members *m);
 struct norm_member *norm_members_find(const struct norm_members *m, uint32_t node_id);
 /* Notes that the node was heard; a new one gets a place. NULL: no room, it is served unaccounted. */
 struct norm_member *norm_members_heard(struct norm_members *m, cp_time now, uint32_t node_id);
+/* The member's place becomes free, and the last member moves there: pointers and indexes from before
+ * are void. */
+void norm_members_remove(struct norm_members *m, struct norm_member *member);
 /* Back to nobody. */
 void norm_members_clear(struct norm_members *m);
 

@@ -10,6 +10,7 @@
 #define PROBE_START     (5 * CP_MSEC) /* first interval */
 #define PROBES_START    10u           /* of which the GRTT is not settled yet */
 #define UDP_PAYLOAD_MAX 65507u
+#define BACKOFF_MAX     15u /* that its field can express */
 
 cp_time norm_sender_packet_time(const struct norm_sender *s)
 {
@@ -19,7 +20,7 @@ cp_time norm_sender_packet_time(const struct norm_sender *s)
 static bool config_valid(const struct norm_sender_config *c)
 {
     return c->node_id != NORM_NODE_NONE && c->node_id != NORM_NODE_ANY && c->rate_bps > 0 &&
-           c->grtt_min > 0 && c->grtt_min <= c->grtt_max && c->backoff <= 15 &&
+           c->grtt_min > 0 && c->grtt_min <= c->grtt_max && c->backoff <= BACKOFF_MAX &&
            c->robust_factor > 0 && c->info_size <= c->fti.segment_size &&
            (c->info != NULL || c->info_size == 0);
 }
@@ -277,6 +278,12 @@ void norm_sender_set_gsize(struct norm_sender *s, uint64_t gsize)
     s->gsize = norm_gsize_quantize(gsize);
 }
 
+void norm_sender_set_backoff(struct norm_sender *s, uint8_t backoff)
+{
+    CP_ASSERT(backoff <= BACKOFF_MAX);
+    s->config.backoff = backoff;
+}
+
 /* An idle sender has something to flush for again. */
 static void wake(struct norm_sender *s)
 {
@@ -309,6 +316,25 @@ void norm_sender_remove_acker(struct norm_sender *s, uint32_t node_id)
     norm_acklist_remove(&s->ackers, node_id);
 }
 
+void norm_sender_remove_member(struct norm_sender *s, uint32_t node_id)
+{
+    struct norm_member *m = norm_members_find(&s->members, node_id);
+    size_t index;
+
+    norm_acklist_remove(&s->ackers, node_id);
+    if (m == NULL) {
+        return;
+    }
+    index = (size_t)(m - s->members.member);
+    if (index < s->repairs.bulk_turn) {
+        s->repairs.bulk_turn = index; /* another one has this place now */
+    }
+    norm_members_remove(&s->members, m);
+    if (s->config.rate_mode == NORM_RATE_TFMCC) {
+        norm_tfmcc_gone(&s->control.tfmcc, &s->members, node_id, s->cc_sequence);
+    }
+}
+
 bool norm_sender_acked(const struct norm_sender *s, uint32_t node_id)
 {
     return norm_acklist_acked(&s->ackers, node_id);
@@ -323,6 +349,13 @@ void norm_sender_withdraw(struct norm_sender *s, cp_time now)
     s->closing = s->config.robust_factor;
     s->squelch_at = now;
     s->repairs.aggregate_end = CP_TIME_NEVER;
+}
+
+void norm_sender_goodbye(struct norm_sender *s)
+{
+    s->command_due = false;
+    s->squelch_due = false;
+    s->eot_due = true;
 }
 
 enum cp_err norm_sender_command(struct norm_sender *s, const uint8_t *data, size_t size)

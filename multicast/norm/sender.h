@@ -135,7 +135,9 @@ cp_time norm_sender_next_time(const struct norm_sender *s);
 
 /* The ceiling; a controlled pace above it falls to it at once. */
 void norm_sender_set_rate(struct norm_sender *s, cp_time now, uint64_t rate_bps);
+/* The group as it is now: its size (advertised rounded up) and K. */
 void norm_sender_set_gsize(struct norm_sender *s, uint64_t gsize);
+void norm_sender_set_backoff(struct norm_sender *s, uint8_t backoff);
 
 /* Keeps flushing and serving until that time at least (CP_TIME_NEVER: until told otherwise), so
  * that nodes that join after the end are served; opens an idle sender again. */
@@ -147,15 +149,22 @@ void norm_sender_set_hold(struct norm_sender *s, cp_time now, cp_time until);
 CP_MUST_CHECK enum cp_err norm_sender_add_acker(struct norm_sender *s, uint32_t node_id);
 void norm_sender_remove_acker(struct norm_sender *s, uint32_t node_id);
 bool norm_sender_acked(const struct norm_sender *s, uint32_t node_id);
+/* The node has left: nothing is known of it any more, and nobody waits for it. Feedback of it would
+ * make it a new member: the caller keeps that away. */
+void norm_sender_remove_member(struct norm_sender *s, uint32_t node_id);
 
 /* Stops offering the object: a SQUELCH that names it goes out, then EOT, then IDLE. */
 void norm_sender_withdraw(struct norm_sender *s, cp_time now);
+
+/* One EOT, which goes next: what is behind it does not matter any more. */
+void norm_sender_goodbye(struct norm_sender *s);
 
 /* CMD(APPLICATION) with these bytes, sent once, next. CP_ERR_INVALID when over segment_size. */
 CP_MUST_CHECK enum cp_err norm_sender_command(struct norm_sender *s, const uint8_t *data,
                                               size_t size);
 
-/* What is known of the index-th node that sent feedback, in order of first hearing; NULL: no more. */
+/* What is known of the index-th node that sent feedback, in order of first hearing but for places
+ * that became free; NULL: no more. */
 const struct norm_member *norm_sender_member(const struct norm_sender *s, size_t index);
 
 void norm_sender_get_stats(const struct norm_sender *s, struct norm_sender_stats *ret_stats);

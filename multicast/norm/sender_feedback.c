@@ -169,14 +169,21 @@ static enum cp_err on_ack(struct norm_sender *s, const struct norm_msg *msg)
     return CP_OK;
 }
 
-/* A receiver whose own buffers fill saw the probe that much later. That delay is its alone, and over
- * with the backlog: it keeps the estimate from falling but does not raise it (RFC5740 5.5.1: "an
- * algorithm that assigns weights"). */
-static void on_grtt_response(struct norm_sender *s, cp_time now, const struct norm_msg *msg)
+/* A receiver whose own buffers fill saw the probe that much later, and one that is left behind may
+ * be slow to answer: that delay is its alone. It keeps the estimate from falling but does not raise
+ * it for everybody (RFC5740 5.5.1: "an algorithm that assigns weights"). */
+static bool delays_itself(const struct norm_member *m, const struct norm_msg *msg)
+{
+    return (msg->ext.has_cc && (msg->ext.cc.flags & NORM_CC_SLOW) != 0) ||
+           (m != NULL && (m->outlier || m->over_budget));
+}
+
+static void on_grtt_response(struct norm_sender *s, cp_time now, const struct norm_member *m,
+                             const struct norm_msg *msg)
 {
     cp_time rtt = norm_sender_rtt(s, now, msg);
 
-    if (msg->ext.has_cc && (msg->ext.cc.flags & NORM_CC_SLOW) != 0 && rtt > s->grtt.value) {
+    if (rtt > s->grtt.value && delays_itself(m, msg)) {
         rtt = s->grtt.value;
     }
     if (rtt > 0) {
@@ -204,7 +211,7 @@ enum cp_err norm_sender_on_packet(struct norm_sender *s, cp_time now, const uint
     }
     member = norm_members_heard(&s->members, now, msg.source_id);
     norm_sender_on_report(s, now, member, &msg);
-    on_grtt_response(s, now, &msg);
+    on_grtt_response(s, now, member, &msg);
     err = msg.type == NORM_NACK ? on_nack(s, now, &msg, member) : on_ack(s, &msg);
     if (err != CP_OK) {
         s->stats.malformed++;

@@ -298,13 +298,17 @@ bool norm_sender_has_repair(const struct norm_sender *s)
 /* Everybody heard of acknowledges, and all but those who wait for the second pass did. */
 static bool others_done(const struct norm_sender *s)
 {
-    size_t waiting = 0;
+    size_t waiting = 0, served = 0;
 
     for (size_t i = 0; i < s->members.count; i++) {
-        waiting += s->members.member[i].bulk_first <= s->members.member[i].bulk_last;
+        const struct norm_member *m = &s->members.member[i];
+
+        if (!m->over_budget) {
+            served++;
+            waiting += m->bulk_first <= m->bulk_last;
+        }
     }
-    return s->ackers.count > 0 && s->ackers.missing <= waiting &&
-           s->ackers.count + s->stats.over_budget >= s->members.count;
+    return s->ackers.count > 0 && s->ackers.missing <= waiting && s->ackers.count >= served;
 }
 
 /* The second pass goes in slices. Before each, a FLUSH lets everybody ask for what is missing

@@ -301,6 +301,20 @@ static void replace_clr(struct norm_tfmcc *t, const struct norm_members *members
     set_rate(t, 0.0);
 }
 
+void norm_tfmcc_gone(struct norm_tfmcc *t, const struct norm_members *members, uint32_t node_id,
+                     uint16_t sequence)
+{
+    const struct norm_member *m = lowest(t, members, sequence);
+
+    if (t->clr != node_id) {
+        return;
+    }
+    t->clr = 0;
+    if (m != NULL) {
+        take_clr(t, m);
+    }
+}
+
 /* RFC5740 5.5.2.3: "the sender SHOULD exponentially reduce its target rate to be used for
  * transmission restart as time since the break elapses", "Rsender = Rsender * 0.5", "If the minimum
  * NORM rate is reached, [...] slow-start congestion control procedures" */

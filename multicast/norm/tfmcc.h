@@ -81,4 +81,8 @@ void norm_tfmcc_set_ceiling(struct norm_tfmcc *t, uint64_t bps);
 size_t norm_tfmcc_nodes(const struct norm_tfmcc *t, struct norm_members *members, cp_time now,
                         uint8_t *list, size_t max);
 
+/* The node was removed from the members: it limits nobody any more. `sequence`: of the next probe. */
+void norm_tfmcc_gone(struct norm_tfmcc *t, const struct norm_members *members, uint32_t node_id,
+                     uint16_t sequence);
+
 #endif

@@ -292,6 +292,74 @@ static void the_second_pass_serves_the_oldest_first(void **state)
     norm_sender_free(s);
 }
 
+static void answer(struct norm_sender *s, cp_time now, cp_time rtt)
+{
+    struct norm_msg msg = nack_msg();
+    struct packet p = {0};
+    cp_time stamp = now + NORM_STAMP_OFFSET - rtt;
+
+    msg.type = NORM_ACK;
+    msg.ack_type = NORM_ACK_CC;
+    msg.time_sec = (uint32_t)(stamp / CP_SEC);
+    msg.time_usec = (uint32_t)(stamp % CP_SEC / CP_USEC);
+    p.size = norm_encode(&msg, p.data, sizeof(p.data));
+    assert_int_equal(norm_sender_on_packet(s, now, p.data, p.size), CP_OK);
+}
+
+/* Checks RFC5740 5.5.1: whose delay is its own does not raise the GRTT of all. */
+static void who_is_left_behind_slows_nobody(void **state)
+{
+    struct norm_sender_config c = config_of();
+    struct norm_sender *s = make(&c);
+    struct norm_member *m;
+    cp_time now = 0, before;
+
+    (void)state;
+    drain(s, &now, 300 * CP_MSEC, NULL, NULL);
+    m = report(s, now, NODE, 0.0);
+    before = s->grtt.value;
+    m->outlier = true;
+    answer(s, now, 150 * CP_MSEC);
+    assert_int_equal(s->grtt.value, before);
+    m->outlier = false;
+    m->over_budget = true;
+    answer(s, now, 150 * CP_MSEC);
+    assert_int_equal(s->grtt.value, before);
+    m->over_budget = false;
+    answer(s, now, 150 * CP_MSEC);
+    assert_in_range(s->grtt.value, 150 * CP_MSEC, 150 * CP_MSEC + CP_USEC); /* stamps count µs */
+    norm_sender_free(s);
+}
+
+/* Everybody who counts has acknowledged: who was left behind holds up no second pass. */
+static void the_second_pass_waits_for_none_but_the_served(void **state)
+{
+    struct norm_sender_config c = config_of();
+    struct norm_sender *s;
+    cp_time now = 0;
+
+    (void)state;
+    c.backoff = 4;
+    s = make(&c);
+    assert_int_equal(norm_sender_add_acker(s, NODE), CP_OK);
+    report(s, now, NODE, 0.0);
+    report(s, now, OTHER, 0.0);
+    while (s->state != NORM_SENDER_FLUSHING || s->flush_count == 0) {
+        drain(s, &now, now + CP_MSEC, NULL, NULL);
+    }
+    give(s, now, NODE, NORM_REPAIR_BLOCK, 0, 99);
+    s->state = NORM_SENDER_FLUSHING;
+    assert_true(norm_sender_bulk_time(s) > s->flush_first); /* the other may want something */
+    norm_members_find(&s->members, OTHER)->over_budget = true;
+    assert_int_equal(norm_sender_bulk_time(s), s->flush_first);
+    norm_members_find(&s->members, OTHER)->over_budget = false;
+    s->stats.over_budget = 1; /* one that was left behind, and left: it makes up for nobody */
+    assert_true(norm_sender_bulk_time(s) > s->flush_first);
+    norm_sender_remove_member(s, OTHER);
+    assert_int_equal(norm_sender_bulk_time(s), s->flush_first);
+    norm_sender_free(s);
+}
+
 static void a_grtt_twice_as_long_is_told(void **state)
 {
     struct norm_sender_config c = config_of();
@@ -320,6 +388,8 @@ int main(void)
         cmocka_unit_test(who_asks_for_everything_is_left_out),
         cmocka_unit_test(who_sets_the_pace_is_served),
         cmocka_unit_test(the_second_pass_serves_the_oldest_first),
+        cmocka_unit_test(who_is_left_behind_slows_nobody),
+        cmocka_unit_test(the_second_pass_waits_for_none_but_the_served),
         cmocka_unit_test(a_grtt_twice_as_long_is_told),
     };
 

@@ -71,12 +71,46 @@ static void the_largest_table_finds_everybody(void **state)
     norm_members_done(&m);
 }
 
+/* The last one moves into the gap; whoever is left is found, in buckets of one and of many. */
+static void who_is_removed_leaves_a_place(void **state)
+{
+    struct norm_members m;
+
+    (void)state;
+    assert_int_equal(norm_members_init(&m, 64), CP_OK);
+    for (uint32_t id = 1; id <= 64; id++) {
+        norm_members_heard(&m, id, id)->asked = id;
+    }
+    assert_null(norm_members_heard(&m, 100, 65));
+    norm_members_remove(&m, norm_members_find(&m, 5));
+    assert_null(norm_members_find(&m, 5));
+    assert_int_equal(m.member[4].node_id, 64);
+    assert_non_null(norm_members_heard(&m, 100, 65));
+    for (uint32_t id = 64; id > 0; id -= 2) {
+        norm_members_remove(&m, norm_members_find(&m, id));
+    }
+    assert_int_equal(m.count, 32);
+    for (uint32_t id = 1; id <= 64; id++) {
+        const struct norm_member *found = norm_members_find(&m, id);
+
+        assert_true((found != NULL) == (id % 2 == 1 && id != 5));
+        assert_true(found == NULL || (found->node_id == id && found->asked == id));
+    }
+    while (m.count > 0) {
+        norm_members_remove(&m, &m.member[0]);
+    }
+    assert_null(norm_members_find(&m, 1));
+    assert_non_null(norm_members_heard(&m, 200, 1));
+    norm_members_done(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keeps_the_order_of_first_hearing),
         cmocka_unit_test(a_full_table_takes_nobody_in),
         cmocka_unit_test(the_largest_table_finds_everybody),
+        cmocka_unit_test(who_is_removed_leaves_a_place),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

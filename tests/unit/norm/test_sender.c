@@ -2,6 +2,8 @@
  * Sender: feedback that must not harm, bookkeeping of repairs, limits of configuration. */
 #include "core.h"
 
+#include "multicast/norm/members.h"
+
 static struct norm_txbuf tx;
 static uint8_t tx_data[NORM_TX_PACKETS_MAX * 256];
 
@@ -322,6 +324,65 @@ static void hold_keeps_it_open(void **state)
     norm_sender_free(s);
 }
 
+/* Who has left is neither waited for nor remembered; who is left keeps its account. */
+static void who_left_is_forgotten(void **state)
+{
+    struct norm_sender_config c = sender_config();
+    struct norm_sender *s = make(&c);
+    struct norm_tx_packet last = {0};
+    struct norm_sender_stats stats;
+    struct packet other = nack(NORM_REPAIR_ITEMS, NORM_REPAIR_BLOCK, 1, 0, 1, 0);
+
+    (void)state;
+    other.data[7] = NODE + 1; /* source_id */
+    assert_int_equal(norm_sender_add_acker(s, NODE), CP_OK);
+    assert_int_equal(norm_sender_add_acker(s, NODE + 1), CP_OK);
+    (void)drain(s, 0, 20 * CP_MSEC, &last);
+    assert_int_equal(give(s, 20 * CP_MSEC, nack(NORM_REPAIR_ITEMS, NORM_REPAIR_BLOCK, 0, 0, 0, 0)),
+                     CP_OK);
+    assert_int_equal(give(s, 20 * CP_MSEC, other), CP_OK);
+    assert_int_equal(norm_sender_member(s, 0)->node_id, NODE);
+    norm_sender_remove_member(s, NODE);
+    norm_sender_remove_member(s, NODE); /* again, and one never heard of: nothing happens */
+    norm_sender_remove_member(s, NODE + 7);
+    assert_int_equal(norm_sender_member(s, 0)->node_id, NODE + 1);
+    assert_null(norm_sender_member(s, 1));
+    norm_sender_get_stats(s, &stats);
+    assert_int_equal(stats.acks_missing, 1);
+    assert_true(drain(s, 20 * CP_MSEC, 5 * CP_SEC, &last) >= 16); /* both blocks all the same */
+    norm_sender_remove_member(s, NODE + 1);
+    assert_null(norm_sender_member(s, 0));
+    norm_sender_free(s);
+}
+
+/* EOT goes at once, in line with what was sent before and with the group as it is. Checks RFC5740
+ * 4.2.3.2, 4.1. */
+static void goodbye_is_one_eot(void **state)
+{
+    struct norm_sender_config c = sender_config();
+    struct norm_sender *s = make(&c);
+    struct norm_msg before, msg;
+
+    (void)state;
+    norm_sender_fill(s, 0, &tx); /* in the midst of it: data and commands wait */
+    assert_int_equal(norm_decode(tx.data, tx.size, &before), CP_OK);
+    norm_sender_set_gsize(s, 400);
+    norm_sender_set_backoff(s, 6);
+    assert_int_equal(norm_sender_command(s, NULL, 0), CP_OK);
+    for (unsigned i = 1; i <= 3; i++) {
+        norm_sender_goodbye(s);
+        norm_sender_fill(s, CP_MSEC, &tx);
+        assert_int_equal(tx.count, 1);
+        assert_int_equal(norm_decode(tx.data, tx.size, &msg), CP_OK);
+        assert_int_equal(msg.type, NORM_CMD);
+        assert_int_equal(msg.cmd, NORM_CMD_EOT);
+        assert_int_equal(msg.sequence, before.sequence + i);
+        assert_int_equal(msg.backoff, 6);
+        assert_int_equal(norm_gsize_unquantize(msg.gsize), 500);
+    }
+    norm_sender_free(s);
+}
+
 /* Checks RFC5401 3.1. */
 static void pace_is_kept(void **state)
 {
@@ -403,6 +464,8 @@ int main(void)
         cmocka_unit_test(unknown_object_is_squelched),
         cmocka_unit_test(an_object_request_brings_everything),
         cmocka_unit_test(hold_keeps_it_open),
+        cmocka_unit_test(who_left_is_forgotten),
+        cmocka_unit_test(goodbye_is_one_eot),
         cmocka_unit_test(pace_is_kept),
         cmocka_unit_test(commands_fit_a_segment),
         cmocka_unit_test(survives_damaged_packets),

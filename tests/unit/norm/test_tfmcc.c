@@ -100,6 +100,32 @@ static void slow_start_ends_with_a_loss(void **state)
     norm_members_done(&w.members);
 }
 
+/* The next one takes its place, without the rate's falling first. */
+static void a_limiting_receiver_that_is_gone_limits_nobody(void **state)
+{
+    struct world w;
+    double before;
+
+    (void)state;
+    begin(&w);
+    report(&w, CP_SEC, 7, NORM_CC_START, 0.0, 1e6);
+    report(&w, CP_SEC + CP_MSEC, 8, NORM_CC_START, 0.0, 4e5);
+    assert_int_equal(w.t.clr, 8);
+    before = w.t.rate;
+    norm_members_remove(&w.members, norm_members_find(&w.members, 8));
+    norm_tfmcc_gone(&w.t, &w.members, 8, 6);
+    assert_int_equal(w.t.clr, 7);
+    norm_tfmcc_gone(&w.t, &w.members, 8, 6); /* of no account any more */
+    assert_int_equal(w.t.clr, 7);
+    norm_members_remove(&w.members, norm_members_find(&w.members, 7));
+    norm_tfmcc_gone(&w.t, &w.members, 7, 6);
+    assert_int_equal(w.t.clr, 0);
+    assert_true(w.t.rate >= before);
+    report(&w, CP_SEC + 20 * CP_MSEC, 9, NORM_CC_START, 0.0, 8e5);
+    assert_int_equal(w.t.clr, 9);
+    norm_members_done(&w.members);
+}
+
 /* Checks RFC5740 5.5.2.3: feedback of the CLR ages, then it is taken to have left. */
 static void aged_feedback_halves_the_rate(void **state)
 {
@@ -152,6 +178,7 @@ int main(void)
         cmocka_unit_test(losses_within_a_round_trip_are_one_event),
         cmocka_unit_test(slow_start_ends_with_a_loss),
         cmocka_unit_test(aged_feedback_halves_the_rate),
+        cmocka_unit_test(a_limiting_receiver_that_is_gone_limits_nobody),
         cmocka_unit_test(little_data_keeps_the_rate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
