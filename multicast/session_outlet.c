@@ -105,32 +105,17 @@ enum cp_err mc_outlet_send(struct mc_sender *s, struct cp_error *err)
     return code == CP_ERR_UNAVAILABLE ? CP_OK : code;
 }
 
-/* RFC5740 4.2.3.2: EOT tells that no more is sent. The core knows it only behind a SQUELCH, which
- * would withdraw what was sent. Losing it costs receivers nothing but time. */
+/* RFC5740 4.2.3.2: EOT tells that no more is sent. Losing it costs receivers nothing but time. */
 void mc_outlet_say_goodbye(struct mc_sender *s)
 {
-    struct norm_sender_stats core;
-
-    norm_sender_get_stats(s->core, &core);
     for (unsigned i = 0; i < EOT_COUNT; i++) {
-        struct norm_msg msg = {
-            .type = NORM_CMD,
-            .cmd = NORM_CMD_EOT,
-            .source_id = s->config.channel.sender_id,
-            .instance_id = s->config.instance_id,
-            .grtt = norm_rtt_quantize(core.grtt),
-            .backoff = MC_BACKOFF_FEW,
-            .gsize = norm_gsize_quantize(s->config.gsize),
-            .ext.auth_size = s->signer != NULL ? SEAL_AUTH_SIZE : 0,
-        };
-        size_t size = norm_encode(&msg, s->tx.data, s->tx.cap);
-        if (size == 0 ||
-            (s->signer != NULL &&
-             seal_sign(s->signer, s->tx.data, size, msg.ext.auth_offset) != CP_OK) ||
-            io_udp_send(s->udp, NULL, s->tx.data, size, size, NULL) != CP_OK) {
+        cp_time now = cp_clock_now();
+
+        norm_sender_goodbye(s->core);
+        norm_sender_fill(s->core, now, &s->tx);
+        if (mc_outlet_send(s, NULL) != CP_OK) {
             return;
         }
-        cp_time now = cp_clock_now();
         io_wait(&s->wake.fd, 1, now, now + EOT_SPACING);
     }
 }

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The sending half of the session's façade: opening, closing, and what other threads may call: they
- * leave their wishes in the mailbox and wake the session's thread. */
+ * leave their wishes and wake the session's thread. */
 #include "multicast/session_sender.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define TX_BYTES     65500u /* one UDP_SEGMENT send carries at most 65,507 bytes */
-#define VERIFIER_MIN 256u
+#define TX_BYTES 65500u /* one UDP_SEGMENT send carries at most 65,507 bytes */
+/* Places for receivers: all of the roster, and as many that have left. A place that nobody takes
+ * costs nothing; one that is taken away from a live receiver would let its packets be replayed. */
+#define VERIFIER_NODES (2u * MC_ROSTER_MAX)
 
 static enum cp_err open_seal(struct mc_sender *s, struct seal_content_key *key)
 {
@@ -17,12 +19,9 @@ static enum cp_err open_seal(struct mc_sender *s, struct seal_content_key *key)
         CP_TRY(seal_derive_content_key(c->secret, c->object_id, key));
     }
     if (c->auth) {
-        size_t nodes =
-            (size_t)(s->config.gsize > NORM_ACKING_MAX ? NORM_ACKING_MAX : s->config.gsize);
         CP_TRY(seal_signer_new(mc_seal_mac(c), c->secret, c->sender_id, s->config.instance_id,
                                SEAL_FROM_SENDER, &s->signer));
-        CP_TRY(
-            seal_verifier_new(mc_seal_mac(c), c->secret, 2 * nodes + VERIFIER_MIN, &s->verifier));
+        CP_TRY(seal_verifier_new(mc_seal_mac(c), c->secret, VERIFIER_NODES, &s->verifier));
     }
     return CP_OK;
 }
@@ -79,16 +78,16 @@ static enum cp_err open_all(struct mc_sender *s, struct cp_error *err)
     struct seal_content_key key = {0};
 
     CP_TRY(norm_partition_init(&s->partition, &fti, c->fec_id));
-    s->mail = calloc(MC_MAIL_MAX, sizeof(*s->mail));
     s->tx.data = malloc(TX_BYTES);
     s->tx.cap = TX_BYTES;
     s->members = calloc(NORM_MEMBERS_MAX, sizeof(*s->members));
     s->parity = malloc(c->segment_size);
     s->rows = calloc(c->max_block_len, sizeof(*s->rows));
-    if (s->mail == NULL || s->tx.data == NULL || s->members == NULL || s->parity == NULL ||
-        s->rows == NULL) {
+    if (s->tx.data == NULL || s->members == NULL || s->parity == NULL || s->rows == NULL) {
         return CP_ERR_NO_MEMORY;
     }
+    CP_TRY(mc_roster_init(&s->roster));
+    CP_TRY(mc_roster_init(&s->wanted));
     CP_TRY(io_wake_init(&s->wake));
     CP_TRY(fec_code_new(c->max_block_len, c->num_parity, &s->code));
     CP_TRY(open_udp(s, err));
@@ -140,7 +139,8 @@ void mc_sender_close(struct mc_sender *s)
     seal_verifier_free(s->verifier);
     io_wake_done(&s->wake);
     pthread_mutex_destroy(&s->lock);
-    free(s->mail);
+    mc_roster_done(&s->roster);
+    mc_roster_done(&s->wanted);
     free(s->members);
     free(s->tx.data);
     free(s->parity);
@@ -157,24 +157,26 @@ void mc_sender_stop(struct mc_sender *s, bool withdraw)
     io_wake_raise(&s->wake);
 }
 
-static void post(struct mc_sender *s, uint32_t node_id, bool add)
+/* A set that can be read at any time, so that no change is ever lost for want of room. */
+static void change_roster(struct mc_sender *s, uint32_t node_id, bool add)
 {
     pthread_mutex_lock(&s->lock);
-    if (s->mail_count < MC_MAIL_MAX) {
-        s->mail[s->mail_count++] = (struct mc_mail){.node_id = node_id, .add = add};
-    }
+    bool changed = add ? mc_roster_add(&s->wanted, node_id) : mc_roster_remove(&s->wanted, node_id);
+    s->roster_changed = s->roster_changed || changed;
     pthread_mutex_unlock(&s->lock);
-    io_wake_raise(&s->wake);
+    if (changed) {
+        io_wake_raise(&s->wake);
+    }
 }
 
 void mc_sender_add_receiver(struct mc_sender *s, uint32_t node_id)
 {
-    post(s, node_id, true);
+    change_roster(s, node_id, true);
 }
 
 void mc_sender_remove_receiver(struct mc_sender *s, uint32_t node_id)
 {
-    post(s, node_id, false);
+    change_roster(s, node_id, false);
 }
 
 void mc_sender_set_rate(struct mc_sender *s, uint64_t rate_bps)

@@ -16,17 +16,9 @@
 #include "multicast/norm/sender.h"
 #include "multicast/seal/seal.h"
 #include "multicast/session_common.h"
+#include "multicast/session_roster.h"
 
-#define MC_BACKOFF_FEW  4u /* K, for up to FEW receivers; more must spread out further */
 #define MC_RATE_DEFAULT UINT64_C(1000000000)
-
-/* A change of the roster. The mailbox holds as many as the core takes nodes, twice over; what
- * comes beyond is not expected to acknowledge. */
-#define MC_MAIL_MAX (2u * NORM_ACKING_MAX)
-struct mc_mail {
-    uint32_t node_id;
-    bool add;
-};
 
 enum mc_stop { MC_STOP_NO, MC_STOP_NOW, MC_STOP_WITHDRAW };
 
@@ -44,6 +36,10 @@ struct mc_sender {
     uint8_t *parity; /* a symbol, for packets that carry less than one */
     const uint8_t **rows;
     uint64_t forged, replayed;
+    struct mc_roster roster; /* as the core knows it … */
+    bool closed;             /* … and once it named somebody, nobody else is heard */
+    uint64_t group_size;     /* as the core knows it */
+    uint32_t reporters;      /* most at a time, of a group that is not closed */
     bool holding, withdrawing;
     cp_time withdrawn_at;
     cp_time sent_at, first_sent_at; /* 0: nothing yet */
@@ -58,8 +54,9 @@ struct mc_sender {
     atomic_bool hold;
     atomic_uint_fast64_t rate_bps; /* wish; 0 none */
     pthread_mutex_t lock;
-    struct mc_mail *mail; /* under the lock, as the rest */
-    size_t mail_count;
+    struct mc_roster
+        wanted; /* under the lock, as the rest: what other threads made of the roster … */
+    bool roster_changed; /* … since the core was told */
     struct mc_sender_stats stats;
     struct mc_member *members; /* NORM_MEMBERS_MAX; pages not written take no memory */
     size_t member_count;

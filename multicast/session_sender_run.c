@@ -7,8 +7,9 @@
 #define GRTT_MIN        CP_MSEC         /* norm.md section 6.3 */
 #define GRTT_MAX        (200 * CP_MSEC) /* the same */
 #define LIVE_WINDOW     (2 * CP_SEC)
-#define BACKOFF_MANY    6u
 #define FEW             50u
+#define BACKOFF_FEW     4u /* K, for up to FEW receivers … */
+#define BACKOFF_MANY    6u /* … more must spread out further */
 #define FILLS_PER_ROUND 8u /* then feedback is looked at again */
 #define LOOK_INTERVAL   (500 * CP_USEC)
 #define BLOCKS_NEEDED                                                                              \
@@ -31,6 +32,11 @@ static enum norm_rate_mode rate_mode(enum mc_rate_mode mode)
     }
 }
 
+static uint8_t backoff_for(uint64_t group_size)
+{
+    return group_size <= FEW ? BACKOFF_FEW : BACKOFF_MANY;
+}
+
 static enum cp_err start_core(struct mc_sender *s, cp_time now)
 {
     const struct mc_sender_config *c = &s->config;
@@ -49,7 +55,7 @@ static enum cp_err start_core(struct mc_sender *s, cp_time now)
         .grtt = MC_GRTT_START,
         .grtt_min = GRTT_MIN,
         .grtt_max = GRTT_MAX,
-        .backoff = c->gsize <= FEW ? MC_BACKOFF_FEW : BACKOFF_MANY,
+        .backoff = backoff_for(c->gsize),
         .gsize = c->gsize,
         .robust_factor = MC_ROBUST_FACTOR,
         .rate_bps = c->rate_bps == 0 ? MC_RATE_DEFAULT : c->rate_bps,
@@ -62,22 +68,49 @@ static enum cp_err start_core(struct mc_sender *s, cp_time now)
         .live_window = LIVE_WINDOW,
         .seed = mc_seed(c->channel.sender_id),
     };
+    s->group_size = c->gsize;
     return norm_sender_new(&config, now, &s->core);
 }
 
-static void read_mail(struct mc_sender *s)
+/* Tells the core who left and who came. */
+static void read_roster(struct mc_sender *s)
 {
     pthread_mutex_lock(&s->lock);
-    for (size_t i = 0; i < s->mail_count; i++) {
-        if (!s->mail[i].add) {
-            norm_sender_remove_acker(s->core, s->mail[i].node_id);
-        } else if (norm_sender_add_acker(s->core, s->mail[i].node_id) != CP_OK) {
-            /* Past NORM_ACKING_MAX: served as all, but the end does not wait for it. */
-            continue;
+    for (size_t i = 0; s->roster_changed && i < MC_ROSTER_SLOTS; i++) {
+        uint32_t left = s->roster.slot[i];
+        uint32_t came = s->wanted.slot[i];
+        if (left != 0 && !mc_roster_has(&s->wanted, left)) {
+            norm_sender_remove_member(s->core, left);
+        }
+        if (came != 0 && !mc_roster_has(&s->roster, came) &&
+            norm_sender_add_acker(s->core, came) != CP_OK) {
+            continue; /* past NORM_ACKING_MAX: served as all, but the end does not wait for it */
         }
     }
-    s->mail_count = 0;
+    if (s->roster_changed) {
+        mc_roster_copy(&s->roster, &s->wanted);
+        s->closed = s->closed || s->roster.count > 0;
+        s->roster_changed = false;
+    }
     pthread_mutex_unlock(&s->lock);
+}
+
+/* RFC5401 3.8: "Group size may also be determined administratively." The roster tells it, or, where
+ * there is none, how many report; feedback is spread out by it. */
+static void fit_group(struct mc_sender *s, uint32_t reporters)
+{
+    uint64_t size = s->config.gsize;
+
+    if (!s->closed && reporters > s->reporters) {
+        s->reporters = reporters;
+    }
+    size = s->roster.count > size ? s->roster.count : size;
+    size = s->reporters > size ? s->reporters : size;
+    if (size != s->group_size) {
+        s->group_size = size;
+        norm_sender_set_gsize(s->core, size);
+        norm_sender_set_backoff(s->core, backoff_for(size));
+    }
 }
 
 /* What other threads want. */
@@ -86,7 +119,7 @@ static void take_wishes(struct mc_sender *s, cp_time now)
     if (!io_wake_take(&s->wake)) {
         return;
     }
-    read_mail(s);
+    read_roster(s);
     uint64_t rate = atomic_exchange(&s->rate_bps, 0);
     if (rate != 0) {
         norm_sender_set_rate(s->core, now, rate);
@@ -104,7 +137,7 @@ static void take_wishes(struct mc_sender *s, cp_time now)
     }
 }
 
-/* Is the packet feedback, and from a member of the group? Anything else is counted and dropped, but
+/* Is the packet feedback, and from a receiver of the session? Anything else is counted and dropped, but
  * for our own packets, which come by on the group. */
 static bool genuine(struct mc_sender *s, const struct io_udp *udp, const struct io_udp_packet *pkt)
 {
@@ -116,6 +149,11 @@ static bool genuine(struct mc_sender *s, const struct io_udp *udp, const struct 
     }
     if (!decoded || (msg.type != NORM_NACK && msg.type != NORM_ACK)) {
         s->forged += s->verifier != NULL;
+        return false;
+    }
+    /* The secret is the group's: who holds it could sign as any number of receivers. */
+    if (s->closed && !mc_roster_has(&s->roster, msg.source_id)) {
+        s->forged++;
         return false;
     }
     if (s->verifier == NULL) {
@@ -227,12 +265,13 @@ static bool stopped(const struct mc_sender *s, cp_time now, bool over)
 static enum cp_err run_loop(struct mc_sender *s, struct cp_error *err)
 {
     const int fds[] = {io_udp_fd(s->udp), s->wake.fd, s->group != NULL ? io_udp_fd(s->group) : -1};
-    struct norm_sender_stats core;
+    struct norm_sender_stats core = {0};
     bool readable = true;
 
     for (;;) {
         cp_time now = cp_clock_now();
         take_wishes(s, now);
+        fit_group(s, core.reporters);
         CP_TRY(read_feedback(s, now, readable, err));
         CP_TRY(transmit(s, err));
         norm_sender_on_timer(s->core, now); /* what was sent may have been the last of it */
