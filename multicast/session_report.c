@@ -12,7 +12,7 @@ void mc_report_trace(void *arg, const struct norm_trace *t)
     struct mc_trace out = {
         .at = t->at,
         .what = norm_trace_kind_name(t->kind),
-        .reason = norm_reason_name(t->reason),
+        .reason = t->reason == NORM_REASON_NONE ? NULL : norm_reason_name(t->reason),
         .node_id = t->node_id,
         .before = t->before,
         .after = t->after,

@@ -21,6 +21,19 @@ void srv_decisions_done(struct srv_decisions *d)
     (void)pthread_mutex_destroy(&d->lock);
 }
 
+/* What a reader of the API can make use of: others' before and after are the engine's own, such as
+ * numbers of its states. */
+static bool is_kept(const char *what)
+{
+    static const char *const kept[] = {"rate", "parity", "budget"};
+    bool found = false;
+
+    for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++) {
+        found = found || strcmp(what, kept[i]) == 0;
+    }
+    return found;
+}
+
 static struct db_decision to_row(const struct mc_trace *t)
 {
     cp_time now = cp_clock_now();
@@ -46,6 +59,9 @@ void srv_decisions_note(void *arg, const struct mc_trace *t)
            cp_log_u64(row.before), "after", cp_log_u64(row.after), "node_id",
            cp_log_u64(row.norm_node_id), "loss_ppm", cp_log_u64(row.loss_ppm), "rate_bps",
            cp_log_u64(row.rate_bps), NULL);
+    if (!is_kept(row.what)) {
+        return;
+    }
     (void)pthread_mutex_lock(&d->lock);
     d->ring[(d->first + d->count) % DB_DECISIONS_KEPT] = row;
     if (d->count < DB_DECISIONS_KEPT) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What a session's sender decides, on its way from the engine's thread to the database: the newest
- * DB_DECISIONS_KEPT wait here to be taken, each one goes to the log at once (level debug).
+ * DB_DECISIONS_KEPT about pace, parity and budgets wait here to be taken; each one of any kind goes
+ * to the log at once (level debug).
  * Thread-safe; nothing else is locked while it is. */
 #ifndef SERVER_DECISIONS_H
 #define SERVER_DECISIONS_H

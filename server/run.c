@@ -243,8 +243,24 @@ static enum cp_err round_body(struct db_conn *conn, void *arg, struct cp_error *
                        : CP_OK;
 }
 
+/* What the sender knows and decided. It does not keep the session from going on, or from ending,
+ * that this cannot be written. */
+static void watch(struct srv_run *r, bool last)
+{
+    const struct srv_watch_round round = {
+        .api = r->api, .session = &r->session, .engine = r->engine, .last = last};
+    struct cp_error err = {.code = CP_OK};
+
+    if (srv_watch_round(&r->watch, &round, &err) != CP_OK) {
+        cp_log_correlation(r->session.id);
+        cp_log_error(CP_LOG_WARN, "session-watch-failed", &err);
+        cp_log_correlation(NULL);
+    }
+}
+
 struct end_arg {
     struct srv_run *run;
+    struct db_session_stats stats;
     enum db_session_state state;
     const char *kind; /* of the event */
     const struct cp_error *why;
@@ -256,6 +272,7 @@ static enum cp_err end_body(struct db_conn *conn, void *arg, struct cp_error *er
     struct end_arg *a = arg;
     const struct cp_err_info *info = cp_err_info(a->why->code);
 
+    CP_TRY(db_session_set_stats(conn, a->run->session.id, &a->stats, err));
     CP_TRY(db_session_end(conn, a->run->session.id, a->state, info->code,
                           a->why->text[0] != '\0' ? a->why->text : info->title, &a->changed, err));
     return a->changed
@@ -308,11 +325,24 @@ static enum cp_err follow_row(struct srv_run *r, const struct round_arg *a, cp_t
     return CP_OK;
 }
 
+static struct db_session_stats stats_of(struct srv_run *r)
+{
+    struct mc_sender_stats stats;
+
+    srv_engine_get_stats(r->engine, &stats);
+    return to_row(&stats);
+}
+
 /* The engine failed: the session does too. */
 static enum cp_err fail(struct srv_run *r, const struct cp_error *why, struct cp_error *err)
 {
-    struct end_arg a = {.run = r, .state = DB_SESSION_FAILED, .kind = "session-failed", .why = why};
+    struct end_arg a = {.run = r,
+                        .stats = stats_of(r),
+                        .state = DB_SESSION_FAILED,
+                        .kind = "session-failed",
+                        .why = why};
 
+    watch(r, true);
     CP_TRY(db_run_tx_locking(r->api->db, "fail-session", end_body, &a, err));
     r->closing = true;
     cp_log_correlation(r->session.id);
@@ -339,9 +369,12 @@ enum cp_err srv_run_round(struct srv_run *r, cp_time now, bool *ret_over, struct
         srv_engine_get_stats(r->engine, &stats);
         a.stats = to_row(&stats);
         /* Before the session may end: who sees its end sees what led to it. */
-        CP_TRY(srv_watch_round(&r->watch, r->api, &r->session, r->engine, err));
+        watch(r, false);
         CP_TRY(db_run_tx_locking(r->api->db, "session-round", round_body, &a, err));
         CP_TRY(follow_row(r, &a, now, &stats, err));
+        if (r->closing) {
+            watch(r, true);
+        }
     }
     *ret_over = r->closing && srv_engine_ended(r->engine, &result, NULL);
     return CP_OK;
@@ -360,6 +393,10 @@ enum cp_err srv_run_interrupt(struct srv_run *r, struct cp_error *err)
     struct end_arg a = {
         .run = r, .state = DB_SESSION_INTERRUPTED, .kind = "session-interrupted", .why = &why};
 
+    if (!r->closing) {
+        watch(r, true);
+        a.stats = stats_of(r);
+    }
     srv_engine_free(r->engine);
     r->engine = NULL;
     if (r->closing) {

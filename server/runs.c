@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "db/settings.h"
+#include "server/array.h"
 #include "server/link.h"
 #include "server/run.h"
 #include "server/share.h"
@@ -111,16 +112,6 @@ enum cp_err srv_runs_read_ceiling(struct srv_runs *rs, struct cp_error *err)
 
 /* ---- the list ---- */
 
-static bool resize(void **array, size_t count, size_t size)
-{
-    void *bigger = realloc(*array, count * size);
-
-    if (bigger != NULL) {
-        *array = bigger;
-    }
-    return bigger != NULL;
-}
-
 static enum cp_err make_room(struct srv_runs *rs)
 {
     size_t room = rs->room == 0 ? 16 : 2 * rs->room;
@@ -128,9 +119,9 @@ static enum cp_err make_room(struct srv_runs *rs)
     if (rs->count + 1 <= rs->room) {
         return CP_OK;
     }
-    if (!resize((void **)&rs->items, room, sizeof(struct srv_run *)) ||
-        !resize((void **)&rs->wants, room, sizeof *rs->wants) ||
-        !resize((void **)&rs->shares, room, sizeof *rs->shares)) {
+    if (!srv_array_resize(&rs->items, room, sizeof(struct srv_run *)) ||
+        !srv_array_resize(&rs->wants, room, sizeof *rs->wants) ||
+        !srv_array_resize(&rs->shares, room, sizeof *rs->shares)) {
         return CP_ERR_NO_MEMORY;
     }
     rs->room = room;

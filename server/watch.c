@@ -8,15 +8,20 @@
 
 #include "api/api.h"
 #include "api/session_json.h"
+#include "common/clock.h"
 #include "common/log.h"
+#include "server/array.h"
 #include "server/engine.h"
 
-#define BATCH 1000u /* what db_receiver_seen takes at once */
-#define PPM   1e6
+#define BATCH         1000u /* what db_receiver_seen takes at once */
+#define PPM           1e6
+#define FIGURES_EVERY (5 * CP_SEC) /* nearly all change all the time */
 
 struct watch_arg {
     struct srv_watch *watch;
     const struct db_session *session;
+    bool last;
+    cp_time now;
     size_t news_count;
 };
 
@@ -25,19 +30,10 @@ void srv_watch_done(struct srv_watch *w)
     free(w->members);
     free(w->known);
     free(w->news);
+    free(w->news_at);
 }
 
-static bool resize(void **array, size_t count, size_t size)
-{
-    void *bigger = realloc(*array, count * size);
-
-    if (bigger != NULL) {
-        *array = bigger;
-    }
-    return bigger != NULL;
-}
-
-/* Room for so many members in all three lists. */
+/* Room for so many members in all lists. */
 static enum cp_err make_room(struct srv_watch *w, size_t count)
 {
     size_t room = w->room == 0 ? 64 : w->room;
@@ -46,9 +42,10 @@ static enum cp_err make_room(struct srv_watch *w, size_t count)
         room *= 2;
     }
     if (room > w->room) {
-        if (!resize((void **)&w->members, room, sizeof *w->members) ||
-            !resize((void **)&w->known, room, sizeof *w->known) ||
-            !resize((void **)&w->news, room, sizeof *w->news)) {
+        if (!srv_array_resize(&w->members, room, sizeof *w->members) ||
+            !srv_array_resize(&w->known, room, sizeof *w->known) ||
+            !srv_array_resize(&w->news, room, sizeof *w->news) ||
+            !srv_array_resize(&w->news_at, room, sizeof *w->news_at)) {
             return CP_ERR_NO_MEMORY;
         }
         w->room = room;
@@ -56,35 +53,59 @@ static enum cp_err make_room(struct srv_watch *w, size_t count)
     return CP_OK;
 }
 
-static struct db_seen_report to_report(const struct mc_member *m)
+/* Two digits: what a reader wants to know; the rest would only be written again and again. */
+static uint64_t two_digits(uint64_t number)
 {
-    return (struct db_seen_report){.norm_node_id = m->node_id,
-                                   .seen = {.loss_ppm = (uint32_t)(m->loss * PPM),
-                                            .rate_bps = m->rate_bps,
-                                            .asked = m->asked_symbols,
-                                            .slow = m->slow,
-                                            .outlier = m->outlier,
-                                            .over_budget = m->over_budget}};
+    uint64_t step = 1;
+
+    while (number / step >= 100) {
+        step *= 10;
+    }
+    return (number + step / 2) / step * step;
 }
 
-static bool is_news(const struct srv_watch *w, size_t i, const struct db_seen_report *now)
+static struct db_seen_report to_report(const struct mc_member *m)
 {
-    const struct db_seen *a, *b = &now->seen;
+    return (struct db_seen_report){
+        .norm_node_id = m->node_id,
+        .seen = {.loss_ppm = (uint32_t)two_digits((uint64_t)(m->loss * PPM)),
+                 .rate_bps = two_digits(m->rate_bps),
+                 .asked = m->asked_symbols,
+                 .slow = m->slow,
+                 .outlier = m->outlier,
+                 .over_budget = m->over_budget}};
+}
 
-    if (i >= w->known_count || w->known[i].norm_node_id != now->norm_node_id) {
+static const struct srv_known *known_of(const struct srv_watch *w, size_t i, uint32_t node_id)
+{
+    bool known = i < w->known_count && w->known[i].report.norm_node_id == node_id;
+
+    return known ? &w->known[i] : NULL;
+}
+
+/* A receiver that is heard for the first time and a change of its standing are news at once,
+ * figures after a while. */
+static bool is_news(const struct watch_arg *a, size_t i, const struct db_seen_report *now)
+{
+    const struct srv_known *known = known_of(a->watch, i, now->norm_node_id);
+    const struct db_seen *x, *y = &now->seen;
+
+    if (known == NULL) {
         return true;
     }
-    a = &w->known[i].seen;
-    return a->loss_ppm != b->loss_ppm || a->rate_bps != b->rate_bps || a->asked != b->asked ||
-           a->slow != b->slow || a->outlier != b->outlier || a->over_budget != b->over_budget;
+    x = &known->report.seen;
+    if (x->slow != y->slow || x->outlier != y->outlier || x->over_budget != y->over_budget) {
+        return true;
+    }
+    return (a->last || a->now - known->written >= FIGURES_EVERY) &&
+           (x->loss_ppm != y->loss_ppm || x->rate_bps != y->rate_bps || x->asked != y->asked);
 }
 
 /* Reads the members; what has changed is in w->news then. */
-static enum cp_err find_news(struct srv_watch *w, struct srv_engine *e, size_t *ret_count,
-                             size_t *ret_news)
+static enum cp_err find_news(struct watch_arg *a, struct srv_engine *e, size_t *ret_count)
 {
+    struct srv_watch *w = a->watch;
     size_t count = srv_engine_get_members(e, w->members, w->room);
-    size_t news = 0;
 
     if (count > w->room) {
         CP_TRY(make_room(w, count));
@@ -94,12 +115,12 @@ static enum cp_err find_news(struct srv_watch *w, struct srv_engine *e, size_t *
     for (size_t i = 0; i < count; i++) {
         struct db_seen_report now = to_report(&w->members[i]);
 
-        if (is_news(w, i, &now)) {
-            w->news[news++] = now;
+        if (is_news(a, i, &now)) {
+            w->news_at[a->news_count] = i;
+            w->news[a->news_count++] = now;
         }
     }
     *ret_count = count;
-    *ret_news = news;
     return CP_OK;
 }
 
@@ -136,6 +157,13 @@ static enum cp_err leave_behind(struct db_conn *conn, const struct watch_arg *a,
     return api_slow_receiver_event(conn, a->session, &receiver, err);
 }
 
+static bool is_left_behind_now(const struct srv_watch *w, size_t i)
+{
+    const struct srv_known *known = known_of(w, w->news_at[i], w->news[i].norm_node_id);
+
+    return w->news[i].seen.over_budget && (known == NULL || !known->report.seen.over_budget);
+}
+
 static enum cp_err watch_body(struct db_conn *conn, void *arg, struct cp_error *err)
 {
     struct watch_arg *a = arg;
@@ -147,7 +175,7 @@ static enum cp_err watch_body(struct db_conn *conn, void *arg, struct cp_error *
         CP_TRY(db_receiver_seen(conn, a->session->id, w->news + i, count, err));
     }
     for (size_t i = 0; i < a->news_count; i++) {
-        if (w->news[i].seen.over_budget) {
+        if (is_left_behind_now(w, i)) {
             CP_TRY(leave_behind(conn, a, &w->news[i], err));
         }
     }
@@ -157,25 +185,26 @@ static enum cp_err watch_body(struct db_conn *conn, void *arg, struct cp_error *
     return CP_OK;
 }
 
-enum cp_err srv_watch_round(struct srv_watch *w, const struct api_context *api,
-                            const struct db_session *session, struct srv_engine *e,
+enum cp_err srv_watch_round(struct srv_watch *w, const struct srv_watch_round *round,
                             struct cp_error *err)
 {
-    struct watch_arg a = {.watch = w, .session = session};
+    struct watch_arg a = {
+        .watch = w, .session = round->session, .last = round->last, .now = cp_clock_now()};
     size_t count = 0;
 
-    if (find_news(w, e, &count, &a.news_count) != CP_OK) {
+    if (find_news(&a, round->engine, &count) != CP_OK) {
         return cp_error_set(err, CP_ERR_NO_MEMORY, "the session's members");
     }
-    w->decision_count += srv_engine_take_decisions(e, w->decisions + w->decision_count,
+    w->decision_count += srv_engine_take_decisions(round->engine, w->decisions + w->decision_count,
                                                    DB_DECISIONS_KEPT - w->decision_count);
     if (a.news_count == 0 && w->decision_count == 0) {
         return CP_OK;
     }
-    CP_TRY(db_run_tx_locking(api->db, "session-watch", watch_body, &a, err));
-    for (size_t i = 0; i < count; i++) {
-        w->known[i] = to_report(&w->members[i]);
+    CP_TRY(db_run_tx_locking(round->api->db, "session-watch", watch_body, &a, err));
+    for (size_t i = 0; i < a.news_count; i++) {
+        w->known[w->news_at[i]] = (struct srv_known){.report = w->news[i], .written = a.now};
     }
+    /* The others were known before. */
     w->known_count = count;
     w->decision_count = 0;
     return CP_OK;

@@ -37,7 +37,7 @@ struct seal_content_key {
 CP_MUST_CHECK enum cp_err seal_derive_content_key(const uint8_t secret[SEAL_SECRET_SIZE],
                                                   uint16_t object_id,
                                                   struct seal_content_key *ret_key);
-/* GMAC takes a third of the time (per packet of 1472 bytes). */
+/* GMAC takes a quarter of the time: 270 ns per packet of 1472 bytes instead of 1060. */
 enum seal_mac { SEAL_HMAC_SHA256, SEAL_AES256_GMAC };
 enum seal_direction { SEAL_FROM_SENDER = 0, SEAL_FROM_RECEIVER = 1 };
 CP_MUST_CHECK enum cp_err seal_derive_packet_key(enum seal_mac mac,

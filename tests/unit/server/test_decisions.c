@@ -51,6 +51,26 @@ static void decisions_are_taken_once(void **state)
     srv_decisions_done(&d);
 }
 
+static void the_engines_own_are_only_logged(void **state)
+{
+    static const char *const whats[] = {"grtt", "parity", "pass", "state", "budget"};
+    struct db_decision got[DB_DECISIONS_KEPT];
+    struct srv_decisions d;
+
+    (void)state;
+    srv_decisions_init(&d);
+    for (size_t i = 0; i < sizeof whats / sizeof whats[0]; i++) {
+        struct mc_trace t = trace(i);
+
+        t.what = whats[i];
+        srv_decisions_note(&d, &t);
+    }
+    assert_int_equal(srv_decisions_take(&d, got, DB_DECISIONS_KEPT), 2);
+    assert_string_equal(got[0].what, "parity");
+    assert_string_equal(got[1].what, "budget");
+    srv_decisions_done(&d);
+}
+
 static void the_newest_stay(void **state)
 {
     struct db_decision got[DB_DECISIONS_KEPT];
@@ -73,6 +93,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(decisions_are_taken_once),
+        cmocka_unit_test(the_engines_own_are_only_logged),
         cmocka_unit_test(the_newest_stay),
     };
 
