@@ -14,10 +14,11 @@
 #include "db/settings.h"
 
 /* 224.0.0.0/24 never leaves its link and is full of protocols of routers and hosts. */
-#define GROUP_FIRST 0xE0000100u /* 224.0.1.0 */
-#define GROUP_LAST  0xEFFFFFFFu /* 239.255.255.255 */
-#define SCOPE_LINK  2u          /* RFC 4291 2.7: 1 stays within the machine */
-#define SPREAD_MAX  65535u      /* the table's: few enough to be looked through */
+#define GROUP_FIRST      0xE0000100u /* 224.0.1.0 */
+#define GROUP_LAST       0xEFFFFFFFu /* 239.255.255.255 */
+#define SCOPE_LINK       2u          /* RFC 4291 2.7: 1 stays within the machine */
+#define GROUP_WELL_KNOWN 0xffu       /* ff0x::1, ff0x::2 …: all nodes, routers, name services */
+#define SPREAD_MAX       65535u      /* the table's: few enough to be looked through */
 
 /* Bits per second; 100 Gbit/s is more than one session can send. */
 #define RATE_MIN 64000
@@ -108,6 +109,19 @@ struct group {
     uint64_t low;
 };
 
+/* RFC 4291 2.7: without the flag T an address is one that IANA has assigned. Those of link scope are
+ * what 224.0.0.0/24 is in IPv4; the low ones are taken in every scope. */
+static bool is_well_known(const struct group *g)
+{
+    return (g->high & UINT64_C(0xfff0ffffffffffff)) == UINT64_C(0xff00000000000000) &&
+           g->low <= GROUP_WELL_KNOWN;
+}
+
+static bool is_assigned_on_link(const struct group *g)
+{
+    return g->high >> 48 == 0xff02;
+}
+
 static bool parse_group(const char *text, struct group *ret_group)
 {
     struct group g = {.high = 0};
@@ -126,6 +140,9 @@ static bool parse_group(const char *text, struct group *ret_group)
         g.high = g.high << 8 | v6[i];
         g.low = g.low << 8 | v6[i + 8];
     }
+    if (is_well_known(&g) || is_assigned_on_link(&g)) {
+        return false;
+    }
     *ret_group = g;
     return true;
 }
@@ -141,7 +158,8 @@ static void read_group(struct api_fields *f, const char *name, char *ret_text, s
     if (!parse_group(text, &group)) {
         api_field_error(f, name,
                         "must be an IPv4 multicast address from 224.0.1.0 to 239.255.255.255, "
-                        "best of 239.0.0.0/8, or an IPv6 one, best of ff15::/16");
+                        "best of 239.0.0.0/8, or an IPv6 one that is not assigned, best of "
+                        "ff15::/16");
         return;
     }
     (void)snprintf(ret_text, cap, "%s", text);

@@ -6,19 +6,26 @@ ALTER TABLE settings
     ADD COLUMN rate_start_percent integer NOT NULL DEFAULT 50,
     ADD COLUMN slow_share_percent integer NOT NULL DEFAULT 10,
     ADD COLUMN jumbo_frames       boolean NOT NULL DEFAULT false,
-    -- As before, and IPv6: not what stays within the machine; both ends of one family.
+    -- As before, and IPv6: both ends of one family and not what stays within the machine, nor the
+    -- link's and the low groups that are assigned. CASE, since operators on mixed families fail.
     DROP CONSTRAINT settings_addresses_check,
     ADD CONSTRAINT settings_addresses_check CHECK (
-        family(address_first) = family(address_last) AND address_first <= address_last
-        AND address_last - address_first < 65536
-        AND ((family(address_first) = 4
-                AND masklen(address_first) = 32 AND masklen(address_last) = 32
-                AND address_first <<= '224.0.0.0/4' AND address_last <<= '224.0.0.0/4'
-                AND NOT address_first <<= '224.0.0.0/24')
-            OR (family(address_first) = 6
-                AND masklen(address_first) = 128 AND masklen(address_last) = 128
-                AND address_first <<= 'ff00::/8' AND address_last <<= 'ff00::/8'
-                AND NOT address_first <<= 'ff01::/16' AND NOT address_first <<= 'ff11::/16'))),
+        CASE
+        WHEN family(address_first) <> family(address_last) THEN false
+        WHEN family(address_first) = 4 THEN
+            masklen(address_first) = 32 AND masklen(address_last) = 32
+            AND address_first <<= '224.0.0.0/4' AND address_last <<= '224.0.0.0/4'
+            AND NOT address_first <<= '224.0.0.0/24'
+            AND address_last - address_first BETWEEN 0 AND 65535
+        WHEN NOT (address_first <<= 'ff00::/8' AND address_last <<= 'ff00::/8') THEN false
+        ELSE
+            masklen(address_first) = 128 AND masklen(address_last) = 128
+            AND address_first <= address_last AND address_last - 65535 <= address_first
+            AND (address_first & '000f::') >= '0002::'
+            AND NOT address_first <<= 'ff02::/16'
+            AND NOT (address_first <<= 'ff00::/12'
+                AND (address_first & '0:ffff:ffff:ffff:ffff:ffff:ffff:ff00') = '::')
+        END),
     ADD CONSTRAINT settings_rate_control_check CHECK (rate_control IN ('lan', 'tfmcc', 'fixed')),
     ADD CONSTRAINT settings_rate_start_check CHECK (rate_start_percent BETWEEN 1 AND 100),
     ADD CONSTRAINT settings_slow_share_check CHECK (slow_share_percent BETWEEN 0 AND 50);

@@ -79,6 +79,64 @@ static void test_settings(void **state)
     fixture_commit(f);
 }
 
+/* Whatever the ends are, it is the constraint that speaks, not an operator in it. */
+static void test_address_ranges(void **state)
+{
+    static const struct {
+        const char *first, *last;
+        bool good;
+    } cases[] = {
+        {"239.1.0.1", "239.1.0.9", true},
+        {"239.1.0.1", "239.2.0.0", true},
+        {"239.1.0.1", "239.2.0.1", false},
+        {"239.1.0.2", "239.1.0.1", false},
+        {"224.0.0.255", "224.0.1.1", false},
+        {"0.0.0.1", "239.1.0.1", false},
+        {"239.1.0.1", "ff15::1", false},
+        {"ff15::1", "239.1.0.1", false},
+        {"ff15::1", "ff15::1", true},
+        {"ff15::", "ff15::ffff", true},
+        {"ff15::", "ff15::1:0", false},
+        {"ff15::2", "ff15::1", false},
+        {"ff15::1", "ff16::1", false},
+        {"ff15::ffff:ffff", "ff15::1:0:1", true},
+        {"ff15::ff/120", "ff15::1ff", false},
+        {"::1", "ff15::1", false},
+        {"ff15::1", "::1", false},
+        {"ff01::1000", "ff01::1001", false},
+        {"ff11::1", "ff11::1", false},
+        {"ff30::1", "ff30::1", false},
+        {"ff02::1", "ff02::2", false},
+        {"ff02::1:0", "ff02::1:1", false},
+        {"ff12::1", "ff12::2", true},
+        {"ff05::ff", "ff05::100", false},
+        {"ff05::100", "ff05::1ff", true},
+        {"ff0e::1", "ff0e::1", false},
+    };
+    struct fixture *f = *state;
+    struct db_conn *c = fixture_begin(f);
+    struct db_settings s, changed;
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        enum cp_err rc;
+
+        OK(f, db_settings_get(c, f->node.id, &s, &f->err));
+        (void)snprintf(s.address_first, sizeof s.address_first, "%s", cases[i].first);
+        (void)snprintf(s.address_last, sizeof s.address_last, "%s", cases[i].last);
+        fixture_sql(f, "SAVEPOINT s");
+        rc = db_settings_update(c, &s, &changed, &f->err);
+        if ((rc == CP_OK) != cases[i].good) {
+            fail_msg("%s to %s: %s", cases[i].first, cases[i].last, f->err.text);
+        }
+        if (rc != CP_OK) {
+            assert_int_equal(rc, CP_ERR_INVALID);
+            assert_string_equal(db_constraint(c), "settings_addresses_check");
+            fixture_sql(f, "ROLLBACK TO s");
+        }
+    }
+    fixture_commit(f);
+}
+
 static void test_package(void **state)
 {
     struct fixture *f = *state;
@@ -445,6 +503,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_node),
         TEST(test_settings),
+        TEST(test_address_ranges),
         TEST(test_package),
         TEST(test_version_life),
         TEST(test_files),
