@@ -4,12 +4,14 @@
 #include "common/clock.h"
 #include "multicast/session_receiver.h"
 
-/* SNs of a receiver's feedback begin at the wall clock in 1/256 s, so that a receiver that starts
- * again under its node id is ahead of what it sent before. Modulo half of the 40 bits: a clock that
- * is a century off must leave numbers to send with. With GMAC an SN that is used twice would give
- * the key away, and a clock can go back: that is why the service gives each start of a receiver a
- * node id, hence a key, of its own (mc_receiver_open), and the clock is a second line only. */
-#define SN_PER_SECOND 256u
+/* SNs of a receiver's feedback begin at the wall clock in 1/4096 s, so that a receiver that starts
+ * again under its node id is ahead of what it sent before: a sender that probes every 5 ms, and
+ * repair cycles of 1 ms, stay far below that rate. Modulo half of the 40 bits: whatever the
+ * clock says, four years of such numbers are left to send with; once in four years they begin anew.
+ * With GMAC an SN that is used twice would give the key away, and a clock can go back: that is why
+ * the service gives each start of a receiver a node id, hence a key, of its own (mc_receiver_open),
+ * and the clock is a second line only. */
+#define SN_PER_SECOND 4096u
 #define SN_START_MAX  (UINT64_C(1) << 39)
 
 /* Messages that only a sender sends. */

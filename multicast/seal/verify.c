@@ -245,10 +245,14 @@ static enum cp_err gmac_of(struct seal_verifier *v, const struct node *n, size_t
         return CP_OK;
     }
     if (ready != NULL) {
-        ready->node = at;
+        ready->node = NONE; /* of nobody, should libcrypto fail */
     }
     seal_keys_source(&n->source, prefix);
-    return seal_gmac_set_key(*ret_gmac, n->key.gmac, prefix);
+    CP_TRY(seal_gmac_set_key(*ret_gmac, n->key.gmac, prefix));
+    if (ready != NULL) {
+        ready->node = at;
+    }
+    return CP_OK;
 }
 
 static bool mac_is_good(struct seal_verifier *v, const struct node *n, size_t at,
