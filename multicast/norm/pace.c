@@ -27,7 +27,6 @@
 #define STEADY          10u             /* reports without trouble tell what it got, … */
 #define SHARED_DROP     0.85            /* delivered rate falls below so much of what it was … */
 #define SHARED_SHARE    0.70            /* … then so much of the rest */
-#define SHARED_WALL     0.85            /* … and climbs back to so much */
 #define CLIMB           (2 * CP_SEC)    /* back to the wall */
 #define SLOW_SHARE      0.90            /* of what a receiver with full buffers takes */
 #define SLOW_CLIMB      (500 * CP_MSEC) /* back to the wall when its buffers are empty */
@@ -125,12 +124,14 @@ static double base_of(const struct norm_pace *p, const struct norm_limit *l)
     return l->judged || l->base_loss > p->random_loss ? l->base_loss : p->random_loss;
 }
 
-/* Is that more than the base loss, given how many packets tell? */
-static bool exceeds(const struct norm_pace *p, const struct norm_limit *l, double loss, double n)
+/* Is that more than the base loss, given how many packets tell, and one run of losses of that length
+ * more than usual? */
+static bool exceeds(const struct norm_pace *p, const struct norm_limit *l, double loss, double n,
+                    double run)
 {
     double base = base_of(p, l);
 
-    return loss > base + LOSS_MARGIN + LOSS_SPREAD * sqrt(base * l->burst / n) + BURST_MOST / n;
+    return loss > base + LOSS_MARGIN + LOSS_SPREAD * sqrt(base * l->burst / n) + run / n;
 }
 
 static void count_loss(struct norm_limit *l, const struct norm_pace_report *r)
@@ -183,14 +184,14 @@ static bool congested(const struct norm_pace *p, cp_time now, struct norm_limit 
         return false;
     }
     if (l->suspect) {
-        bool proved = exceeds(p, l, loss, l->packets);
+        bool proved = exceeds(p, l, loss, l->packets, BURST_MOST);
 
         l->suspect = false;
         look_anew(p, now, l, loss);
         return proved;
     }
-    if (exceeds(p, l, r->loss, (double)r->packets) ||
-        (r->loss > base_of(p, l) && exceeds(p, l, loss, l->packets))) {
+    if (exceeds(p, l, r->loss, (double)r->packets, BURST_FIRST) ||
+        (r->loss > base_of(p, l) && exceeds(p, l, loss, l->packets, BURST_MOST))) {
         l->suspect = true;
         look_anew(p, now, l, r->loss > loss ? r->loss : loss);
     } else if (l->packets > WINDOW) {
@@ -214,8 +215,7 @@ static void trial_wall(struct norm_pace *p, struct norm_limit *l, const struct n
     got /= 1.0 - base_of(p, l);
     got = got < most ? got : most;
     l->after_bps = (uint64_t)(got * (shared ? SHARED_SHARE : WALL_SHARE));
-    /* RFC 9438 4.7: one whose share falls leaves room for the others for longer. */
-    set_wall(p, l, got * (shared ? SHARED_WALL : 1.0), got * (shared ? SHARED_SHARE : TRIAL_SHARE));
+    set_wall(p, l, got, got * (shared ? SHARED_SHARE : TRIAL_SHARE));
 }
 
 /* The pace is down already for trials of others: what it loses now has no other pace to compare
@@ -291,7 +291,7 @@ static bool trial_report(struct norm_pace *p, cp_time now, struct norm_limit *l,
     }
     if (serial_before(r->first, l->trial_from)) {
         /* Of the pace before, or of both: it may have been worse than it looked at first. */
-        if (exceeds(p, l, r->loss, (double)r->packets) &&
+        if (exceeds(p, l, r->loss, (double)r->packets, BURST_MOST) &&
             (double)delivered(r) < SLOW_SHARE * (double)l->wall_bps) {
             l->trial_loss = r->loss;
             trial_wall(p, l, r);
@@ -366,7 +366,7 @@ static bool slow_report(struct norm_pace *p, cp_time now, struct norm_limit *l,
 static void outlier_report(struct norm_pace *p, cp_time now, struct norm_limit *l,
                            const struct norm_pace_report *r)
 {
-    if (exceeds(p, l, r->loss, (double)r->packets)) {
+    if (exceeds(p, l, r->loss, (double)r->packets, BURST_MOST)) {
         set_wall(p, l, (double)delivered(r), (double)delivered(r) * WALL_SHARE);
     } else {
         forget(l);

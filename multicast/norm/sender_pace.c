@@ -145,6 +145,14 @@ static uint64_t bps_of(uint64_t bytes, cp_time duration)
     return duration == 0 ? 0 : (uint64_t)((double)bytes * 8.0 * (double)CP_SEC / (double)duration);
 }
 
+/* An interval of its own for what has changed, as soon as may be. */
+static void probe_sooner(struct norm_sender *s, cp_time now)
+{
+    cp_time soon = s->control.began + norm_sender_probe_interval(s);
+
+    s->probe_at = cp_time_min(s->probe_at, soon > now ? soon : now);
+}
+
 static uint64_t symbols(const struct norm_sender *s)
 {
     return s->stats.source_symbols + s->stats.parity_symbols + s->stats.repair_symbols;
@@ -383,10 +391,7 @@ static void report_pace(struct norm_sender *s, cp_time now, struct norm_member *
     norm_pace_decide(&s->control.pace, now, &s->members, s->cc_sequence);
     apply(s, now);
     if (s->rate.bps != before) {
-        /* An interval of its own for the new pace, soon. */
-        cp_time soon = s->control.began + norm_sender_probe_interval(s);
-
-        s->probe_at = cp_time_min(s->probe_at, soon > now ? soon : now);
+        probe_sooner(s, now);
     }
 }
 
@@ -414,6 +419,9 @@ void norm_sender_on_report(struct norm_sender *s, cp_time now, struct norm_membe
 
         norm_tfmcc_report(&s->control.tfmcc, now, &s->members, m, &report);
         apply(s, now);
+        if (s->control.tfmcc.clr != 0) {
+            probe_sooner(s, now); /* while there was none the interval doubled, up to 30 s */
+        }
     }
 }
 

@@ -210,19 +210,18 @@ static void elect(struct norm_tfmcc *t, const struct norm_members *members,
 }
 
 /* RFC5740 5.5.2.3: "Rnew = Rrecv_min", "Rate increase adjustment is limited to once per GRTT during
- * slow start." */
-static void adjust_slow_start(struct norm_tfmcc *t, cp_time now, const struct norm_members *members,
+ * slow start." The minimum is the limiting receiver's: the others' silence says that theirs is no
+ * less, while their latest reports may be of a pace long ago. */
+static void adjust_slow_start(struct norm_tfmcc *t, cp_time now, const struct norm_member *clr,
                               const struct norm_tfmcc_report *r)
 {
-    const struct norm_member *m = lowest(t, members, r->cc.sequence);
-
-    if (m == NULL || m->cc.rate <= 0.0) {
+    if (clr->cc.rate <= 0.0) {
         return;
     }
-    if (m->cc.rate < t->rate) {
-        set_rate(t, m->cc.rate);
+    if (clr->cc.rate < t->rate) {
+        set_rate(t, clr->cc.rate);
     } else if (now >= t->raised_at + r->grtt) {
-        set_rate(t, m->cc.rate);
+        set_rate(t, clr->cc.rate);
         t->raised_at = now;
     }
 }
@@ -278,9 +277,12 @@ void norm_tfmcc_report(struct norm_tfmcc *t, cp_time now, struct norm_members *m
         t->raised_at = now;
         take_clr(t, m);
     }
+    if (t->clr != m->node_id) {
+        return;
+    }
     if (t->slow_start) {
-        adjust_slow_start(t, now, members, r);
-    } else if (t->clr == m->node_id) {
+        adjust_slow_start(t, now, m, r);
+    } else {
         adjust_steady(t, now, m, rtt);
     }
 }

@@ -162,6 +162,7 @@ static void report(const char *name, const struct sim *sim, const struct pace *p
 /* Within two seconds the pace is right, and what overflowed meanwhile costs little. */
 static void bottleneck(uint64_t ceiling, uint64_t rate, size_t queue, double loss)
 {
+    double most;
     struct sim_receiver_spec specs[3];
     struct sim_config c = lan(rate >= 300 * MBIT ? 300 * MB : 150 * MB, 3, ceiling);
     char name[96];
@@ -183,7 +184,8 @@ static void bottleneck(uint64_t ceiling, uint64_t rate, size_t queue, double los
     expect(p.mean <= 1.01 * (double)rate, "pace", p.mean / (double)rate, 1.01);
     expect(p.most <= 1.08 * (double)rate, "most pace", p.most / (double)rate, 1.08);
     /* Half of 10 Gbit/s runs for the 42 ms that a queue of 512 KiB hides what happens. */
-    expect(wire_over(&sim) <= 1.20 + 1.5 * loss, "wire", wire_over(&sim), 1.20 + 1.5 * loss);
+    most = (ceiling > GBIT ? 1.20 : 1.05) + 1.5 * loss;
+    expect(wire_over(&sim) <= most, "wire", wire_over(&sim), most);
     sim_done(&sim);
 }
 
@@ -316,10 +318,10 @@ static void shared(void)
     fair = p[0].mean / p[1].mean;
     used = (p[0].mean + p[1].mean) / (double)(400 * MBIT);
     printf("two sessions on one link: %.1f and %.1f Mbit/s\n", p[0].mean / 1e6, p[1].mean / 1e6);
-    expect(fair >= 1 / 1.6, "share of the first over the second's", fair, 1 / 1.6);
-    expect(fair <= 1.6, "share of the first over the second's", fair, 1.6);
+    expect(fair >= 1 / 1.4, "share of the first over the second's", fair, 1 / 1.4);
+    expect(fair <= 1.4, "share of the first over the second's", fair, 1.4);
     expect(used >= 0.85, "of the link", used, 0.85);
-    expect(used <= 1.03, "of the link", used, 1.03);
+    expect(used <= 1.04, "of the link", used, 1.04);
     finish(&sim[0]);
     sim_done(&sim[1]);
     sim_done(&sim[0]);
@@ -414,16 +416,191 @@ static void many(void)
     sim_done(&sim);
 }
 
+/* Few packets a second must tell as well: each of the sessions comes to its ceiling. */
+static void low(void)
+{
+    static const uint64_t ceilings[] = {200000, 1500000, 5 * MBIT, 14 * MBIT};
+    struct sim_receiver_spec specs[3];
+
+    lan_specs(specs, 3, 0.01);
+    for (size_t i = 0; i < sizeof(ceilings) / sizeof(*ceilings); i++) {
+        struct sim_config c = lan(ceilings[i] * 2, 3, ceilings[i]);
+        struct sim sim[2];
+        struct pace p[2];
+
+        c.trunk = (struct sim_link){.rate_bps = 2 * ceilings[i], .queue_bytes = 64 * 1024};
+        sim_init(&sim[0], &c, specs, 3);
+        c.beside = &sim[0];
+        c.seed = 43;
+        sim_init(&sim[1], &c, specs, 3);
+        p[0] = watch(&sim[0], 3 * CP_SEC, 60 * CP_SEC);
+        sample(&p[0], rate_of(&sim[0]));
+        p[1] = (struct pace){0};
+        sample(&p[1], rate_of(&sim[1]));
+        expect(p[0].least >= 0.95 * (double)ceilings[i], "low pace of one", p[0].least / 1e6,
+               0.95 * (double)ceilings[i] / 1e6);
+        expect(p[1].least >= 0.95 * (double)ceilings[i], "low pace of the other", p[1].least / 1e6,
+               0.95 * (double)ceilings[i] / 1e6);
+        finish(&sim[0]);
+        report("two at a low pace", &sim[0], &p[0]);
+        sim_done(&sim[1]);
+        sim_done(&sim[0]);
+    }
+}
+
+/* A receiver's disk behind a buffer: what does not fit is lost. */
+struct disk {
+    uint64_t bps;
+    double size, fill; /* bytes */
+    cp_time at;
+    uint64_t lost;
+    cp_time empty; /* for so long */
+};
+
+static void disk_writes(struct disk *d, cp_time now)
+{
+    double out = (double)(now - d->at) / 1e9 * (double)d->bps / 8.0;
+
+    if (out > d->fill) {
+        d->empty += (cp_time)((out - d->fill) * 8.0 / (double)d->bps * 1e9);
+        out = d->fill;
+    }
+    d->fill -= out;
+    d->at = now;
+}
+
+static bool disk_takes(void *arg, const struct sim_packet *p, unsigned to)
+{
+    struct disk *d = arg;
+
+    if (to != 1 || p->from != 0) {
+        return false;
+    }
+    disk_writes(d, p->time);
+    if (d->fill + (double)p->size > d->size) {
+        d->lost++;
+        return true;
+    }
+    d->fill += (double)p->size;
+    return false;
+}
+
+/* Tells of its buffer every 10 ms, as multicast/session_receiver.c does. */
+static struct pace watch_disk(struct sim *sim, struct disk *d, cp_time until)
+{
+    struct pace p = {0};
+
+    while (sim->failure == NULL && sim->now < until && sending(sim)) {
+        sim_run_until(sim, sim->now + STEP);
+        disk_writes(d, sim->now);
+        norm_receiver_set_backlog(sim->receivers[0].core, (unsigned)(d->fill * 100.0 / d->size));
+        sim_poke_receiver(sim, 0);
+        sample(&p, rate_of(sim));
+    }
+    return p;
+}
+
+static void full_buffers(uint64_t bps, uint64_t buffer)
+{
+    struct sim_receiver_spec specs[3];
+    struct sim_config c = lan(bps / 8 * 6, 3, GBIT);
+    struct disk d = {.bps = bps, .size = (double)buffer};
+    uint64_t lost_before;
+    struct sim sim;
+    struct pace p;
+
+    c.arg = &d;
+    c.drop = disk_takes;
+    lan_specs(specs, 3, 0.0);
+    sim_init(&sim, &c, specs, 3);
+    (void)watch_disk(&sim, &d, CP_SEC);
+    lost_before = d.lost;
+    d.empty = 0;
+    p = watch_disk(&sim, &d, 60 * CP_SEC);
+    double idle = (double)d.empty / (double)(sim.now - CP_SEC);
+
+    double lost = (double)(d.lost - lost_before) / ((double)c.sender.fti.object_size / SEGMENT);
+
+    printf("disk of %" PRIu64 " Mbit/s behind %" PRIu64 " MB: lost %" PRIu64 " and %" PRIu64
+           " packets, idle %.3f of the time\n",
+           bps / MBIT, buffer / MB, lost_before, d.lost - lost_before, idle);
+    expect(p.mean >= 0.9 * (double)bps, "pace", p.mean / (double)bps, 0.9);
+    expect(p.mean <= 1.05 * (double)bps, "pace", p.mean / (double)bps, 1.05);
+    expect(lost <= 0.01, "lost", lost, 0.01);
+    expect(idle <= 0.1, "time that the disk waits", idle, 0.1);
+    finish(&sim);
+    report("slow disk", &sim, &p);
+    sim_done(&sim);
+}
+
+static void disks(void)
+{
+    full_buffers(100 * MBIT, 4 * MB);
+    full_buffers(300 * MBIT, 4 * MB);
+    full_buffers(300 * MBIT, 16 * MB);
+    full_buffers(700 * MBIT, 16 * MB);
+}
+
+/* A receiver loses most of the last block, once. */
+static bool loses_the_end(void *arg, const struct sim_packet *p, unsigned to)
+{
+    unsigned *left = arg;
+
+    if (to != 2 || p->from != 0 || p->msg == NULL || p->msg->type != NORM_DATA ||
+        p->msg->id.sbn < 10 || *left == 0) {
+        return false;
+    }
+    --*left;
+    return true;
+}
+
+/* TFMCC: few repairs flow when the data is out; what a receiver without loss measures then must not
+ * lower the rate. */
+static void tail(void)
+{
+    struct sim_receiver_spec specs[2];
+    struct sim_config c = lan(2100000, 10, 50 * MBIT);
+    unsigned left = 100;
+    struct sim sim;
+    cp_time out;
+    double last;
+
+    c.sender.rate_mode = NORM_RATE_TFMCC;
+    c.drop = loses_the_end;
+    c.arg = &left;
+    lan_specs(specs, 2, 0.0);
+    specs[0].down.jitter = specs[1].down.jitter = 0; /* which would reorder, hence cost rate */
+    sim_init(&sim, &c, specs, 2);
+    while (sim.failure == NULL && sending(&sim)) {
+        sim_run_until(&sim, sim.now + STEP);
+    }
+    out = sim.now;
+    finish(&sim);
+    last = ((double)sim_last_completion(&sim) - (double)out) / 1e9;
+    printf("TFMCC, the end lost: data out at %.3f s, complete %.3f s later\n", (double)out / 1e9,
+           last);
+    expect(last > 0.0, "repairs after the data", last, 0.0);
+    expect(last <= 1.0, "seconds of repairs after the data", last, 1.0);
+    sim_done(&sim);
+}
+
 struct scenario {
     const char *name;
     void (*run)(void);
 };
 
 static const struct scenario scenarios[] = {
-    {"bottleneck", bottlenecks}, {"lossy", lossy_bottlenecks},
-    {"random", random_losses},   {"slow", one_slow},
-    {"shared", shared},          {"ceiling", ceiling_changes},
-    {"silence", silence},        {"many", many},
+    {"bottleneck", bottlenecks},
+    {"lossy", lossy_bottlenecks},
+    {"random", random_losses},
+    {"slow", one_slow},
+    {"shared", shared},
+    {"ceiling", ceiling_changes},
+    {"silence", silence},
+    {"many", many},
+    {"low", low},
+    {"disk", disks},
+    {"tail", tail},
 };
 
 int main(int argc, char **argv)
