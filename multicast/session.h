@@ -64,7 +64,7 @@ enum mc_rate_mode {
 struct mc_trace {
     cp_time at;
     const char *what;   /* "rate", "parity", "budget" … */
-    const char *reason; /* "congestion", "ceiling" … */
+    const char *reason; /* "congestion", "ceiling" …; NULL: what it is says enough */
     uint32_t node_id;   /* decisive receiver, 0 none */
     uint64_t before, after;
     double loss;
@@ -83,13 +83,13 @@ struct mc_sender_config {
     uint64_t rate_bps; /* ceiling, UDP payload bits per second; 0: 1 Gbit/s */
     enum mc_rate_mode rate_mode;
     uint64_t rate_start_bps; /* pace to begin with; 0: half the ceiling */
-    double slow_share;       /* see norm_sender_config; 0: nobody is left behind */
+    double slow_share;       /* see norm_sender_config; 0: the slowest sets the pace */
     bool budget;             /* receivers that ask for too much are not served for ever */
     uint8_t auto_parity;     /* proactive parity per block, to begin with (2) */
     uint8_t auto_parity_max; /* adapted up to so many; 0: not adapted */
     mc_trace_fn *trace;      /* the sender's decisions, told from run()'s thread; NULL none */
     void *trace_arg;
-    uint64_t gsize;       /* receivers expected */
+    uint64_t gsize;       /* receivers expected at least; the roster's size where that is more */
     bool force_plain_io;  /* no UDP_SEGMENT, no sendmmsg: the fallback, forced by a test */
     bool multicast_nack;  /* receivers send feedback to the group. It is heard there also without
                             this when auth is off (foreign receivers). */
@@ -131,7 +131,10 @@ CP_MUST_CHECK enum cp_err mc_sender_open(const struct mc_sender_config *config,
 CP_MUST_CHECK enum cp_err mc_sender_run(struct mc_sender *s, struct cp_error *err);
 /* Ends run() soon: with withdraw a SQUELCH and EOT tell the receivers. Any thread; async-signal-safe. */
 void mc_sender_stop(struct mc_sender *s, bool withdraw);
-/* The roster: node ids expected to acknowledge the end. Any thread, before or while running. */
+/* The roster: node ids expected to acknowledge the end. Once somebody was added, nobody else's
+ * feedback counts, nor that of those removed, of whom nothing is kept. Group size and K follow it. Past
+ * NORM_ACKING_MAX the end waits for none, past NORM_MEMBERS_MAX none is heard. Any thread, before or
+ * while running. */
 void mc_sender_add_receiver(struct mc_sender *s, uint32_t node_id);
 void mc_sender_remove_receiver(struct mc_sender *s, uint32_t node_id);
 void mc_sender_set_rate(struct mc_sender *s, uint64_t rate_bps);
