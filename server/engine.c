@@ -108,7 +108,7 @@ static void fill_control(struct srv_engine *e, struct mc_sender_config *c)
     c->rate_mode = mode_of(s->rate_control);
     c->rate_start_bps = c->rate_bps / 100 * s->rate_start_percent;
     c->slow_share = (double)s->slow_share_percent / 100.0;
-    c->budget = s->slow_share_percent > 0;
+    c->budget = true; /* with slow_share 0 too: one broken receiver must not hold all for ever */
     c->auto_parity = AUTO_PARITY;
     c->auto_parity_max = (uint8_t)s->num_parity;
     c->trace = srv_decisions_note;
