@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Fuzz target of what the API reads of a request before it knows who asks: address, body, query,
- * Range, If-Match. The input chooses an example and edits it; what comes out must keep the promises
+ * Range, If-Match, and the addresses of groups in a body. The input chooses an example and edits it; what comes out must keep the promises
  * of the headers. */
+#include <arpa/inet.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "api/etag.h"
 #include "api/fields.h"
+#include "api/interface.h"
 #include "api/range.h"
 #include "api/respond.h"
 #include "api/router.h"
@@ -120,6 +122,18 @@ static void conditions(const char *text)
     }
 }
 
+/* As the system reads them; but for dotted tails of IPv6, which no group needs. */
+static void groups(const char *text)
+{
+    unsigned char v6[16], v4[4], same[16];
+    bool taken = api_ipv6_parse(text, v6);
+    uint32_t number;
+
+    CP_ASSERT(taken == (strchr(text, '.') == NULL && inet_pton(AF_INET6, text, same) == 1));
+    CP_ASSERT(!taken || memcmp(v6, same, sizeof v6) == 0);
+    CP_ASSERT(api_ipv4_parse(text, &number) == (inet_pton(AF_INET, text, v4) == 1));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char text[FUZZ_TEXT_MAX];
@@ -128,6 +142,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     route(text);
     query(text);
     conditions(text);
+    groups(text);
     body(text, length);
     return 0;
 }

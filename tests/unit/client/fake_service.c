@@ -279,6 +279,7 @@ static struct api_response progress(struct fake_service *s, const struct api_req
     const char *reason = json_string_value(json_object_get(root, "reason"));
 
     s->progress_puts++;
+    (void)pthread_cond_signal(&s->came);
     (void)snprintf(s->last_progress, sizeof s->last_progress, "%s",
                    rq->body == NULL ? "" : rq->body);
     if (state != NULL && strcmp(state, "moved") == 0) {
@@ -412,6 +413,21 @@ static void send_object(const struct fake_service *s, struct mc_sender *sender)
     }
 }
 
+/* The gathering delay: whoever reports progress has joined, and listens a moment later; what
+ * it misses is repaired. False: the service stops before anybody came. */
+static bool wait_for_receiver(struct fake_service *s)
+{
+    bool came;
+
+    (void)pthread_mutex_lock(&s->lock);
+    while (s->progress_puts == 0 && !s->stopping) {
+        (void)pthread_cond_wait(&s->came, &s->lock);
+    }
+    came = s->progress_puts > 0;
+    (void)pthread_mutex_unlock(&s->lock);
+    return came;
+}
+
 static void *send_all(void *arg)
 {
     struct fake_service *s = arg;
@@ -425,7 +441,6 @@ static void *send_all(void *arg)
                                       .rate_bps = s->half ? 20000000 : 200000000,
                                       .auto_parity = 2,
                                       .gsize = 1};
-    const struct timespec pause = {.tv_nsec = 600000000};
     struct mc_sender *sender;
 
     for (size_t i = 0; i < s->map->piece_count; i++) {
@@ -437,8 +452,7 @@ static void *send_all(void *arg)
             .object_offset = p->object_offset,
             .size = p->size};
     }
-    (void)nanosleep(&pause, NULL); /* the gathering delay: the receiver joins meanwhile */
-    if (mc_sender_open(&config, &sender, NULL) == CP_OK) {
+    if (wait_for_receiver(s) && mc_sender_open(&config, &sender, NULL) == CP_OK) {
         send_object(s, sender);
         mc_sender_close(sender);
     }
@@ -481,6 +495,7 @@ void fake_service_start(struct fake_service *s, size_t zero_chunk)
     s->data_fd = -1;
     s->silence_ms = s->silence_ms == 0 ? 300 : s->silence_ms;
     assert_int_equal(pthread_mutex_init(&s->lock, NULL), 0);
+    assert_int_equal(pthread_cond_init(&s->came, NULL), 0);
     make_stream(s, zero_chunk, &stream_size);
     make_manifest(s, stream_size);
     make_keys(s);
@@ -503,6 +518,10 @@ void fake_service_stop(struct fake_service *s)
 
     srv_http_stop(s->http);
     if (s->sender_runs) {
+        (void)pthread_mutex_lock(&s->lock);
+        s->stopping = true;
+        (void)pthread_cond_signal(&s->came);
+        (void)pthread_mutex_unlock(&s->lock);
         (void)pthread_join(s->sender_thread, NULL);
     }
     srv_tls_done(&s->tls);
@@ -519,6 +538,7 @@ void fake_service_stop(struct fake_service *s)
     free(s->manifest_signature);
     free(s->certificate);
     free(s->data);
+    (void)pthread_cond_destroy(&s->came);
     (void)pthread_mutex_destroy(&s->lock);
     service = NULL;
 }

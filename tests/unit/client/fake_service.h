@@ -57,6 +57,8 @@ struct fake_service {
 
     /* what was asked; under the lock while the service runs */
     pthread_mutex_t lock;
+    pthread_cond_t came; /* the first progress, or the end */
+    bool stopping;
     unsigned joins, content_requests, progress_puts, results;
     uint64_t content_bytes; /* sent */
     char last_progress[1024];
