@@ -167,7 +167,7 @@ static void look_anew(const struct norm_pace *p, cp_time now, struct norm_limit 
     l->packets = l->lost = 0.0;
 }
 
-/* Who is found to lose much has been picked by chance: what it loses from then on tells the truth. */
+/* Who is found to lose much was picked by chance: what it loses from then on tells the truth. */
 static bool congested(const struct norm_pace *p, cp_time now, struct norm_limit *l,
                       const struct norm_pace_report *r)
 {

@@ -8,16 +8,17 @@
  *  - Without any limit the pace doubles as soon as most receivers reported that they kept up.
  *    What is lost at the first pace of all (up to 8 %) is judged by what twice the pace brings.
  *  - A receiver that loses more than it did at other paces is looked at anew, since chance picked it;
- *    if that goes on it is on trial: the pace falls to 85 % of
- *    what it got. When its loss goes away the network was congested: what it got is the wall, its
- *    limit 97 % of that, from where it climbs back in 2 s and then, slowly at first, beyond, as
- *    CUBIC does (RFC 9438). When the loss stays what it was, it is random: that much is its base
- *    loss from now on, which parity heals, and the pace returns to where it was.
+ *    if that goes on it is on trial: the pace falls to 85 % of what it got. When its loss goes
+ *    away the network was congested: what it got is the wall, its limit 97 % of that, from where it
+ *    climbs back in 2 s and then, slowly at first, beyond, as CUBIC does (RFC 9438). When the loss
+ *    stays what it was, it is random: that much is its base loss from now on, which parity heals,
+ *    and the pace returns to where it was.
  *  - A receiver whose buffers fill is given 90 % of what it took until they are empty again.
  *  - A receiver that suddenly gets much less than before shares its path with somebody new: it
  *    makes more room, 30 %, so that those who share come to terms.
  *  - A few that cannot keep half the pace of the others (slow_share) have no say: they are served
- *    by repairs until they have kept up for a second. Nor have those whose repair budget is spent, and those that fell silent.
+ *    by repairs until they have kept up for a second. Nor have those whose repair budget is spent,
+ *    and those that fell silent.
  *  - When nobody reports any more who used to, the pace is halved every half second.
  *  - A pace that the sender itself does not reach means nothing: it stays within 1.25 times of
  *    what was sent. Times without data to send count for nothing. */
