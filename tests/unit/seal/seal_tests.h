@@ -45,6 +45,7 @@ void least_recently_used_source_goes_first(void **state);
 void verifier_keeps_many_sources(void **state);
 void without_memory_it_says_so(void **state);
 void many_sources_share_the_contexts(void **state);
+void a_key_that_failed_is_set_again(void **state);
 void one_mac_is_not_the_other(void **state);
 void signer_goes_on_behind_another(void **state);
 void replay_window_edges(void **state);

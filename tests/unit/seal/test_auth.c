@@ -6,6 +6,7 @@
 
 #include "common/hex.h"
 #include "common/prng.h"
+#include "multicast/seal/gmac.h"
 #include "multicast/seal/seal.h"
 #include "tests/support/failing_alloc.h"
 #include "tests/unit/seal/seal_tests.h"
@@ -495,6 +496,39 @@ void many_sources_share_the_contexts(void **state)
     for (unsigned i = 0; i < SOURCES; i++) {
         seal_signer_free(s[i]);
     }
+    seal_verifier_free(v);
+}
+
+/* libcrypto as it might fail: -Wl,--wrap. */
+static bool keys_fail;
+
+enum cp_err __real_seal_gmac_set_key(struct seal_gmac *g, const uint8_t key[SEAL_GMAC_KEY_SIZE],
+                                     const uint8_t prefix[SEAL_GMAC_PREFIX_SIZE]);
+enum cp_err __wrap_seal_gmac_set_key(struct seal_gmac *g, const uint8_t key[SEAL_GMAC_KEY_SIZE],
+                                     const uint8_t prefix[SEAL_GMAC_PREFIX_SIZE]);
+
+enum cp_err __wrap_seal_gmac_set_key(struct seal_gmac *g, const uint8_t key[SEAL_GMAC_KEY_SIZE],
+                                     const uint8_t prefix[SEAL_GMAC_PREFIX_SIZE])
+{
+    return keys_fail ? CP_ERR_INTERNAL : __real_seal_gmac_set_key(g, key, prefix);
+}
+
+void a_key_that_failed_is_set_again(void **state)
+{
+    uint8_t pkt[PACKET_SIZE];
+    struct seal_signer *s = make_signer(SENDER, SEAL_FROM_SENDER);
+    struct seal_verifier *v = make_verifier(1);
+
+    (void)state;
+    make_packet(s, pkt);
+    assert_int_equal(verify(v, pkt), SEAL_GOOD); /* has a place now, but no context yet */
+    make_packet(s, pkt);
+    keys_fail = true;
+    assert_int_equal(verify(v, pkt), mac == SEAL_AES256_GMAC ? SEAL_FORGED : SEAL_GOOD);
+    keys_fail = false;
+    make_packet(s, pkt);
+    assert_int_equal(verify(v, pkt), SEAL_GOOD);
+    seal_signer_free(s);
     seal_verifier_free(v);
 }
 

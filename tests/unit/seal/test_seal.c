@@ -35,6 +35,7 @@ int main(void)
         cmocka_unit_test(verifier_keeps_many_sources),
         cmocka_unit_test(without_memory_it_says_so),
         cmocka_unit_test(many_sources_share_the_contexts),
+        cmocka_unit_test(a_key_that_failed_is_set_again),
         cmocka_unit_test(one_mac_is_not_the_other),
         cmocka_unit_test(signer_goes_on_behind_another),
     };
