@@ -311,11 +311,6 @@ enum cp_err norm_sender_add_acker(struct norm_sender *s, uint32_t node_id)
     return CP_OK;
 }
 
-void norm_sender_remove_acker(struct norm_sender *s, uint32_t node_id)
-{
-    norm_acklist_remove(&s->ackers, node_id);
-}
-
 void norm_sender_remove_member(struct norm_sender *s, uint32_t node_id)
 {
     struct norm_member *m = norm_members_find(&s->members, node_id);

@@ -147,7 +147,6 @@ void norm_sender_set_hold(struct norm_sender *s, cp_time now, cp_time until);
  * NORM_ACKING_MAX. */
 #define NORM_ACKING_MAX 4096u
 CP_MUST_CHECK enum cp_err norm_sender_add_acker(struct norm_sender *s, uint32_t node_id);
-void norm_sender_remove_acker(struct norm_sender *s, uint32_t node_id);
 bool norm_sender_acked(const struct norm_sender *s, uint32_t node_id);
 /* The node has left: nothing is known of it any more, and nobody waits for it. Feedback of it would
  * make it a new member: the caller keeps that away. */

@@ -96,7 +96,7 @@ static void ask_sender(struct world *w, struct script *s)
         rc = norm_sender_add_acker(w->sender, WORLD_NODE_ID(arg % 6u));
         break;
     case 1:
-        norm_sender_remove_acker(w->sender, WORLD_NODE_ID(arg % 6u));
+        norm_sender_remove_member(w->sender, WORLD_NODE_ID(arg % 6u));
         CP_ASSERT(!norm_sender_acked(w->sender, WORLD_NODE_ID(arg % 6u)));
         break;
     case 2:
@@ -114,6 +114,7 @@ static void ask_sender(struct world *w, struct script *s)
         break;
     case 6:
         norm_sender_set_gsize(w->sender, arg * 100u);
+        norm_sender_set_backoff(w->sender, arg == 0 ? 4 : 6);
         break;
     default:
         if (arg > 240) {
