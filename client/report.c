@@ -112,32 +112,44 @@ static void take_command(struct cl_report *r, const struct cl_http_answer *answe
     json_decref(root);
 }
 
-static void send_progress(struct cl_report *r, const struct cl_counters *c, const char *state,
-                          enum cp_err reason)
+static enum cp_err put_progress(struct cl_report *r, struct cl_http *http,
+                                const struct cl_counters *c, const char *state, enum cp_err reason,
+                                struct cp_error *err)
 {
     struct cl_http_answer answer;
-    struct cp_error err = {.code = CP_OK};
     char *body = cl_report_progress_body(c, state, reason);
     struct cl_http_call call = {.method = "PUT",
                                 .path = r->config.progress_url,
                                 .body = body,
                                 .answer_max = ANSWER_MAX,
                                 .timeout_ms = PROGRESS_TIMEOUT};
+    enum cp_err code;
 
     if (body == NULL) {
-        return;
+        return cp_error_set(err, CP_ERR_NO_MEMORY, "a report");
     }
-    if (cl_http_call(r->http, &call, &answer, &err) == CP_OK) {
-        r->failing = false;
+    code = cl_http_call(http, &call, &answer, err);
+    free(body);
+    if (code == CP_OK) {
         if (answer.status == 200) {
             take_command(r, &answer);
         }
         free(answer.body);
+    }
+    return code;
+}
+
+static void send_progress(struct cl_report *r, const struct cl_counters *c, const char *state,
+                          enum cp_err reason)
+{
+    struct cp_error err = {.code = CP_OK};
+
+    if (put_progress(r, r->http, c, state, reason, &err) == CP_OK) {
+        r->failing = false;
     } else if (!r->failing && !atomic_load(&r->stop)) {
         r->failing = true; /* the service may restart: content goes on without reports */
         cp_log_error(CP_LOG_WARN, "progress-not-reported", &err);
     }
-    free(body);
 }
 
 static void *run(void *arg)
@@ -232,6 +244,20 @@ void cl_report_update(struct cl_report *r, const struct cl_counters *counters, c
     r->state = state;
     r->reason = reason;
     (void)pthread_mutex_unlock(&r->lock);
+}
+
+enum cp_err cl_report_ask(struct cl_report *r, struct cl_http *http, struct cp_error *err)
+{
+    struct cl_counters counters;
+    const char *state;
+    enum cp_err reason;
+
+    (void)pthread_mutex_lock(&r->lock);
+    counters = r->counters;
+    state = r->state;
+    reason = r->reason;
+    (void)pthread_mutex_unlock(&r->lock);
+    return put_progress(r, http, &counters, state, reason, err);
 }
 
 bool cl_report_leave(struct cl_report *r, struct cp_error *ret_why)

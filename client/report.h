@@ -31,6 +31,10 @@ void cl_report_update(struct cl_report *r, const struct cl_counters *counters, c
 /* Whether the service asked the receiver to leave multicast; *ret_why says why then. */
 bool cl_report_leave(struct cl_report *r, struct cp_error *ret_why);
 /* Ends the thread, in the midst of a request if need be. NULL allowed. */
+/* Reports at once, through a connection of the caller's that carries the receiver token, and waits
+ * for the answer: cl_report_leave() knows it then. Failures are those of cl_http_call(). */
+CP_MUST_CHECK enum cp_err cl_report_ask(struct cl_report *r, struct cl_http *http,
+                                        struct cp_error *err);
 void cl_report_stop(struct cl_report *r);
 
 /* Puts the result. Tried a few times; once only when the failure is that the service is away, and

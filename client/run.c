@@ -198,6 +198,20 @@ static void settle_multicast(struct run *r, const struct mc_receiver_stats *s)
     r->counters.bytes_multicast = r->before.bytes_multicast + verified - repair;
 }
 
+/* A session may end before the next report is due, whose answer would say that this receiver was
+ * left behind: that is the reason then, not the sender's end. */
+static enum cp_err ask_why(struct run *r, enum cp_err code, struct cp_error *err)
+{
+    struct cp_error why = {.code = CP_OK};
+
+    if (code != CP_ERR_SENDER_SILENT || cl_report_ask(r->report, r->http, &why) != CP_OK ||
+        !cl_report_leave(r->report, &why) || why.code != CP_ERR_RECEIVER_TOO_SLOW) {
+        return code;
+    }
+    *err = why;
+    return why.code;
+}
+
 static enum cp_err do_multicast(struct run *r, struct cp_error *err)
 {
     struct cl_multicast m = {.ticket = &r->join.ticket,
@@ -216,6 +230,7 @@ static enum cp_err do_multicast(struct run *r, struct cp_error *err)
     r->lost += stats.symbols_lost;
     r->expected += stats.symbols_expected;
     settle_multicast(r, &stats);
+    code = ask_why(r, code, err);
     if (stats.socket_drops > 0) {
         (void)snprintf(drops, sizeof drops,
                        "the kernel dropped %llu packets for want of buffer; "

@@ -163,9 +163,9 @@ static char *ticket_text(const struct fake_service *s)
         "version", 7, "policy", s->no_https ? "require" : "prefer", "manifest", "url",
         "/api/v1/packages/image/versions/7/manifest", "sha256", hex, "size",
         (json_int_t)s->manifest_size, "signature", s->manifest_signature, "session",
-        session_json(s), "progress", "url", "/api/v1/joins/" JOIN "/progress", "interval_ms", 100,
-        "result", "url", "/api/v1/joins/" JOIN "/result", "fallback", "silence_ms",
-        (int)s->silence_ms, "start_ms", 0);
+        session_json(s), "progress", "url", "/api/v1/joins/" JOIN "/progress", "interval_ms",
+        s->late ? 60000 : 100, "result", "url", "/api/v1/joins/" JOIN "/result", "fallback",
+        "silence_ms", (int)s->silence_ms, "start_ms", 0);
     put_time(t, "issued_at", 0);
     put_time(t, "expires_at", 60000);
     (void)json_object_set_new(t, "content",
@@ -277,6 +277,7 @@ static struct api_response progress(struct fake_service *s, const struct api_req
     json_t *root = json_loads(rq->body == NULL ? "" : rq->body, 0, NULL);
     const char *state = json_string_value(json_object_get(root, "state"));
     const char *reason = json_string_value(json_object_get(root, "reason"));
+    bool came;
 
     s->progress_puts++;
     (void)pthread_cond_signal(&s->came);
@@ -285,9 +286,11 @@ static struct api_response progress(struct fake_service *s, const struct api_req
     if (state != NULL && strcmp(state, "moved") == 0) {
         (void)snprintf(s->moved_reason, sizeof s->moved_reason, "%s", reason == NULL ? "" : reason);
     }
+    came = json_integer_value(json_object_get(root, "bytes_multicast")) > 0;
     json_decref(root);
-    return s->leave || s->too_slow ? answer(200, "application/json", command, strlen(command))
-                                   : (struct api_response){.status = 204, .fd = -1};
+    return (s->leave || s->too_slow) && (!s->late || came)
+               ? answer(200, "application/json", command, strlen(command))
+               : (struct api_response){.status = 204, .fd = -1};
 }
 
 static struct api_response route(struct fake_service *s, const struct api_request *rq)

@@ -35,7 +35,8 @@ struct fake_service {
     unsigned content_cut;      /* so many end early */
     bool leave;                /* progress is answered with "leave" … */
     bool too_slow;             /* … because the receiver is too slow */
-    bool gmac;                 /* packets carry AES-256-GMAC instead of HMAC */
+    bool late; /* … and it learns so when it reports content, a minute later or by asking */
+    bool gmac; /* packets carry AES-256-GMAC instead of HMAC */
 
     /* made by it */
     char dir[64];

@@ -392,6 +392,23 @@ static void too_slow_for_the_group_it_moves(void **state)
     assert_int_equal(f->s.content_bytes, number(f->s.result, "bytes_https"));
 }
 
+/* The session ends before the next report: it asks why before it says so. */
+static void too_slow_is_learnt_at_the_end(void **state)
+{
+    struct fixture *f = *state;
+
+    f->s.session = true;
+    f->s.sending = true;
+    f->s.half = true;
+    f->s.too_slow = true;
+    f->s.late = true;
+    f->s.silence_ms = 1500;
+    serve(f, SIZE_MAX);
+    assert_int_equal(run(f), CP_OK);
+    assert_output(f);
+    assert_string_equal(f->s.moved_reason, "receiver-too-slow");
+}
+
 /* Without HTTPS it says why it gives up, with the figures. */
 static void too_slow_and_multicast_only_fails(void **state)
 {
@@ -444,16 +461,27 @@ static void nobody_there(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(https_brings_everything),         TEST(trust_is_needed),
-        TEST(access_is_told_in_one_line),      TEST(token_opens_too),
-        TEST(refusal_keeps_its_code),          TEST(foreign_manifest_is_refused),
-        TEST(passing_faults_are_passed),       TEST(wrong_content_is_never_kept),
-        TEST(zeros_need_no_transfer),          TEST(require_does_not_touch_https),
-        TEST(signal_ends_it_cleanly),          TEST(killed_run_is_resumed),
-        TEST(silence_falls_back_to_https),     TEST(multicast_brings_everything),
-        TEST(https_brings_exactly_the_rest),   TEST(service_can_send_it_away),
-        TEST(missing_interface_is_named),      TEST(nobody_there),
-        TEST(too_slow_for_the_group_it_moves), TEST(too_slow_and_multicast_only_fails),
+        TEST(https_brings_everything),
+        TEST(trust_is_needed),
+        TEST(access_is_told_in_one_line),
+        TEST(token_opens_too),
+        TEST(refusal_keeps_its_code),
+        TEST(foreign_manifest_is_refused),
+        TEST(passing_faults_are_passed),
+        TEST(wrong_content_is_never_kept),
+        TEST(zeros_need_no_transfer),
+        TEST(require_does_not_touch_https),
+        TEST(signal_ends_it_cleanly),
+        TEST(killed_run_is_resumed),
+        TEST(silence_falls_back_to_https),
+        TEST(multicast_brings_everything),
+        TEST(https_brings_exactly_the_rest),
+        TEST(service_can_send_it_away),
+        TEST(missing_interface_is_named),
+        TEST(nobody_there),
+        TEST(too_slow_for_the_group_it_moves),
+        TEST(too_slow_is_learnt_at_the_end),
+        TEST(too_slow_and_multicast_only_fails),
         TEST(packets_with_gmac_are_received),
     };
 
