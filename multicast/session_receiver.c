@@ -17,7 +17,7 @@
 #define DRAIN_MOST       (4 * CP_MSEC)
 #define DRAIN_FEW        48u  /* packets a turn: wait longer */
 #define DRAIN_MANY       160u /* wait less */
-#define DRAIN_CALLS      16u /* then timers are looked at again */
+#define DRAIN_CALLS      16u  /* then timers are looked at again */
 #define FEEDBACK_A_ROUND 4u
 #define LINGER           (2 * CP_SEC) /* at the end, for the sender's question */
 #define SILENCE_DEFAULT  (30 * CP_SEC)
