@@ -12,6 +12,7 @@
 #define URGENT_LEAST   (2 * CP_MSEC)   /* time that tells a rate */
 #define URGENT_AGAIN   (20 * CP_MSEC)  /* to the next of its kind */
 #define URGENT_LONGER  (100 * CP_MSEC) /* the same in a larger group */
+#define ASTRAY_MOST    256u /* in a row: the sender is there, not where we took it to be */
 
 static uint64_t *seen_word(struct norm_measure *m, uint16_t sequence)
 {
@@ -55,33 +56,57 @@ static struct norm_loss_path path_of(const struct norm_receiver *r)
     };
 }
 
+/* jumped: so many are lost for certain before it, 0 none */
+static void count_events(struct norm_receiver *r, cp_time now, uint16_t sequence, uint16_t jumped)
+{
+    struct norm_loss_path path = path_of(r);
+
+    if (jumped > 0) {
+        norm_loss_events_jump(&r->measure.events, now, jumped, &path);
+    }
+    norm_loss_events_packet(&r->measure.events, now, sequence, &path);
+}
+
+/* The sender is `ahead` sequence numbers further on; of those up to there so many came. */
+static void progress(struct norm_receiver *r, uint16_t sequence, uint16_t ahead, unsigned came)
+{
+    struct norm_measure *m = &r->measure;
+
+    advance(m, sequence, ahead);
+    m->expected += ahead;
+    m->lost += ahead - came;
+    m->astray = 0;
+}
+
 /* RFC5740 4.1: receivers "monitor the "sequence" value to maintain an estimate of packet loss that
  * can be used for congestion control purposes". It counts repairs and parity as well, whatever their
- * order. Its 16 bits last 40 ms of 10 Gbit/s: after a longer gap less is counted than was lost. */
+ * order. Half of its 16 bits are ahead and half behind (RFC 1982), which last 20 ms of 10 Gbit/s: what
+ * follows a longer outage may look late. But packets that are late mix with others: when very late
+ * ones and no others come, what looks late is ahead, and less is counted than was lost. */
 void norm_receiver_measure(struct norm_receiver *r, cp_time now, uint16_t sequence)
 {
     struct norm_measure *m = &r->measure;
     uint16_t ahead = (uint16_t)(sequence - m->high);
     uint16_t behind = (uint16_t)(m->high - sequence);
+    bool jump = false;
 
-    if (m->tracked && behind < NORM_SEEN_MAX) {
-        late(m, sequence);
-        return;
-    }
     if (!m->tracked) {
         m->tracked = true;
         m->ended = sequence;
-        ahead = 1;
+        progress(r, sequence, 1, 1);
+    } else if (behind < NORM_SEEN_MAX) {
+        m->astray = 0;
+        late(m, sequence);
+    } else if ((int16_t)ahead > 0) {
+        progress(r, sequence, ahead, 1);
+    } else if (++m->astray == ASTRAY_MOST) {
+        progress(r, sequence, ahead, ASTRAY_MOST);
+        jump = true;
     }
-    advance(m, sequence, ahead);
-    m->expected += ahead;
-    m->lost += ahead - 1u;
     if (!r->plain) {
-        struct norm_loss_path path = path_of(r);
-
-        norm_loss_events_packet(&m->events, now, ahead - 1u, &path);
+        count_events(r, now, sequence, jump ? (uint16_t)(ahead - ASTRAY_MOST) : 0);
     }
-    if (ahead > 1) {
+    if (m->high == sequence && ahead > 1) {
         norm_receiver_cc_urge(r, now);
     }
 }

@@ -32,12 +32,13 @@ struct norm_heard {
 };
 
 /* Loss and rate of all that the sender sends, by its sequence numbers: receiver_measure.c. */
-#define NORM_SEEN_MAX 1024u
+#define NORM_SEEN_MAX 4096u
 
 struct norm_measure {
     bool tracked;
     uint16_t high;                     /* latest sequence */
     uint64_t seen[NORM_SEEN_MAX / 64]; /* those that came, of the latest so many */
+    unsigned astray;                   /* came from before those, one after the other */
     uint64_t expected, lost;           /* packets since the latest probe */
 
     /* of the time between the latest two probes; packets of it that were overtaken still count */

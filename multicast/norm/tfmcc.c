@@ -45,8 +45,9 @@ double norm_tfmcc_loss(double segment, cp_time rtt, double rate)
 
 /* ---- receiver ---- */
 
-void norm_loss_events_packet(struct norm_loss_events *e, cp_time now, uint64_t lost,
-                             const struct norm_loss_path *path)
+/* A packet came for good, `lost` packets before it did not. */
+static void judge(struct norm_loss_events *e, cp_time now, uint16_t lost,
+                  const struct norm_loss_path *path)
 {
     double first = e->open;
 
@@ -67,6 +68,36 @@ void norm_loss_events_packet(struct norm_loss_events *e, cp_time now, uint64_t l
     e->count += e->count < NORM_LOSS_INTERVALS;
     e->open = 1.0;
     e->at = now;
+}
+
+void norm_loss_events_packet(struct norm_loss_events *e, cp_time now, uint16_t sequence,
+                             const struct norm_loss_path *path)
+{
+    uint16_t judged = e->newest[NORM_NDUPACK - 1];
+    unsigned at = 0;
+
+    while (at < e->known && (int16_t)(sequence - e->newest[at]) < 0) {
+        at++;
+    }
+    if (at == NORM_NDUPACK || (at < e->known && sequence == e->newest[at])) {
+        return; /* counted as lost already, or came before */
+    }
+    for (unsigned i = NORM_NDUPACK - 1; i > at; i--) {
+        e->newest[i] = e->newest[i - 1];
+    }
+    e->newest[at] = sequence;
+    if (e->known < NORM_NDUPACK) {
+        e->known++;
+    } else {
+        judge(e, now, (uint16_t)(e->newest[NORM_NDUPACK - 1] - judged - 1), path);
+    }
+}
+
+void norm_loss_events_jump(struct norm_loss_events *e, cp_time now, uint16_t lost,
+                           const struct norm_loss_path *path)
+{
+    e->known = 0;
+    judge(e, now, lost, path);
 }
 
 /* RFC 4654 section 5.2 and RFC 5348 section 5.4: weighted mean of the latest eight intervals; the

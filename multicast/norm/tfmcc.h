@@ -19,9 +19,13 @@ double norm_tfmcc_loss(double segment, cp_time rtt, double rate);
 /* ---- receiver ---- */
 
 #define NORM_LOSS_INTERVALS 8u
+#define NORM_NDUPACK        3u
 
-/* Loss events: losses within one round-trip time count as one. */
+/* Loss events: losses within one round-trip time count as one. RFC 5348 section 5.1: a packet is lost
+ * when "at least NDUPACK packets with a higher sequence number" came; before it may be late. */
 struct norm_loss_events {
+    uint16_t newest[NORM_NDUPACK];        /* sequence numbers that came, highest first … */
+    unsigned known;                       /* … so many; what is below the last is judged */
     double interval[NORM_LOSS_INTERVALS]; /* packets between the beginnings of two, latest first */
     unsigned count;
     double open; /* packets since the latest began */
@@ -34,9 +38,11 @@ struct norm_loss_path {
     double rate; /* received, bytes per second: initialises the first interval; 0 unknown */
 };
 
-/* A packet came, `lost` packets before it did not. */
-void norm_loss_events_packet(struct norm_loss_events *e, cp_time now, uint64_t lost,
+void norm_loss_events_packet(struct norm_loss_events *e, cp_time now, uint16_t sequence,
                              const struct norm_loss_path *path);
+/* So many were lost, and more than half of all sequence numbers lie before the next packet. */
+void norm_loss_events_jump(struct norm_loss_events *e, cp_time now, uint16_t lost,
+                           const struct norm_loss_path *path);
 /* Loss event fraction; 0: none so far. */
 double norm_loss_events_fraction(const struct norm_loss_events *e);
 

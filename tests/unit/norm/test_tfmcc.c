@@ -33,11 +33,40 @@ static void losses_within_a_round_trip_are_one_event(void **state)
 
     (void)state;
     assert_true(norm_loss_events_fraction(&e) <= 0.0);
-    for (unsigned i = 0; i < 10000; i++, now += CP_MSEC) {
-        norm_loss_events_packet(&e, now, i % 100 < 3 ? 1 : 0, &path);
+    for (unsigned i = 0, sequence = 65000; i < 10000; i++, now += CP_MSEC) {
+        sequence += i % 100 < 3 ? 2 : 1; /* wraps */
+        norm_loss_events_packet(&e, now, (uint16_t)sequence, &path);
     }
     /* One event in 103 packets, whatever is lost in it. */
     assert_in_range((uint64_t)(norm_loss_events_fraction(&e) * 1e5), 930, 1010);
+}
+
+/* RFC 5348 section 5.1: what is overtaken by two packets is late, what three overtake is lost, and
+ * stays so. */
+static void three_later_packets_tell_a_loss(void **state)
+{
+    static const uint16_t late[] = {65530, 65531, 65532, 65533, 65535, 0, 65534, 1, 4,
+                                    3,     2,     2,     7,     5,     6, 8,     9, 10};
+    static const uint16_t gone[] = {12, 13, 14};
+    const struct norm_loss_path path = {SEGMENT, 10 * CP_MSEC, 0.0};
+    struct norm_loss_events e = {0};
+    double fraction;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(late) / sizeof(*late); i++) {
+        norm_loss_events_packet(&e, CP_SEC, late[i], &path);
+        assert_int_equal(e.count, 0);
+    }
+    for (size_t i = 0; i < sizeof(gone) / sizeof(*gone); i++) {
+        assert_int_equal(e.count, 0);
+        norm_loss_events_packet(&e, CP_SEC, gone[i], &path);
+    }
+    assert_int_equal(e.count, 1);
+    fraction = norm_loss_events_fraction(&e);
+    norm_loss_events_packet(&e, 2 * CP_SEC, 11, &path);
+    norm_loss_events_packet(&e, 2 * CP_SEC, 12, &path);
+    assert_int_equal(e.count, 1);
+    assert_true(norm_loss_events_fraction(&e) >= fraction);
 }
 
 struct world {
@@ -176,6 +205,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equation),
         cmocka_unit_test(losses_within_a_round_trip_are_one_event),
+        cmocka_unit_test(three_later_packets_tell_a_loss),
         cmocka_unit_test(slow_start_ends_with_a_loss),
         cmocka_unit_test(aged_feedback_halves_the_rate),
         cmocka_unit_test(a_limiting_receiver_that_is_gone_limits_nobody),
