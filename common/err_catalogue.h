@@ -103,7 +103,7 @@
       "Look at the machine; castget goes on from what it has when it is started again.") \
     X(RECEIVER_TOO_SLOW, "receiver-too-slow", 504, 7, 0x800705B4u, "The receiver cannot keep up with the transmission.", \
       "It missed so much that repairing it would have held up all others: a link that is slower than theirs, much loss on its way, small socket buffers or a slow disk.", \
-      "Compare its loss and rate with the others' (GET /api/v1/sessions/{session}/receivers); check its cable, port and net.core.rmem_max; or lower the distribution point's rate_ceiling_bps or set slow_share_percent to 0.") \
+      "Compare its loss and rate with the others' (GET /api/v1/sessions/{session}/receivers); check its cable, port and net.core.rmem_max. What makes the others wait for it depends on rate_control: with 'lan', slow_share_percent 0 lets the slowest receiver set the pace; with 'tfmcc' it always does; with 'fixed', only a lower rate_ceiling_bps helps.") \
     X(ADDRESS_IN_USE, "address-in-use", 503, 7, 0x80072740u, "No free multicast address.", \
       "Every address and port of the configured ranges is in use.", "Widen the ranges in the distribution point's settings, or wait for a session to end.") \
     X(NETWORK, "network-error", 503, 5, 0x80072EFDu, "A network operation failed.", \
