@@ -16,6 +16,7 @@
 #include "api/respond.h"
 #include "api/versions.h"
 #include "common/hex.h"
+#include "common/pages.h"
 #include "content/blob.h"
 #include "content/chunks.h"
 #include "content/manifest.h"
@@ -283,7 +284,7 @@ static enum cp_err seal_body(struct db_conn *conn, void *arg, struct cp_error *e
 static enum cp_err seal(struct sealing *s, struct cp_error *err)
 {
     s->page = calloc(FILES_PER_QUERY, sizeof *s->page);
-    s->buffer = malloc(CONTENT_CHUNK_SIZE);
+    s->buffer = cp_pages_alloc(CONTENT_CHUNK_SIZE);
     if (s->page == NULL || s->buffer == NULL) {
         return cp_error_set(err, CP_ERR_NO_MEMORY, "No memory to seal the version.");
     }

@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "common/hex.h"
 #include "common/log.h"
+#include "common/pages.h"
 #include "content/object_map.h"
 
 #define TRIES_MAX   7u /* failures in a row without a chunk between */
@@ -175,7 +176,7 @@ static enum cp_err recover(struct assembler *a, struct trouble *t, enum cp_err c
 
 enum cp_err cl_https_fetch(const struct cl_https *f, uint64_t *ret_bytes, struct cp_error *err)
 {
-    struct assembler a = {.fetch = f, .buffer = malloc(CONTENT_CHUNK_SIZE)};
+    struct assembler a = {.fetch = f, .buffer = cp_pages_alloc(CONTENT_CHUNK_SIZE)};
     struct trouble trouble = {.bad_chunk = SIZE_MAX};
     struct cl_range range;
     enum cp_err code = CP_OK;

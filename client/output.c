@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "client/output_private.h"
+#include "common/pages.h"
 #include "content/object_map.h"
 
 /* Descriptors beyond one for each file: sockets, logs, folders on the way. */
@@ -159,7 +160,7 @@ static bool touches_resumed(const struct cl_output *o, size_t chunk)
 
 static enum cp_err take_over(struct cl_output *o, const atomic_bool *stop, struct cp_error *err)
 {
-    uint8_t *buffer = malloc(CONTENT_CHUNK_SIZE);
+    uint8_t *buffer = cp_pages_alloc(CONTENT_CHUNK_SIZE);
     enum cp_err code = CP_OK;
 
     if (buffer == NULL) {

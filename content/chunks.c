@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/pages.h"
+
 struct content_chunker {
     struct content_sha256 *hash;
     struct content_chunk *chunks;
@@ -180,7 +182,7 @@ enum cp_err content_chunks_read(const struct content_source *files, size_t file_
                                 uint8_t *ret_digests, struct content_chunk **ret_chunks,
                                 size_t *ret_chunk_count, struct cp_error *err)
 {
-    struct chunk_reader r = {.buffer = malloc(CONTENT_CHUNK_SIZE)};
+    struct chunk_reader r = {.buffer = cp_pages_alloc(CONTENT_CHUNK_SIZE)};
     enum cp_err code = CP_ERR_NO_MEMORY;
 
     if (r.buffer == NULL || content_chunker_new(&r.chunker) != CP_OK ||

@@ -8,12 +8,12 @@
 #include <time.h>
 
 #include "common/clock.h"
+#include "common/pages.h"
 
 #define POOL_BLOCKS_MIN 4u
 #define POOL_BLOCKS_MAX 4096u
 
-/* Blocks begin on pages, as the files that they go to: the kernel's copies between addresses that
- * differ by a few bytes modulo a page run at a third of the speed on some processors. */
+/* Blocks begin on pages, as the files that they go to: see common/pages.h. */
 #define PAGE 4096u
 
 struct io_pool {
@@ -42,7 +42,7 @@ static enum cp_err make_blocks(struct io_pool *p, size_t memory)
         count = p->partition.block_count;
     }
     bytes = (bytes + PAGE - 1) / PAGE * PAGE;
-    p->memory = aligned_alloc(PAGE, count * bytes);
+    p->memory = cp_pages_alloc(count * bytes);
     p->block = calloc(count, sizeof(*p->block));
     if (p->memory == NULL || p->block == NULL) {
         return CP_ERR_NO_MEMORY;

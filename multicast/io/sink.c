@@ -9,6 +9,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "common/pages.h"
+
 /* Bad chunks that wait for the receiver's thread; when full the sink's thread waits. */
 #define BAD_MAX 64u
 
@@ -417,7 +419,8 @@ static enum cp_err make_tables(struct io_sink *s, const struct io_sink_config *c
     }
     if (config->digests != NULL) {
         s->digests = malloc((size_t)s->chunk_count * SEAL_DIGEST_SIZE);
-        s->block_data = malloc((size_t)s->partition.max_block_len * s->partition.segment_size);
+        s->block_data =
+            cp_pages_alloc((size_t)s->partition.max_block_len * s->partition.segment_size);
         if (s->digests == NULL || s->block_data == NULL) {
             return CP_ERR_NO_MEMORY;
         }

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "common/clock.h"
+#include "common/pages.h"
 
 /* A third of the ring stays behind the head, where live repairs fall; two thirds are ahead. */
 #define RING_BLOCKS_MIN 4u
@@ -18,11 +19,6 @@
 #define CACHE_BLOCKS_MAX 64u
 /* The kernel is told this far ahead of the reading thread. */
 #define ADVISE_BYTES (4u << 20)
-
-/* malloc's large blocks begin 16 bytes behind a page's start, which is the worst there is: the kernel
- * copies to them at 1.4 GB/s, to a page's start at 4.5 (AMD EPYC: "rep movsb" is slow when target and
- * source lie almost alike in their pages). */
-#define PAGE 4096u
 
 #define SBN_NONE UINT64_MAX
 
@@ -139,7 +135,7 @@ static enum cp_err make_buffers(struct io_source *s, size_t memory)
     s->ahead_count = s->ring_count - s->ring_count / 3;
 
     size_t count = (size_t)s->cache_count + s->ring_count;
-    s->memory = aligned_alloc(PAGE, (count * s->block_bytes + PAGE - 1) / PAGE * PAGE);
+    s->memory = cp_pages_alloc(count * s->block_bytes);
     s->ring = calloc(count, sizeof(*s->ring));
     if (s->memory == NULL || s->ring == NULL) {
         return CP_ERR_NO_MEMORY;

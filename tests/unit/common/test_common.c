@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,6 +15,7 @@
 #include "common/err.h"
 #include "common/hex.h"
 #include "common/log.h"
+#include "common/pages.h"
 #include "common/prng.h"
 
 static void catalogue_is_complete(void **state)
@@ -223,6 +225,23 @@ static void rfc3339_text(void **state)
     assert_true(cp_clock_now() <= cp_clock_now());
 }
 
+static void pages_begin_on_pages(void **state)
+{
+    static const size_t sizes[] = {0, 1, 4096, 4097, 1 << 20};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        uint8_t *pages = cp_pages_alloc(sizes[i]);
+
+        assert_non_null(pages);
+        assert_int_equal((uintptr_t)pages % 4096, 0);
+        memset(pages, 1, sizes[i]); /* ASan looks */
+        free(pages);
+    }
+    assert_null(cp_pages_alloc(SIZE_MAX));
+    assert_null(cp_pages_alloc(SIZE_MAX - 4095));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -235,6 +254,7 @@ int main(void)
         cmocka_unit_test(prng_repeats_and_spreads),
         cmocka_unit_test(log_escapes_values),
         cmocka_unit_test(rfc3339_text),
+        cmocka_unit_test(pages_begin_on_pages),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
