@@ -207,6 +207,44 @@ static void test_seen(void **state)
     fixture_commit(f);
 }
 
+/* Who was done before the sender's knowledge came to the database was there all the same. */
+static void test_result_implies_seen(void **state)
+{
+    struct fixture *f = *state;
+    struct place p = begin(f);
+    struct db_conn *c = f->conn;
+    struct db_receiver_result result = {
+        .done = true, .bytes_total = 900, .bytes_multicast = 900, .rate_bps = 77, .loss_ppm = 5};
+    struct db_seen_report late = {.norm_node_id = p.a.norm_node_id,
+                                  .seen = {.rate_bps = 80, .asked = 3}};
+    struct db_receiver r;
+    bool changed;
+
+    OK(f, db_receiver_result(c, p.a.id, &result, &changed, &f->err));
+    OK(f, db_receiver_get(c, p.a.id, &r, &f->err));
+    assert_true(r.seen.at > 0);
+    assert_int_equal(r.seen.rate_bps, 77);
+    assert_int_equal(r.seen.loss_ppm, 5);
+    /* What the sender knows is more, whenever it comes. */
+    OK(f, db_receiver_seen(c, p.session.id, &late, 1, &f->err));
+    OK(f, db_receiver_get(c, p.a.id, &r, &f->err));
+    assert_int_equal(r.seen.rate_bps, 80);
+    assert_int_equal(r.seen.asked, 3);
+    r = join(f, &p, "c");
+    late.norm_node_id = r.norm_node_id;
+    OK(f, db_receiver_seen(c, p.session.id, &late, 1, &f->err));
+    OK(f, db_receiver_result(c, r.id, &result, &changed, &f->err));
+    OK(f, db_receiver_get(c, r.id, &r, &f->err));
+    assert_int_equal(r.seen.rate_bps, 80);
+    /* All of it by HTTPS: nobody heard it. */
+    result.bytes_multicast = 0;
+    OK(f, db_receiver_result(c, p.b.id, &result, &changed, &f->err));
+    OK(f, db_receiver_get(c, p.b.id, &r, &f->err));
+    assert_int_equal(r.seen.at, 0);
+    assert_int_equal(r.seen.rate_bps, 0);
+    fixture_commit(f);
+}
+
 static void test_drop(void **state)
 {
     static const char *const channels[] = {DB_CHANNEL_RECEIVERS};
@@ -283,11 +321,9 @@ static void test_changed_settings_are_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_control_is_taken_at_the_start),
-        TEST(test_pace_of_a_session),
-        TEST(test_decisions_are_a_ring),
-        TEST(test_seen),
-        TEST(test_drop),
+        TEST(test_control_is_taken_at_the_start), TEST(test_pace_of_a_session),
+        TEST(test_decisions_are_a_ring),          TEST(test_seen),
+        TEST(test_result_implies_seen),           TEST(test_drop),
         TEST(test_changed_settings_are_told),
     };
 
