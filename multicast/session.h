@@ -105,6 +105,7 @@ struct mc_sender_stats {
     uint64_t content_sent; /* progress of the first pass, bytes of content_size */
     uint64_t content_size;
     uint64_t nacks, forged, replayed;
+    uint64_t unlisted; /* feedback from nodes not on the roster, not yet or no more: not heard */
     uint64_t rate_bps; /* pace now */
     uint64_t rate_ceiling_bps;
     const char *rate_reason; /* why it is what it is: "ceiling", "congestion" …; static text */

@@ -53,6 +53,7 @@ static void copy_stats(struct mc_sender *s, const struct norm_sender_stats *core
     st->nacks = core->nacks;
     st->forged = s->forged;
     st->replayed = s->replayed;
+    st->unlisted = s->unlisted;
     st->rate_bps = core->rate_bps;
     st->rate_ceiling_bps = core->rate_ceiling_bps;
     st->rate_reason = norm_reason_name(core->rate_reason);

@@ -35,7 +35,7 @@ struct mc_sender {
     struct norm_txbuf tx;
     uint8_t *parity; /* a symbol, for packets that carry less than one */
     const uint8_t **rows;
-    uint64_t forged, replayed;
+    uint64_t forged, replayed, unlisted;
     struct mc_roster roster; /* as the core knows it … */
     bool closed;             /* … and once it named somebody, nobody else is heard */
     uint64_t group_size;     /* as the core knows it */

@@ -151,9 +151,10 @@ static bool genuine(struct mc_sender *s, const struct io_udp *udp, const struct 
         s->forged += s->verifier != NULL;
         return false;
     }
-    /* The secret is the group's: who holds it could sign as any number of receivers. */
+    /* The secret is the group's: who holds it could sign as any number of receivers. But it may be
+     * one whose ticket was faster than the roster, or that has just left: it is not called forged. */
     if (s->closed && !mc_roster_has(&s->roster, msg.source_id)) {
-        s->forged++;
+        s->unlisted++;
         return false;
     }
     if (s->verifier == NULL) {

@@ -310,6 +310,7 @@ static enum cp_err follow_row(struct srv_run *r, const struct round_arg *a, cp_t
                a->finished ? db_session_state_name(DB_SESSION_FINISHED)
                            : db_session_state_name(a->session.state),
                "bytes_sent", cp_log_u64(a->stats.bytes_sent), "nacks", cp_log_u64(a->stats.nacks),
+               "forged", cp_log_u64(a->stats.forged), "unlisted", cp_log_u64(stats->unlisted),
                NULL);
         return CP_OK;
     }
