@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -432,6 +433,39 @@ static void every_pair_of_modes_round_trips(void **state)
     }
 }
 
+/* A receiver with UDP_GRO gets on lo what the sender gave the kernel as one. */
+static void bundles_leave_room_in_a_bucket_of_64_kib(void **state)
+{
+    static uint8_t bundle[65536];
+    const size_t stride = 1472;
+    const size_t header = 14 + 20 + 8;
+    const int on = 1;
+    struct io_udp *tx = open_sender(IO_UDP_AUTO);
+    struct io_udp *rx = open_receiver(IO_UDP_NO_GSO);
+    struct io_udp_stats stats;
+    struct cp_error err = {0};
+    size_t total = 0;
+
+    (void)state;
+    fill(out, sizeof out);
+    assert_int_equal(setsockopt(io_udp_fd(rx), IPPROTO_UDP, UDP_GRO, &on, sizeof on), 0);
+    assert_int_equal(io_udp_send(tx, NULL, out, 44 * stride, stride, &err), CP_OK);
+    io_udp_get_stats(tx, &stats);
+    assert_int_equal(stats.send_calls, 1);
+    for (int i = 0; i < 2; i++) {
+        struct pollfd p = {.fd = io_udp_fd(rx), .events = POLLIN};
+
+        assert_int_equal(poll(&p, 1, WAIT_MS), 1);
+        const ssize_t size = recv(io_udp_fd(rx), bundle, sizeof bundle, 0);
+        assert_int_equal(size, 22 * stride);
+        assert_true((size_t)size + 22 * header < 65536 * 3 / 4);
+        assert_memory_equal(bundle, out + total, (size_t)size);
+        total += (size_t)size;
+    }
+    io_udp_close(tx);
+    io_udp_close(rx);
+}
+
 static void an_empty_datagram_is_a_packet(void **state)
 {
     (void)state;
@@ -804,6 +838,7 @@ int main(void)
         cmocka_unit_test(an_interface_that_is_down_is_named),
         cmocka_unit_test(sockets_are_set_up),
         cmocka_unit_test(every_pair_of_modes_round_trips),
+        cmocka_unit_test(bundles_leave_room_in_a_bucket_of_64_kib),
         cmocka_unit_test(an_empty_datagram_is_a_packet),
         cmocka_unit_test(gso_refused_falls_back_for_good),
         cmocka_unit_test(other_errors_do_not_end_gso),
