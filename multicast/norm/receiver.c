@@ -32,7 +32,7 @@ enum cp_err norm_receiver_new(const struct norm_receiver_config *config, cp_time
     r->grtt = config->grtt;
     r->backoff = BACKOFF_START;
     r->gsize = GSIZE_START;
-    r->flush_ack_at = r->cc_ack_at = r->inactive_at = CP_TIME_NEVER;
+    r->flush_ack_at = r->cc_ack_at = r->app_ack_at = r->inactive_at = CP_TIME_NEVER;
     r->heard.limit = UINT32_MAX;
     if (config->object_known) {
         enum cp_err err =
@@ -77,7 +77,7 @@ static void restart(struct norm_receiver *r, struct norm_rx *rx)
     r->window_low = r->at = r->join = 0;
     r->nack_state = NORM_NACK_IDLE;
     r->nack_due = false;
-    r->flush_ack_at = r->cc_ack_at = CP_TIME_NEVER;
+    r->flush_ack_at = r->cc_ack_at = r->app_ack_at = CP_TIME_NEVER;
     r->cc_ack_next = 0;
     r->measure = (struct norm_measure){.backlog = r->measure.backlog, .slow = r->measure.slow};
     if (r->known) {
@@ -222,7 +222,7 @@ void norm_receiver_on_timer(struct norm_receiver *r, cp_time now)
 
 cp_time norm_receiver_next_time(const struct norm_receiver *r)
 {
-    cp_time t = cp_time_min(r->flush_ack_at, r->cc_ack_at);
+    cp_time t = cp_time_min(cp_time_min(r->flush_ack_at, r->cc_ack_at), r->app_ack_at);
 
     if (r->nack_due) {
         return 0;

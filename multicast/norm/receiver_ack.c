@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Receiver: ACK(FLUSH) and ACK(CC) (RFC 5740 sections 5.5.2.2 and 5.5.3). Pure. */
+ * Receiver: ACK(FLUSH), ACK(CC) and ACKs that an application asks for (RFC 5740 sections 5.5.2.2 and
+ * 5.5.3). Pure. */
 #include "multicast/norm/backoff.h"
 #include "multicast/norm/receiver_state.h"
 
@@ -21,6 +22,22 @@ void norm_receiver_want_flush_ack(struct norm_receiver *r, cp_time now, const st
     if (r->flush_ack_at == CP_TIME_NEVER) {
         r->flush_ack_at = now + (r->backoff == 0 ? 0 : norm_backoff_uniform(&r->prng, r->grtt));
     }
+}
+
+/* RFC5740 4.2.3.6: who is listed "SHALL schedule transmission of a NORM_ACK message", RFC5740 5.5.3:
+ * "randomly, with a uniform distribution, [...] over a time window of (1*GRTT_sender)". That the
+ * request came is all that we can tell. Types below are the protocol's own. */
+void norm_receiver_want_app_ack(struct norm_receiver *r, cp_time now, const struct norm_msg *msg)
+{
+    bool pending = r->app_ack_at != CP_TIME_NEVER && r->app_ack_type == msg->ack_type &&
+                   r->app_ack_id == msg->ack_id;
+
+    if (r->config.silent || msg->ack_type < NORM_ACK_APPLICATION || pending) {
+        return;
+    }
+    r->app_ack_type = msg->ack_type;
+    r->app_ack_id = msg->ack_id;
+    r->app_ack_at = now + norm_backoff_uniform(&r->prng, r->grtt);
 }
 
 /* Ours in the list; RFC5740 4.2.3.4: a zero "cc_rate" says nothing, but for us it need not. */
@@ -179,10 +196,22 @@ static void fill_cc_ack(struct norm_receiver *r, cp_time now, struct norm_txbuf 
     norm_receiver_emit(r, &msg, tx);
 }
 
+static void fill_app_ack(struct norm_receiver *r, cp_time now, struct norm_txbuf *tx)
+{
+    struct norm_msg msg = norm_receiver_feedback(r, now, NORM_ACK);
+
+    msg.ack_type = r->app_ack_type;
+    msg.ack_id = r->app_ack_id;
+    r->app_ack_at = CP_TIME_NEVER;
+    norm_receiver_emit(r, &msg, tx);
+}
+
 bool norm_receiver_fill_ack(struct norm_receiver *r, cp_time now, struct norm_txbuf *tx)
 {
     if (now >= r->flush_ack_at) {
         fill_flush_ack(r, now, tx);
+    } else if (now >= r->app_ack_at) {
+        fill_app_ack(r, now, tx);
     } else if (now >= r->cc_ack_at) {
         fill_cc_ack(r, now, tx);
     } else {

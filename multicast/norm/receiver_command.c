@@ -95,7 +95,11 @@ enum cp_err norm_receiver_on_command(struct norm_receiver *r, cp_time now,
         rx->payload = msg->payload;
         rx->payload_size = msg->payload_size;
         return CP_OK;
-    case NORM_CMD_ACK_REQ: /* no acknowledgement of the application's own is defined */
+    case NORM_CMD_ACK_REQ:
+        if (norm_node_list_has(msg, r->config.node_id)) {
+            norm_receiver_want_app_ack(r, now, msg);
+        }
+        return CP_OK;
     default:
         return CP_OK;
     }

@@ -104,8 +104,9 @@ struct norm_receiver {
     struct norm_heard heard;
 
     /* ACKs */
-    cp_time flush_ack_at, cc_ack_at, cc_ack_next;
-    bool cc_limiting; /* the sender listed us as CLR or PLR */
+    cp_time flush_ack_at, cc_ack_at, cc_ack_next, app_ack_at;
+    uint8_t app_ack_type, app_ack_id; /* of the latest ACK_REQ */
+    bool cc_limiting;                 /* the sender listed us as CLR or PLR */
     struct norm_watermark watermark;
 
     /* probes */
@@ -185,6 +186,7 @@ double norm_receiver_cc_rate(const struct norm_receiver *r, bool *ret_start);
 
 /* receiver_ack.c */
 void norm_receiver_want_flush_ack(struct norm_receiver *r, cp_time now, const struct norm_msg *msg);
+void norm_receiver_want_app_ack(struct norm_receiver *r, cp_time now, const struct norm_msg *msg);
 void norm_receiver_on_probe(struct norm_receiver *r, cp_time now, const struct norm_msg *msg);
 /* Feedback of another receiver, or the sender's word of it. */
 void norm_receiver_cc_heard(struct norm_receiver *r, cp_time now, const struct norm_ext_cc *cc);

@@ -44,7 +44,7 @@ enum norm_repair_flag {
     NORM_REPAIR_OBJECT = 0x08
 };
 
-enum norm_ack_type { NORM_ACK_CC = 1, NORM_ACK_FLUSH = 2 };
+enum norm_ack_type { NORM_ACK_CC = 1, NORM_ACK_FLUSH = 2, NORM_ACK_APPLICATION = 16 /* … 255 */ };
 
 enum norm_cc_flag {
     NORM_CC_CLR = 0x01,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Receiver: when it answers probes of a sender with RFC 5740's congestion control. */
+ * Receiver: when it answers probes of a sender with RFC 5740's congestion control, and requests for
+ * acknowledgements of the application's own. */
 #include "core.h"
 
 #define GRTT  (100 * CP_MSEC)
@@ -127,12 +128,84 @@ static void the_limiting_receiver_answers_at_once(void **state)
     norm_receiver_free(r);
 }
 
+static void request(struct norm_receiver *r, cp_time now, uint8_t type, uint8_t id, uint32_t node)
+{
+    const uint8_t list[8] = {0, 0, 0, 99, 0, 0, 0, (uint8_t)node};
+    struct norm_msg msg = {.type = NORM_CMD,
+                           .cmd = NORM_CMD_ACK_REQ,
+                           .source_id = SENDER,
+                           .instance_id = 9,
+                           .grtt = norm_rtt_quantize(GRTT),
+                           .backoff = K,
+                           .ack_type = type,
+                           .ack_id = id,
+                           .payload = list,
+                           .payload_size = sizeof(list)};
+    struct packet p = {0};
+    struct norm_rx rx;
+
+    p.size = norm_encode(&msg, p.data, sizeof(p.data));
+    assert_true(p.size > 0);
+    assert_int_equal(norm_receiver_on_packet(r, now, p.data, p.size, &rx), CP_OK);
+}
+
+/* Once per request, at any time within a GRTT. Checks RFC5740 4.2.3.6, 5.5.3. */
+static void a_listed_receiver_acknowledges(void **state)
+{
+    unsigned early = 0;
+
+    (void)state;
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct norm_receiver *r = make(seed);
+        struct norm_msg msg;
+        cp_time at;
+
+        request(r, CP_SEC, 16, 3, NODE);
+        at = norm_receiver_next_time(r);
+        assert_in_range(at, CP_SEC, CP_SEC + norm_rtt_unquantize(norm_rtt_quantize(GRTT)));
+        early += at < CP_SEC + GRTT / 2;
+        request(r, CP_SEC, 16, 3, NODE); /* repeated: the same answer */
+        assert_int_equal(norm_receiver_next_time(r), at);
+        norm_receiver_fill(r, at, &tx);
+        assert_int_equal(tx.count, 1);
+        assert_int_equal(norm_decode(tx.data, tx.size, &msg), CP_OK);
+        assert_int_equal(msg.type, NORM_ACK);
+        assert_int_equal(msg.ack_type, 16);
+        assert_int_equal(msg.ack_id, 3);
+        assert_int_equal(msg.payload_size, 0);
+        norm_receiver_fill(r, at + GRTT, &tx);
+        assert_int_equal(tx.count, 0);
+        norm_receiver_free(r);
+    }
+    assert_in_range(early, SEEDS / 4, SEEDS * 3 / 4);
+}
+
+/* Others' requests, and types that are the protocol's own. */
+static void other_requests_are_not_answered(void **state)
+{
+    struct norm_receiver *r = make(1);
+
+    (void)state;
+    request(r, CP_SEC, 16, 3, NODE + 1);
+    for (uint8_t type = 0; type < 16; type++) {
+        request(r, CP_SEC, type, 3, NODE);
+    }
+    norm_receiver_fill(r, CP_SEC + 2 * GRTT, &tx);
+    assert_int_equal(tx.count, 0);
+    request(r, CP_SEC, 255, 4, NODE);
+    norm_receiver_fill(r, CP_SEC + 2 * GRTT, &tx);
+    assert_int_equal(tx.count, 1);
+    norm_receiver_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_unheard_group_is_heard),
         cmocka_unit_test(others_are_held_back),
         cmocka_unit_test(the_limiting_receiver_answers_at_once),
+        cmocka_unit_test(a_listed_receiver_acknowledges),
+        cmocka_unit_test(other_requests_are_not_answered),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
