@@ -10,6 +10,7 @@
 
 #include "common/err.h"
 #include "common/time.h"
+#include "multicast/norm/trace.h"
 
 #define NORM_MEMBERS_MAX 8192u
 
@@ -30,6 +31,9 @@ struct norm_limit {
     bool slow;       /* its buffers fill, or did when it was last heard … */
     cp_time slow_at; /* … and the pace was lowered for it last */
     uint32_t fresh;  /* pace that it kept up with, as a count of changes */
+
+    enum norm_reason reason, told; /* why it is what it is; what the trace knows … */
+    uint64_t told_bps;             /* … and the pace that it allowed then, 0 any */
 
     cp_time outlier_at; /* the others were so much faster then */
 
@@ -79,6 +83,8 @@ struct norm_member {
     cp_time recent_at;              /* when it leaked last */
     cp_time over_since;             /* asks for too much since then; CP_TIME_NEVER: does not */
     uint32_t refused_to;            /* its requests below this block wait already, uncharged */
+    bool waits;                     /* its NACKs have to, as the trace knows … */
+    cp_time refused_at;             /* … and one did last */
     bool over_budget;               /* its NACKs are not served any more */
     uint32_t bulk_first, bulk_last; /* blocks it waits for in the second pass; first > last: none */
 

@@ -82,6 +82,23 @@ static bool lags(const struct norm_member *m, cp_time now, uint64_t middle)
     return has_say(m, now) && capacity(&m->limit) > 0 && capacity(&m->limit) < limit;
 }
 
+static void tell_outlier(const struct norm_pace *p, cp_time now, const struct norm_member *m,
+                         uint64_t middle)
+{
+    const struct norm_trace t = {.at = now,
+                                 .kind = NORM_TRACE_OUTLIER,
+                                 .reason = m->outlier ? NORM_REASON_SLOW : NORM_REASON_ROOM,
+                                 .node_id = m->node_id,
+                                 .before = middle,
+                                 .after = capacity(&m->limit),
+                                 .loss = m->loss,
+                                 .rate_bps = m->rate_bps};
+
+    if (p->config.trace != NULL) {
+        p->config.trace(p->config.trace_arg, &t);
+    }
+}
+
 /* Who has no say because the others are so much faster. */
 static void mark_outliers(struct norm_pace *p, cp_time now, struct norm_members *members)
 {
@@ -106,10 +123,14 @@ static void mark_outliers(struct norm_pace *p, cp_time now, struct norm_members 
         if (out && !m->outlier) {
             m->limit.trial = false;
         } else if (!out && m->outlier && m->limit.wall_bps != 0) {
+            m->limit.reason = NORM_REASON_CONGESTION;
             norm_limit_set_wall(p, &m->limit, (double)m->limit.wall_bps,
                                 (double)m->limit.wall_bps * NORM_PACE_WALL_SHARE);
         }
-        m->outlier = out;
+        if (out != m->outlier) {
+            m->outlier = out;
+            tell_outlier(p, now, m, middle);
+        }
     }
 }
 
@@ -141,7 +162,7 @@ static const struct norm_member *least(struct norm_pace *p, cp_time now,
 
         p->reporters += m->reported && now < m->reported_at + RECENT;
         if (!has_say(m, now)) {
-            norm_limit_forget(&m->limit);
+            norm_limit_forget(&m->limit, m->over_budget ? NORM_REASON_NONE : NORM_REASON_SILENCE);
         } else if (m->limit.trial && now >= m->limit.trial_since + TRIAL_TIME_MAX) {
             norm_limit_trial_congested(p, &m->limit);
         }
@@ -150,6 +171,7 @@ static const struct norm_member *least(struct norm_pace *p, cp_time now,
             found = m;
         }
         p->settled = p->settled && !m->limit.trial;
+        norm_limit_tell(p, now, m);
     }
     return found;
 }
@@ -212,6 +234,7 @@ static void climb(struct norm_pace *p, struct norm_members *members, cp_time dur
         l->climbed += duration;
         if (l->climbed > l->climb && norm_limit_allowance(l) >= p->config.ceiling_bps) {
             l->wall_bps = 0;
+            l->reason = NORM_REASON_ROOM;
         }
     }
 }

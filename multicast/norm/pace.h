@@ -30,8 +30,10 @@
 
 struct norm_pace_config {
     uint64_t ceiling_bps, floor_bps, start_bps;
-    double slow_share; /* 0 … 1: may be left out, rounded up, of three receivers or more */
-    bool prompted;     /* receivers are asked for reports: silence means something */
+    double slow_share;    /* 0 … 1: may be left out, rounded up, of three receivers or more */
+    bool prompted;        /* receivers are asked for reports: silence means something */
+    norm_trace_fn *trace; /* limits and outliers; NULL none */
+    void *trace_arg;
 };
 
 struct norm_pace {

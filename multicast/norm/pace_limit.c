@@ -60,10 +60,40 @@ void norm_limit_set_wall(struct norm_pace *p, struct norm_limit *l, double wall,
     l->climbed = 0;
 }
 
-void norm_limit_forget(struct norm_limit *l)
+void norm_limit_forget(struct norm_limit *l, enum norm_reason reason)
 {
+    l->reason = reason;
     l->wall_bps = 0;
     l->trial = l->slow = l->suspect = false;
+}
+
+void norm_limit_tell(const struct norm_pace *p, cp_time now, struct norm_member *m)
+{
+    struct norm_limit *l = &m->limit;
+    uint64_t allows = l->wall_bps != 0 ? norm_limit_allowance(l) : 0;
+    struct norm_trace t = {.at = now,
+                           .kind = NORM_TRACE_LIMIT,
+                           .reason = l->reason,
+                           .node_id = m->node_id,
+                           .before = l->told_bps,
+                           .after = allows,
+                           .loss = m->loss,
+                           .rate_bps = m->rate_bps};
+
+    if (l->reason == l->told) {
+        return;
+    }
+    if (l->reason == NORM_REASON_START) {
+        t.loss = l->trial_loss;
+    } else if (l->reason == NORM_REASON_RANDOM) {
+        t.loss = l->base_loss;
+    }
+    if (p->config.trace != NULL && !m->outlier && l->reason != NORM_REASON_NONE &&
+        (t.before != 0 || t.after != 0)) {
+        p->config.trace(p->config.trace_arg, &t);
+    }
+    l->told = l->reason;
+    l->told_bps = allows;
 }
 
 static uint64_t delivered(const struct norm_pace_report *r)
@@ -192,6 +222,7 @@ static void trial_begin(struct norm_pace *p, struct norm_limit *l, const struct 
     l->before_bps = l->wall_bps;
     trial_wall(p, l, r);
     l->trial = l->tried = true;
+    l->reason = NORM_REASON_START;
     l->trial_from = (uint16_t)(next_sequence + 1); /* the interval that runs is of both paces */
     l->steady = 0;
 }
@@ -199,13 +230,14 @@ static void trial_begin(struct norm_pace *p, struct norm_limit *l, const struct 
 void norm_limit_trial_congested(struct norm_pace *p, struct norm_limit *l)
 {
     l->trial = false;
+    l->reason = NORM_REASON_CONGESTION;
     norm_limit_set_wall(p, l, (double)l->wall_bps, (double)l->after_bps);
     p->resume_bps = 0;
 }
 
 static void trial_random(struct norm_pace *p, struct norm_limit *l)
 {
-    norm_limit_forget(l);
+    norm_limit_forget(l, NORM_REASON_RANDOM);
     if (l->before_bps != 0) { /* what was known of a wall before holds */
         norm_limit_set_wall(p, l, (double)l->before_bps,
                             (double)l->before_bps * NORM_PACE_WALL_SHARE);
@@ -298,12 +330,14 @@ static bool slow_report(struct norm_pace *p, cp_time now, struct norm_limit *l,
     uint64_t took = r->rate_bps > 0 ? pace_at_most(r->rate_bps, p->bps) : p->bps / 2;
 
     if (!r->slow) {
+        l->reason = l->slow ? NORM_REASON_ROOM : l->reason;
         l->slow = false;
         return false;
     }
     if (!l->slow) {
         l->slow = true;
         l->trial = false;
+        l->reason = NORM_REASON_SLOW;
         norm_limit_set_wall(p, l, (double)took, (double)took * SLOW_SHARE);
         l->climb = SLOW_CLIMB;
     } else if (pace_share(took, SLOW_SHARE) < l->low_bps && took < pace_share(l->low_bps, 0.95)) {
@@ -323,10 +357,11 @@ static void outlier_report(struct norm_pace *p, cp_time now, struct norm_limit *
                            const struct norm_pace_report *r)
 {
     if (exceeds(p, l, r->loss, (double)r->packets, BURST_MOST)) {
+        l->reason = NORM_REASON_CONGESTION;
         norm_limit_set_wall(p, l, (double)delivered(r),
                             (double)delivered(r) * NORM_PACE_WALL_SHARE);
     } else {
-        norm_limit_forget(l);
+        norm_limit_forget(l, NORM_REASON_ROOM);
         learn(p, now, l, r);
     }
 }

@@ -33,7 +33,10 @@ static inline uint64_t pace_at_most(uint64_t bps, uint64_t ceiling_bps)
 uint64_t norm_limit_allowance(const struct norm_limit *l);
 /* What it takes at most, and where it stands now, bits per second; it climbs from there. */
 void norm_limit_set_wall(struct norm_pace *p, struct norm_limit *l, double wall, double low);
-void norm_limit_forget(struct norm_limit *l); /* no limit any more */
+/* No limit any more, and why. */
+void norm_limit_forget(struct norm_limit *l, enum norm_reason reason);
+/* Tells a limit that is there for another reason than when it was told last. */
+void norm_limit_tell(const struct norm_pace *p, cp_time now, struct norm_member *m);
 /* Its trial showed congestion, or took too long to show anything. */
 void norm_limit_trial_congested(struct norm_pace *p, struct norm_limit *l);
 

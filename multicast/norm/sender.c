@@ -167,12 +167,19 @@ static void closing_timer(struct norm_sender *s, cp_time now)
     }
 }
 
-static void tell(struct norm_sender *s, cp_time now, enum norm_trace_kind kind, uint64_t before,
-                 uint64_t after)
+void norm_sender_tell(const struct norm_sender *s, const struct norm_trace *decision)
+{
+    if (s->config.trace != NULL) {
+        s->config.trace(s->config.trace_arg, decision);
+    }
+}
+
+static void tell(const struct norm_sender *s, cp_time now, enum norm_trace_kind kind,
+                 uint64_t before, uint64_t after)
 {
     const struct norm_trace t = {.at = now, .kind = kind, .before = before, .after = after};
 
-    s->config.trace(s->config.trace_arg, &t);
+    norm_sender_tell(s, &t);
 }
 
 /* Steps of the GRTT below a factor of two are no decision. */
@@ -211,9 +218,7 @@ static void run_timers(struct norm_sender *s, cp_time now)
 void norm_sender_run_timers(struct norm_sender *s, cp_time now)
 {
     run_timers(s, now);
-    if (s->config.trace != NULL) {
-        tell_changes(s, now);
-    }
+    tell_changes(s, now);
 }
 
 void norm_sender_on_timer(struct norm_sender *s, cp_time now)

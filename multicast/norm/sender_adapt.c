@@ -12,6 +12,7 @@
 #define CYCLES_SPARE  6u    /* … and so may the repair of a repair */
 #define OBJECTS_MOST  2u    /* whole objects that one receiver may ask for in all … */
 #define OBJECT_SMALL  4096u /* … and symbols beyond: of small objects chance wants more */
+#define SERVED_AGAIN  CP_SEC
 
 /* Nobody asks in 98 of 100 blocks, unless that takes more than 2 % of the block in vain. */
 static struct norm_parity_goal goal_usual(unsigned k)
@@ -76,20 +77,21 @@ static const struct norm_member *gather(struct norm_sender *s, cp_time now, doub
     return worst;
 }
 
-static void trace_parity(struct norm_sender *s, cp_time now, uint8_t before,
-                         const struct norm_member *worst)
+static void set_parity(struct norm_sender *s, cp_time now, enum norm_trace_kind kind,
+                       const struct norm_member *worst, uint8_t *parity, unsigned value)
 {
-    if (s->config.trace != NULL) {
-        const struct norm_trace t = {.at = now,
-                                     .kind = NORM_TRACE_PARITY,
-                                     .reason = NORM_REASON_RANDOM,
-                                     .node_id = worst->node_id,
-                                     .before = before,
-                                     .after = s->protection.now,
-                                     .loss = worst->mean_loss,
-                                     .rate_bps = worst->rate_bps};
+    const struct norm_trace t = {.at = now,
+                                 .kind = kind,
+                                 .reason = NORM_REASON_RANDOM,
+                                 .node_id = worst->node_id,
+                                 .before = *parity,
+                                 .after = value,
+                                 .loss = worst->mean_loss,
+                                 .rate_bps = worst->rate_bps};
 
-        s->config.trace(s->config.trace_arg, &t);
+    if (value != *parity) {
+        *parity = (uint8_t)value;
+        norm_sender_tell(s, &t);
     }
 }
 
@@ -101,7 +103,7 @@ static void choose(struct norm_sender *s, cp_time now)
     unsigned k = s->part.large_len;
     double waiting, group;
     const struct norm_member *worst = gather(s, now, &waiting);
-    uint8_t before = p->now;
+    unsigned usual, last, alone;
 
     if (worst == NULL || s->stats.source_symbols < SYMBOLS_LEAST) {
         return;
@@ -109,14 +111,13 @@ static void choose(struct norm_sender *s, cp_time now)
     /* Receivers without a report count like the others. */
     group = (double)s->config.gsize > p->losses.total ? (double)s->config.gsize : p->losses.total;
     norm_losses_stand_for(&p->losses, group);
-    p->now = (uint8_t)norm_parity_choose(&p->losses, &p->needs, k, limit_of(s), goal_usual(k));
-    p->last = (uint8_t)norm_parity_choose(&p->losses, NULL, k, limit_of(s), goal_last(k));
-    p->last = p->last > p->now ? p->last : p->now;
+    usual = norm_parity_choose(&p->losses, &p->needs, k, limit_of(s), goal_usual(k));
+    last = norm_parity_choose(&p->losses, NULL, k, limit_of(s), goal_last(k));
     norm_losses_stand_for(&p->losses, waiting > 1.0 ? waiting : 1.0);
-    p->alone = (uint8_t)norm_parity_choose(&p->losses, NULL, k, limit_of(s), goal_usual(k));
-    if (p->now != before) {
-        trace_parity(s, now, before, worst);
-    }
+    alone = norm_parity_choose(&p->losses, NULL, k, limit_of(s), goal_usual(k));
+    set_parity(s, now, NORM_TRACE_PARITY, worst, &p->now, usual);
+    set_parity(s, now, NORM_TRACE_PARITY_LAST, worst, &p->last, last > usual ? last : usual);
+    set_parity(s, now, NORM_TRACE_PARITY_ALONE, worst, &p->alone, alone);
 }
 
 void norm_sender_adapt(struct norm_sender *s, cp_time now)
@@ -181,6 +182,15 @@ unsigned norm_sender_spare_parity(const struct norm_sender *s, const struct norm
     return norm_parity_choose(&one, NULL, count, limit_of(s), (struct norm_parity_goal){0.99, 2.0});
 }
 
+static void tell_member(const struct norm_sender *s, const struct norm_member *m,
+                        struct norm_trace t)
+{
+    t.node_id = m->node_id;
+    t.loss = m->loss;
+    t.rate_bps = m->rate_bps;
+    norm_sender_tell(s, &t);
+}
+
 bool norm_sender_refuses(const struct norm_sender *s, cp_time now, const struct norm_member *m)
 {
     if (!s->config.budget || m == NULL || m->node_id == s->control.setter) {
@@ -190,23 +200,39 @@ bool norm_sender_refuses(const struct norm_sender *s, cp_time now, const struct 
            (s->next_block < s->part.block_count && norm_budget_waits(&s->budget, m, now));
 }
 
+/* One at the limit is served and made to wait in turns: it waits until none of its NACKs had to for
+ * a while. */
+bool norm_sender_makes_wait(const struct norm_sender *s, cp_time now, struct norm_member *m)
+{
+    bool refused = norm_sender_refuses(s, now, m);
+    struct norm_trace t = {.at = now, .kind = NORM_TRACE_WAIT};
+
+    if (m == NULL || m->over_budget) {
+        return refused;
+    }
+    if (refused) {
+        m->refused_at = now;
+    }
+    if (refused ? !m->waits : m->waits && now >= m->refused_at + SERVED_AGAIN) {
+        t.before = m->waits;
+        t.after = refused;
+        m->waits = refused;
+        tell_member(s, m, t);
+    }
+    return refused;
+}
+
 static void leave_out(struct norm_sender *s, cp_time now, struct norm_member *m)
 {
     m->over_budget = true;
     s->stats.over_budget++;
     norm_acklist_remove(&s->ackers, m->node_id);
-    if (s->config.trace != NULL) {
-        const struct norm_trace t = {
-            .at = now,
-            .kind = NORM_TRACE_BUDGET,
-            .node_id = m->node_id,
-            .before = (uint64_t)norm_budget_allowed(&s->budget, now, NORM_BUDGET_SHARE),
-            .after = (uint64_t)m->recent,
-            .loss = m->loss,
-            .rate_bps = m->rate_bps};
-
-        s->config.trace(s->config.trace_arg, &t);
-    }
+    tell_member(s, m,
+                (struct norm_trace){
+                    .at = now,
+                    .kind = NORM_TRACE_BUDGET,
+                    .before = (uint64_t)norm_budget_allowed(&s->budget, now, NORM_BUDGET_SHARE),
+                    .after = (uint64_t)m->recent});
 }
 
 /* RFC5740 5.2: a sender may "enforce different "service policies" to perhaps exclude exceptionally

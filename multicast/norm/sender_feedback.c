@@ -126,7 +126,8 @@ static bool apply_request(struct norm_sender *s, cp_time now, struct wish *w,
 static enum cp_err on_nack(struct norm_sender *s, cp_time now, const struct norm_msg *msg,
                            struct norm_member *member)
 {
-    struct wish w = {.w.member = member, .refused = norm_sender_refuses(s, now, member)};
+    struct wish w = {.w.member = member, .refused = norm_sender_makes_wait(s, now, member)};
+    uint32_t deferred = s->repairs.bulk.count;
     struct norm_repair_reader reader;
     struct norm_repair entry;
     bool valid = true;
@@ -144,6 +145,9 @@ static enum cp_err on_nack(struct norm_sender *s, cp_time now, const struct norm
         member->asked += w.charged;
     }
     norm_sender_charge(s, now, member, w.charged);
+    if (s->repairs.bulk.count > deferred) {
+        norm_sender_tell_deferred(s, now, member);
+    }
     if (!s->config.multicast_nack && !w.refused &&
         (s->repairs.aggregate_end != CP_TIME_NEVER || s->repairs.bulk.count > 0)) {
         s->adv_due = true;

@@ -43,6 +43,8 @@ void norm_sender_rate_init(struct norm_sender *s, cp_time now)
         .start_bps = c->rate_start_bps != 0 ? c->rate_start_bps : c->rate_bps / 2,
         .slow_share = c->slow_share,
         .prompted = c->cc_probe_rate,
+        .trace = c->trace,
+        .trace_arg = c->trace_arg,
     };
     const struct norm_tfmcc_config tfmcc = {
         .segment = (double)s->data_header + s->part.segment_size,
@@ -63,8 +65,31 @@ void norm_sender_rate_init(struct norm_sender *s, cp_time now)
         /* RFC5740 5.5.2.1: "The NORM-CC Rate Header Extension is applied to the NORM_CMD(CC) message" */
         s->config.cc_probe_rate = true;
         norm_rate_set(&s->rate, norm_tfmcc_bps(&s->control.tfmcc));
+        s->control.told_slow_start = true;
         s->control.reason = NORM_REASON_TFMCC;
     }
+}
+
+/* Who sets the rate by RFC 5740 5.5.2, and whether it still looks for its start. */
+static void tell_clr(struct norm_sender *s, cp_time now)
+{
+    struct norm_control *c = &s->control;
+    const struct norm_member *m = norm_members_find(&s->members, c->tfmcc.clr);
+    const struct norm_trace t = {.at = now,
+                                 .kind = NORM_TRACE_CLR,
+                                 .reason =
+                                     c->tfmcc.slow_start ? NORM_REASON_START : NORM_REASON_TFMCC,
+                                 .node_id = c->tfmcc.clr,
+                                 .before = c->told_clr,
+                                 .after = c->tfmcc.clr,
+                                 .loss = m != NULL ? m->loss : 0.0,
+                                 .rate_bps = m != NULL ? m->rate_bps : 0};
+
+    if (c->told_clr != c->tfmcc.clr || c->told_slow_start != c->tfmcc.slow_start) {
+        norm_sender_tell(s, &t);
+    }
+    c->told_clr = c->tfmcc.clr;
+    c->told_slow_start = c->tfmcc.slow_start;
 }
 
 /* Sets what was decided, and tells it. */
@@ -75,8 +100,9 @@ static void apply(struct norm_sender *s, cp_time now)
     const struct norm_member *m;
 
     if (s->config.rate_mode == NORM_RATE_TFMCC) {
+        tell_clr(s, now);
         t.after = norm_tfmcc_bps(&c->tfmcc);
-        t.reason = NORM_REASON_TFMCC;
+        t.reason = c->tfmcc.reason;
         t.node_id = c->tfmcc.clr;
     } else {
         t.after = c->pace.bps;
@@ -94,9 +120,7 @@ static void apply(struct norm_sender *s, cp_time now)
         t.loss = m->loss;
         t.rate_bps = m->rate_bps;
     }
-    if (s->config.trace != NULL) {
-        s->config.trace(s->config.trace_arg, &t);
-    }
+    norm_sender_tell(s, &t);
 }
 
 void norm_sender_rate_ceiling(struct norm_sender *s, cp_time now, uint64_t bps)

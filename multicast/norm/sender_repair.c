@@ -244,6 +244,39 @@ uint64_t norm_sender_want_blocks(struct norm_sender *s, cp_time now, uint32_t fi
     return cost;
 }
 
+void norm_sender_tell_deferred(const struct norm_sender *s, cp_time now,
+                               const struct norm_member *m)
+{
+    struct norm_trace t = {.at = now, .kind = NORM_TRACE_DEFER};
+
+    if (m != NULL) {
+        t.node_id = m->node_id;
+        t.before = m->bulk_first;
+        t.after = m->bulk_last;
+        t.loss = m->loss;
+        t.rate_bps = m->rate_bps;
+    } else {
+        t.before = norm_bitset_next(&s->repairs.bulk, 0);
+        t.after = s->next_block - 1;
+    }
+    norm_sender_tell(s, &t);
+}
+
+/* What is about to become pending. A receiver that lags says so in every cycle: told once. */
+static void tell_old(struct norm_sender *s, cp_time now)
+{
+    struct norm_repairs *r = &s->repairs;
+    uint32_t floor = norm_sender_live_floor(s);
+    uint32_t first = r->asked.count > 0 ? norm_bitset_next(&r->asked, 0) : floor;
+    const struct norm_trace t = {
+        .at = now, .kind = NORM_TRACE_DEFER, .before = first, .after = floor - 1u};
+
+    if (first < floor && !r->old_told) {
+        norm_sender_tell(s, &t);
+    }
+    r->old_told = first < floor;
+}
+
 void norm_sender_want_info(struct norm_sender *s, cp_time now)
 {
     if (!s->info_due && !s->repairs.info_pending) {
@@ -256,6 +289,7 @@ void norm_sender_activate(struct norm_sender *s, cp_time now)
 {
     struct norm_repairs *r = &s->repairs;
 
+    tell_old(s, now);
     norm_bitset_move(&r->pending, &r->asked);
     r->info_pending = r->info_pending || r->info_asked;
     r->info_asked = false;
@@ -331,15 +365,13 @@ static void trace_pass(const struct norm_sender *s, cp_time now)
     const struct norm_repairs *r = &s->repairs;
     cp_time block = s->part.large_len * norm_sender_packet_time(s) + 1;
 
-    if (s->config.trace != NULL) {
-        const struct norm_trace t = {
-            .at = now,
-            .kind = NORM_TRACE_PASS,
-            .before = r->bulk.count,
-            .after = cp_time_min((r->bulk_until - now) / block + 1, r->bulk.count)};
+    const struct norm_trace t = {.at = now,
+                                 .kind = NORM_TRACE_PASS,
+                                 .before = r->bulk.count,
+                                 .after =
+                                     cp_time_min((r->bulk_until - now) / block + 1, r->bulk.count)};
 
-        s->config.trace(s->config.trace_arg, &t);
-    }
+    norm_sender_tell(s, &t);
 }
 
 void norm_sender_bulk_timer(struct norm_sender *s, cp_time now)

@@ -61,6 +61,7 @@ struct norm_repairs {
     unsigned words;             /* of explicit_map per block */
     uint32_t at;                /* block that the latest repair belonged to */
     size_t bulk_turn;           /* member that the second pass serves */
+    bool old_told;              /* that requests for blocks behind the live window wait */
     bool info_asked, info_pending;
     cp_time aggregate_end; /* CP_TIME_NEVER: no aggregation period runs */
     cp_time holdoff_end;
@@ -99,6 +100,8 @@ struct norm_control {
     bool busy;                        /* there was data to send since then */
     enum norm_reason reason;
     uint32_t setter;
+    uint32_t told_clr; /* what the trace knows of TFMCC */
+    bool told_slow_start;
 };
 
 struct norm_sender {
@@ -165,6 +168,9 @@ unsigned norm_sender_want_symbols(struct norm_sender *s, cp_time now, const stru
 /* Whole blocks. The first repair of each is free: an outage or a late join. */
 uint64_t norm_sender_want_blocks(struct norm_sender *s, cp_time now, uint32_t first, uint32_t last,
                                  struct norm_member *member);
+/* A NACK added to what waits for the second pass. m NULL: unaccounted. */
+void norm_sender_tell_deferred(const struct norm_sender *s, cp_time now,
+                               const struct norm_member *m);
 void norm_sender_want_info(struct norm_sender *s, cp_time now);
 /* The aggregation period is over: what was asked becomes pending. */
 void norm_sender_activate(struct norm_sender *s, cp_time now);
@@ -194,6 +200,8 @@ unsigned norm_sender_spare_parity(const struct norm_sender *s, const struct norm
                                   unsigned count);
 /* Asks for too much now: its requests wait. */
 bool norm_sender_refuses(const struct norm_sender *s, cp_time now, const struct norm_member *m);
+/* The same for a NACK of it, and tells what changed. */
+bool norm_sender_makes_wait(const struct norm_sender *s, cp_time now, struct norm_member *m);
 /* A NACK cost so much; leaves out who asks for too much for too long. */
 void norm_sender_charge(struct norm_sender *s, cp_time now, struct norm_member *m,
                         uint64_t symbols);
@@ -223,6 +231,7 @@ cp_time norm_sender_rtt(const struct norm_sender *s, cp_time now, const struct n
 bool norm_sender_adv_cc(const struct norm_sender *s, struct norm_ext_cc *ret_cc);
 
 /* sender_feedback.c, sender.c */
+void norm_sender_tell(const struct norm_sender *s, const struct norm_trace *decision);
 cp_time norm_sender_packet_time(const struct norm_sender *s);
 void norm_sender_run_timers(struct norm_sender *s, cp_time now);
 

@@ -135,10 +135,11 @@ static double floor_rate(const struct norm_tfmcc *t)
     return least < ceiling ? least : ceiling;
 }
 
-static void set_rate(struct norm_tfmcc *t, double rate)
+static void set_rate(struct norm_tfmcc *t, double rate, enum norm_reason reason)
 {
     double ceiling = (double)t->config.ceiling_bps / 8.0;
 
+    t->reason = reason;
     t->rate = rate < ceiling ? rate : ceiling;
     if (t->rate < floor_rate(t)) {
         t->rate = floor_rate(t);
@@ -151,7 +152,7 @@ void norm_tfmcc_init(struct norm_tfmcc *t, const struct norm_tfmcc_config *confi
 
     *t = (struct norm_tfmcc){.config = *config, .slow_start = true, .idle_since = CP_TIME_NEVER};
     /* RFC5740 5.5.2.3: "Rinit = MIN(NormSegmentSize/GRTT_sender, NormSegmentSize) bytes/sec" */
-    set_rate(t, seconds > 1.0 ? config->segment / seconds : config->segment);
+    set_rate(t, seconds > 1.0 ? config->segment / seconds : config->segment, NORM_REASON_TFMCC);
 }
 
 uint64_t norm_tfmcc_bps(const struct norm_tfmcc *t)
@@ -163,8 +164,12 @@ uint64_t norm_tfmcc_bps(const struct norm_tfmcc *t)
 
 void norm_tfmcc_set_ceiling(struct norm_tfmcc *t, uint64_t bps)
 {
+    double before = t->rate;
+    enum norm_reason reason = t->reason;
+
     t->config.ceiling_bps = bps;
-    set_rate(t, t->rate);
+    set_rate(t, before, NORM_REASON_WISH);
+    t->reason = t->rate != before ? NORM_REASON_WISH : reason;
 }
 
 static struct norm_member *clr_of(const struct norm_tfmcc *t, const struct norm_members *members)
@@ -250,9 +255,9 @@ static void adjust_slow_start(struct norm_tfmcc *t, cp_time now, const struct no
         return;
     }
     if (clr->cc.rate < t->rate) {
-        set_rate(t, clr->cc.rate);
+        set_rate(t, clr->cc.rate, NORM_REASON_TFMCC);
     } else if (now >= t->raised_at + r->grtt) {
-        set_rate(t, clr->cc.rate);
+        set_rate(t, clr->cc.rate, NORM_REASON_TFMCC);
         t->raised_at = now;
     }
 }
@@ -267,7 +272,7 @@ static void adjust_steady(struct norm_tfmcc *t, cp_time now, const struct norm_m
     double rtts = (double)(now - t->raised_at) / (double)rtt;
     double most = t->rate + t->config.segment / seconds * (rtts < 1.0 ? rtts : 1.0);
 
-    set_rate(t, clr->cc.rate < most ? clr->cc.rate : most);
+    set_rate(t, clr->cc.rate < most ? clr->cc.rate : most, NORM_REASON_TFMCC);
     t->raised_at = now;
 }
 
@@ -331,7 +336,7 @@ static void replace_clr(struct norm_tfmcc *t, const struct norm_members *members
     }
     t->clr = 0;
     t->slow_start = true;
-    set_rate(t, 0.0);
+    set_rate(t, 0.0, NORM_REASON_SILENCE);
 }
 
 void norm_tfmcc_gone(struct norm_tfmcc *t, const struct norm_members *members, uint32_t node_id,
@@ -360,7 +365,7 @@ static void break_probe(struct norm_tfmcc *t, cp_time now, cp_time rtt)
         return;
     }
     t->lowered_at = now;
-    set_rate(t, t->rate * 0.5);
+    set_rate(t, t->rate * 0.5, NORM_REASON_SENDER);
     t->slow_start = t->slow_start || t->rate <= floor_rate(t);
 }
 
@@ -381,7 +386,7 @@ void norm_tfmcc_probe(struct norm_tfmcc *t, cp_time now, struct norm_members *me
     }
     if (now >= t->lowered_at + rtt) {
         t->lowered_at = now;
-        set_rate(t, t->rate * 0.5);
+        set_rate(t, t->rate * 0.5, NORM_REASON_SILENCE);
     }
     if (age > (int)t->config.robust_factor) {
         replace_clr(t, members, sequence);

@@ -56,7 +56,8 @@ struct norm_tfmcc_config {
 
 struct norm_tfmcc {
     struct norm_tfmcc_config config;
-    double rate; /* bytes per second */
+    double rate;             /* bytes per second */
+    enum norm_reason reason; /* TFMCC: the equation or slow start; silence; sender: a break */
     bool slow_start;
     uint32_t clr;          /* current limiting receiver; 0: none */
     uint16_t clr_sequence; /* of its latest feedback */

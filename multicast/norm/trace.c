@@ -6,9 +6,11 @@
 
 const char *norm_trace_kind_name(enum norm_trace_kind kind)
 {
-    static const char *const names[] = {"rate", "parity", "budget", "grtt", "pass", "state"};
+    static const char *const names[NORM_TRACE_KINDS] = {
+        "rate", "parity", "last-parity", "alone-parity", "budget", "wait", "defer",
+        "pass", "limit",  "outlier",     "clr",          "grtt",   "state"};
 
-    CP_ASSERT((size_t)kind < sizeof(names) / sizeof(*names));
+    CP_ASSERT(kind < NORM_TRACE_KINDS);
     return names[kind];
 }
 

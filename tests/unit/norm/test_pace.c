@@ -22,7 +22,8 @@ struct world {
 
 static void begin(struct world *w, double slow_share)
 {
-    const struct norm_pace_config config = {1000 * MBIT, MBIT, 500 * MBIT, slow_share, true};
+    const struct norm_pace_config config = {1000 * MBIT, MBIT, 500 * MBIT, slow_share,
+                                            true,        NULL, NULL};
 
     *w = (struct world){.now = CP_SEC, .sequence = 1};
     norm_pace_init(&w->pace, &config);
