@@ -67,7 +67,7 @@ static void find_link(const char *interface, const char *group, struct api_link 
     (void)snprintf(ret_link->interface, sizeof ret_link->interface, "%s", interface);
 }
 
-struct rig *rig_new(void)
+static struct rig *rig_new(void)
 {
     static const uint8_t master_key[API_MASTER_KEY_SIZE] = {7};
     const char *conninfo = getenv("CASTPOINT_TEST_DB");
@@ -98,7 +98,7 @@ struct rig *rig_new(void)
     return r;
 }
 
-void rig_free(struct rig *r)
+static void rig_free(struct rig *r)
 {
     char command[128];
 
@@ -112,6 +112,22 @@ void rig_free(struct rig *r)
     (void)snprintf(command, sizeof command, "rm -rf '%s'", r->folder);
     assert_int_equal(system(command), 0);
     free(r);
+}
+
+struct rig *rig;
+
+int rig_set_up(void **state)
+{
+    (void)state;
+    rig = rig_new();
+    return 0;
+}
+
+int rig_tear_down(void **state)
+{
+    (void)state;
+    rig_free(rig);
+    return 0;
 }
 
 /* ---- a call ---- */
@@ -320,6 +336,26 @@ json_int_t rig_number(const struct rig_answer *a, const char *field)
     return json_integer_value(value);
 }
 
+const char *rig_text_in(const json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+
+    if (text == NULL) {
+        fail_msg("no text '%s'", name);
+    }
+    return text;
+}
+
+json_int_t rig_number_in(const json_t *object, const char *name)
+{
+    const json_t *value = json_object_get(object, name);
+
+    if (!json_is_integer(value)) {
+        fail_msg("no number '%s'", name);
+    }
+    return json_integer_value(value);
+}
+
 const char *rig_header(const struct rig_answer *a, const char *name)
 {
     return api_header_get(&a->rs, name);
@@ -392,6 +428,20 @@ void rig_content_access(struct rig *r, const char *word)
         &(struct rig_call){.method = API_PATCH, .path = path, .body = body, .headers = {match}},
         200);
     rig_answer_done(&a);
+}
+
+int rig_events(struct rig *r, const char *kind)
+{
+    char path[128];
+    struct rig_call call = {.method = API_GET, .path = path};
+    struct rig_answer a;
+    int count;
+
+    (void)snprintf(path, sizeof path, "/api/v1/events?kind=%s&limit=1000", kind);
+    a = rig_expect(r, RIG_VIEWER, &call, 200);
+    count = (int)json_array_size(json_object_get(a.json, "items"));
+    rig_answer_done(&a);
+    return count;
 }
 
 void rig_sql(const char *sql)

@@ -27,8 +27,10 @@ struct rig {
     FILE *record; /* one JSON line an answer; NULL: not asked for */
 };
 
-struct rig *rig_new(void);
-void rig_free(struct rig *r);
+/* One in a process, from rig_set_up to rig_tear_down, which are group fixtures of cmocka. */
+extern struct rig *rig;
+int rig_set_up(void **state);
+int rig_tear_down(void **state);
 
 /* One call. path may have a query. Each header is a "Name: value" string. */
 struct rig_call {
@@ -66,6 +68,9 @@ void rig_refused(struct rig *r, enum rig_who who, const struct rig_call *call, c
 
 const char *rig_text(const struct rig_answer *a, const char *field);
 json_int_t rig_number(const struct rig_answer *a, const char *field);
+/* The same of an object inside. */
+const char *rig_text_in(const json_t *object, const char *name);
+json_int_t rig_number_in(const json_t *object, const char *name);
 const char *rig_header(const struct rig_answer *a, const char *name);
 
 /* The ETag of an address, for If-Match: "If-Match: \"r1\"". */
@@ -76,6 +81,9 @@ void rig_package(struct rig *r, const char *name, const char *more_fields);
 void rig_put(struct rig *r, const char *package, int version, const char *path, const char *data);
 void rig_seal(struct rig *r, const char *package, int version);
 void rig_content_access(struct rig *r, const char *word);
+
+/* How many events of a kind there are. */
+int rig_events(struct rig *r, const char *kind);
 
 /* SQL by hand, as an operator would do it. */
 void rig_sql(const char *sql);

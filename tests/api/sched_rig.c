@@ -44,8 +44,8 @@ int sched_set_up(void **state)
                                            DB_CHANNEL_SETTINGS};
     uint32_t x = 1;
 
-    (void)state;
-    sched.rig = rig_new();
+    assert_int_equal(rig_set_up(state), 0);
+    sched.rig = rig;
     assert_int_equal(api_progress_new(&sched.progress), CP_OK);
     sched.rig->ctx.progress = sched.progress;
     assert_int_equal(
@@ -64,11 +64,10 @@ int sched_set_up(void **state)
 
 int sched_tear_down(void **state)
 {
-    (void)state;
     srv_scheduler_stop(sched.scheduler);
     db_listener_close(sched.listener);
     db_listener_close(sched.ears);
-    rig_free(sched.rig);
+    assert_int_equal(rig_tear_down(state), 0);
     api_progress_free(sched.progress);
     free(sched.content);
     return 0;
@@ -88,14 +87,6 @@ void sched_package(const char *name)
     rig_seal(sched.rig, name, 1);
 }
 
-const char *sched_text(const json_t *object, const char *name)
-{
-    const char *text = json_string_value(json_object_get(object, name));
-
-    assert_non_null(text);
-    return text;
-}
-
 json_int_t sched_number(const json_t *object, const char *name)
 {
     return json_integer_value(json_object_get(object, name));
@@ -103,10 +94,10 @@ json_int_t sched_number(const json_t *object, const char *name)
 
 static void fill_channel(const json_t *s, struct mc_channel *c)
 {
-    const char *secret = sched_text(s, "secret");
+    const char *secret = rig_text_in(s, "secret");
     size_t size;
 
-    (void)snprintf(c->group, sizeof c->group, "%s", sched_text(s, "group"));
+    (void)snprintf(c->group, sizeof c->group, "%s", rig_text_in(s, "group"));
     (void)snprintf(c->interface, sizeof c->interface, "lo");
     c->port = (uint16_t)sched_number(s, "port");
     c->object_id = (uint16_t)sched_number(s, "object_id");
@@ -118,7 +109,7 @@ static void fill_channel(const json_t *s, struct mc_channel *c)
     c->object_size = (uint64_t)sched_number(s, "object_size");
     c->sender_id = (uint32_t)sched_number(s, "sender_id");
     c->auth = true;
-    assert_string_equal(sched_text(s, "auth"), "aes-256-gmac");
+    assert_string_equal(rig_text_in(s, "auth"), "aes-256-gmac");
     c->mac = MC_MAC_AES256_GMAC;
     c->encrypt = json_is_true(json_object_get(s, "encrypt"));
     assert_true(cp_base64_decode(CP_BASE64_URL, secret, strlen(secret), c->secret, sizeof c->secret,
@@ -147,7 +138,7 @@ struct sched_place sched_join(const char *package, const char *client)
     assert_non_null(ticket);
     session = json_object_get(ticket, "session");
     (void)snprintf(p.join, sizeof p.join, "%s", rig_text(&a, "id"));
-    (void)snprintf(p.session, sizeof p.session, "%s", sched_text(session, "id"));
+    (void)snprintf(p.session, sizeof p.session, "%s", rig_text_in(session, "id"));
     (void)snprintf(p.bearer, sizeof p.bearer, "Bearer %s", rig_text(&a, "receiver_token"));
     p.config.node_id = (uint32_t)sched_number(session, "node_id");
     fill_channel(session, &p.config.channel);
@@ -199,11 +190,11 @@ json_t *sched_await(const struct sched_place *p, const char *state)
     for (;;) {
         json_t *session = sched_session(p);
 
-        if (strcmp(sched_text(session, "state"), state) == 0) {
+        if (strcmp(rig_text_in(session, "state"), state) == 0) {
             return session;
         }
         if (cp_clock_now() > end) {
-            fail_msg("the session is %s, not %s", sched_text(session, "state"), state);
+            fail_msg("the session is %s, not %s", rig_text_in(session, "state"), state);
         }
         json_decref(session);
         sched_pause();
@@ -219,22 +210,8 @@ void sched_expect_end(const struct sched_place *p, const char *state, const char
 {
     json_t *session = sched_await(p, state);
 
-    assert_string_equal(sched_text(json_object_get(session, "end"), "code"), code);
+    assert_string_equal(rig_text_in(json_object_get(session, "end"), "code"), code);
     json_decref(session);
-}
-
-int sched_events(const char *kind)
-{
-    char path[128];
-    struct rig_call call = {.method = API_GET, .path = path};
-    struct rig_answer a;
-    int count;
-
-    (void)snprintf(path, sizeof path, "/api/v1/events?kind=%s&limit=1000", kind);
-    a = rig_expect(sched.rig, RIG_VIEWER, &call, 200);
-    count = (int)json_array_size(json_object_get(a.json, "items"));
-    rig_answer_done(&a);
-    return count;
 }
 
 void sched_rate(const char *bps)

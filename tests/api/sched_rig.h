@@ -56,11 +56,9 @@ void sched_expect_end(const struct sched_place *p, const char *state, const char
 /* Pauses until something is notified, at most a tenth of a second. */
 void sched_pause(void);
 
-int sched_events(const char *kind);
 /* By hand, without a notification. */
 void sched_rate(const char *bps);
 
-const char *sched_text(const json_t *object, const char *name);
 json_int_t sched_number(const json_t *object, const char *name);
 
 /* A receiver in a thread of its own. */

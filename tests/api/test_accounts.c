@@ -15,8 +15,6 @@
 
 #define SETTINGS "/api/v1/distribution-points/local/settings"
 
-static struct rig *rig;
-
 static void basic(const char *account, const char *password, char ret_header[256])
 {
     char pair[128];
@@ -420,20 +418,6 @@ static void events_come_newest_first_in_pages(void **state)
                 "invalid-request", "after");
 }
 
-static int setup(void **state)
-{
-    (void)state;
-    rig = rig_new();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rig_free(rig);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -451,5 +435,5 @@ int main(void)
         cmocka_unit_test(events_come_newest_first_in_pages),
     };
 
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, rig_set_up, rig_tear_down);
 }

@@ -17,8 +17,6 @@
 #include "db/receiver.h"
 #include "tests/api/rig.h"
 
-static struct rig *rig;
-
 /* The address of content by its digest. */
 static const char *content_path(const char *data, char ret_path[128])
 {
@@ -322,20 +320,6 @@ static void head_and_conditions(void **state)
     assert_int_equal(rig_status(rig, RIG_NOBODY, &call), 200);
 }
 
-static int setup(void **state)
-{
-    (void)state;
-    rig = rig_new();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rig_free(rig);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -350,5 +334,5 @@ int main(void)
         cmocka_unit_test(head_and_conditions),
     };
 
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, rig_set_up, rig_tear_down);
 }

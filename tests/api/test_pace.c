@@ -154,7 +154,7 @@ static void control_is_that_of_the_start(void **state)
         change_settings("{\"rate_control\": \"fixed\", \"rate_start_percent\": 100,"
                         " \"slow_share_percent\": 10}");
         session = sched_session(&p);
-        assert_string_equal(sched_text(json_object_get(session, "pace"), "control"),
+        assert_string_equal(rig_text_in(json_object_get(session, "pace"), "control"),
                             cases[i].control);
         json_decref(session);
         assert_int_equal(pace_number(&p, "start_percent"), cases[i].start);
@@ -189,7 +189,7 @@ static json_int_t first_pace(const struct sched_place *p)
     for (size_t i = json_array_size(items); i > 0 && before == 0; i--) {
         const json_t *d = json_array_get(items, i - 1);
 
-        if (strcmp(sched_text(d, "what"), "rate") == 0) {
+        if (strcmp(rig_text_in(d, "what"), "rate") == 0) {
             before = sched_number(d, "before");
         }
     }

@@ -27,8 +27,8 @@ static void a_session_delivers(void **state)
     struct sched_receiving one, two;
     struct sched_place p, q;
     json_t *session;
-    int started = sched_events("session-started");
-    int finished = sched_events("session-finished");
+    int started = rig_events(sched.rig, "session-started");
+    int finished = rig_events(sched.rig, "session-finished");
 
     (void)state;
     rig_sql("UPDATE settings SET gathering_delay_ms = 300");
@@ -53,8 +53,8 @@ static void a_session_delivers(void **state)
     assert_int_equal(sched_number(json_object_get(session, "receivers"), "done"), 2);
     assert_true(sched_number(json_object_get(session, "stats"), "bytes_sent") > SCHED_CONTENT_SIZE);
     json_decref(session);
-    assert_int_equal(sched_events("session-started"), started + 1);
-    assert_int_equal(sched_events("session-finished"), finished + 1);
+    assert_int_equal(rig_events(sched.rig, "session-started"), started + 1);
+    assert_int_equal(rig_events(sched.rig, "session-finished"), finished + 1);
     sched_stop();
     rig_sql("UPDATE settings SET gathering_delay_ms = 0");
 }
@@ -168,7 +168,7 @@ static void cancelled_session_is_withdrawn(void **state)
 
 static void failures_name_their_cause(void **state)
 {
-    int before = sched_events("session-failed");
+    int before = rig_events(sched.rig, "session-failed");
     struct sched_place p;
 
     (void)state;
@@ -183,7 +183,7 @@ static void failures_name_their_cause(void **state)
     p = sched_join("broken", "c2");
     sched_stop(); /* between the join and the start, or just after */
     rig_sql("UPDATE sessions SET state = 'cancelled', ended_at = now() WHERE ended_at IS NULL");
-    assert_int_equal(sched_events("session-failed"), before + 1);
+    assert_int_equal(rig_events(sched.rig, "session-failed"), before + 1);
 }
 
 static void missing_blob_fails_the_session(void **state)
@@ -286,7 +286,7 @@ static void stopping_interrupts(void **state)
 /* As a killed process leaves it: running in the database, without an engine. */
 static void killed_session_goes_on(void **state)
 {
-    int before = sched_events("session-resumed");
+    int before = rig_events(sched.rig, "session-resumed");
     struct sched_receiving r;
     struct sched_place p;
 
@@ -299,7 +299,7 @@ static void killed_session_goes_on(void **state)
     sched_start();
     assert_int_equal(sched_receive_end(&r), CP_OK);
     sched_assert_content(&r);
-    assert_int_equal(sched_events("session-resumed"), before + 1);
+    assert_int_equal(rig_events(sched.rig, "session-resumed"), before + 1);
     assert_int_equal(sched_report(&p, "result", DONE), 204);
     sched_expect(&p, "finished");
     sched_stop();

@@ -15,7 +15,6 @@
 
 #define JOIN "{\"package\": \"image\", \"client_id\": \"c1\", \"client_name\": \"lab-01\"}"
 
-static struct rig *rig;
 static char bearer[100];
 static char join_id[40];
 
@@ -268,20 +267,6 @@ static void ids_and_cursors_that_are_none(void **state)
     }
 }
 
-static int setup(void **state)
-{
-    (void)state;
-    rig = rig_new();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rig_free(rig);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -296,5 +281,5 @@ int main(void)
         cmocka_unit_test(ids_and_cursors_that_are_none),
     };
 
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, rig_set_up, rig_tear_down);
 }

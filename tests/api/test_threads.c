@@ -18,8 +18,6 @@
 #define UPLOADERS 4
 #define FILES     40 /* each; they end earlier when the seal wins */
 
-static struct rig *rig;
-
 struct uploader {
     pthread_t thread;
     int number;
@@ -146,20 +144,6 @@ static void many_passwords_at_once_are_bounded(void **state)
     assert_int_equal(statuses[0], 200);
 }
 
-static int setup(void **state)
-{
-    (void)state;
-    rig = rig_new();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rig_free(rig);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -167,5 +151,5 @@ int main(void)
         cmocka_unit_test(many_passwords_at_once_are_bounded),
     };
 
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, rig_set_up, rig_tear_down);
 }

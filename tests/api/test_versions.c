@@ -16,8 +16,6 @@
 #include "content/sha256.h"
 #include "tests/api/rig.h"
 
-static struct rig *rig;
-
 static struct rig_call get(const char *path)
 {
     return (struct rig_call){.method = API_GET, .path = path};
@@ -446,20 +444,6 @@ static void words_that_are_no_version(void **state)
     }
 }
 
-static int setup(void **state)
-{
-    (void)state;
-    rig = rig_new();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rig_free(rig);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -480,5 +464,5 @@ int main(void)
         cmocka_unit_test(words_that_are_no_version),
     };
 
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, rig_set_up, rig_tear_down);
 }

@@ -16,8 +16,6 @@
 
 #define NO_UUID "00000000-0000-4000-8000-000000000000"
 
-static struct rig *rig;
-
 static const struct api_pair examples[] = {
     {"package", "walk"},
     {"version", "1"},
@@ -232,20 +230,6 @@ static void the_service_tells_who_it_is(void **state)
                 "invalid-request", "%zz");
 }
 
-static int setup(void **state)
-{
-    (void)state;
-    rig = rig_new();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rig_free(rig);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -255,5 +239,5 @@ int main(void)
         cmocka_unit_test(the_service_tells_who_it_is),
     };
 
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, rig_set_up, rig_tear_down);
 }
