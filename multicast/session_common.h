@@ -13,9 +13,6 @@
 /* Block buffers of one session: together with tables and sockets it stays below 64 MiB. */
 #define MC_BUFFER_MEMORY ((size_t)44 << 20)
 
-#define MC_ROBUST_FACTOR 20u            /* RFC 5740's default; both sides must agree */
-#define MC_GRTT_START    (10 * CP_MSEC) /* norm.md section 6.3 */
-
 /* Checks what the peers agreed on; learning: the receiver takes the object from the air when
  * object_size is 0. CP_ERR_INVALID with the reason. */
 CP_MUST_CHECK enum cp_err mc_channel_check(const struct mc_channel *c, bool learning,

@@ -9,6 +9,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "multicast/norm/profile.h"
 
 #define TX_BYTES 4096u /* feedback is one packet */
 /* A wake-up per packet costs half the rate and more, so the socket is drained on a timer; at lower
@@ -169,8 +170,8 @@ static enum cp_err start_core(struct mc_receiver *r, cp_time now)
         .auth_size = c->auth ? SEAL_AUTH_SIZE : 0,
         .unicast_nack = !r->config.multicast_nack,
         .defer_missed = true,
-        .robust_factor = MC_ROBUST_FACTOR,
-        .grtt = MC_GRTT_START,
+        .robust_factor = NORM_PROFILE_ROBUST,
+        .grtt = NORM_PROFILE_GRTT,
         .seed = mc_seed(r->config.node_id),
     };
     CP_TRY(norm_receiver_new(&config, now, &r->core));

@@ -2,14 +2,9 @@
  * The sender at work: feedback in, packets out, at the pace that the core sets. The session's
  * thread. */
 #include "common/clock.h"
+#include "multicast/norm/profile.h"
 #include "multicast/session_sender.h"
 
-#define GRTT_MIN        CP_MSEC         /* norm.md section 6.3 */
-#define GRTT_MAX        (200 * CP_MSEC) /* the same */
-#define LIVE_WINDOW     (2 * CP_SEC)
-#define FEW             50u
-#define BACKOFF_FEW     4u /* K, for up to FEW receivers … */
-#define BACKOFF_MANY    6u /* … more must spread out further */
 #define FILLS_PER_ROUND 8u /* then feedback is looked at again */
 #define LOOK_INTERVAL   (500 * CP_USEC)
 #define BLOCKS_NEEDED                                                                              \
@@ -32,42 +27,28 @@ static enum norm_rate_mode rate_mode(enum mc_rate_mode mode)
     }
 }
 
-static uint8_t backoff_for(uint64_t group_size)
-{
-    return group_size <= FEW ? BACKOFF_FEW : BACKOFF_MANY;
-}
-
 static enum cp_err start_core(struct mc_sender *s, cp_time now)
 {
     const struct mc_sender_config *c = &s->config;
-    struct norm_sender_config config = {
-        .node_id = c->channel.sender_id,
-        .instance_id = c->instance_id,
-        .object_id = c->channel.object_id,
-        .fec_id = c->channel.fec_id,
-        .fti = mc_channel_fti(&c->channel),
-        .auth_size = c->channel.auth ? SEAL_AUTH_SIZE : 0,
-        .auto_parity = c->auto_parity,
-        .auto_parity_max = c->auto_parity_max,
-        .repair_flag = true,
-        .multicast_nack = c->multicast_nack,
-        .cc_probe_rate = true,
-        .grtt = MC_GRTT_START,
-        .grtt_min = GRTT_MIN,
-        .grtt_max = GRTT_MAX,
-        .backoff = backoff_for(c->gsize),
-        .gsize = c->gsize,
-        .robust_factor = MC_ROBUST_FACTOR,
-        .rate_bps = c->rate_bps == 0 ? MC_RATE_DEFAULT : c->rate_bps,
-        .rate_mode = rate_mode(c->rate_mode),
-        .rate_start_bps = c->rate_start_bps,
-        .slow_share = c->slow_share,
-        .budget = c->budget,
-        .trace = c->trace != NULL ? mc_report_trace : NULL,
-        .trace_arg = s,
-        .live_window = LIVE_WINDOW,
-        .seed = mc_seed(c->channel.sender_id),
-    };
+    struct norm_sender_config config = norm_profile_sender(c->gsize);
+
+    config.node_id = c->channel.sender_id;
+    config.instance_id = c->instance_id;
+    config.object_id = c->channel.object_id;
+    config.fec_id = c->channel.fec_id;
+    config.fti = mc_channel_fti(&c->channel);
+    config.auth_size = c->channel.auth ? SEAL_AUTH_SIZE : 0;
+    config.auto_parity = c->auto_parity;
+    config.auto_parity_max = c->auto_parity_max;
+    config.multicast_nack = c->multicast_nack;
+    config.rate_bps = c->rate_bps == 0 ? MC_RATE_DEFAULT : c->rate_bps;
+    config.rate_mode = rate_mode(c->rate_mode);
+    config.rate_start_bps = c->rate_start_bps;
+    config.slow_share = c->slow_share;
+    config.budget = c->budget;
+    config.trace = c->trace != NULL ? mc_report_trace : NULL;
+    config.trace_arg = s;
+    config.seed = mc_seed(c->channel.sender_id);
     s->group_size = c->gsize;
     return norm_sender_new(&config, now, &s->core);
 }
@@ -109,7 +90,7 @@ static void fit_group(struct mc_sender *s, uint32_t reporters)
     if (size != s->group_size) {
         s->group_size = size;
         norm_sender_set_gsize(s->core, size);
-        norm_sender_set_backoff(s->core, backoff_for(size));
+        norm_sender_set_backoff(s->core, norm_profile_backoff(size));
     }
 }
 

@@ -8,12 +8,10 @@
 #include <string.h>
 
 #include "sim.h"
+#include "sim_lan.h"
 
 #define MBIT     UINT64_C(1000000)
 #define GBIT     UINT64_C(1000000000)
-#define SEGMENT  1408u
-#define BLOCK    128u
-#define PACKET   (SEGMENT + 64u) /* DATA header with EXT_FTI and EXT_AUTH */
 #define MB       UINT64_C(1000000)
 #define STEP     (10 * CP_MSEC)
 #define SPEC_MAX 64u
@@ -41,39 +39,21 @@ static void print_decision(void *arg, const struct norm_trace *t)
 
 static struct sim_config lan(uint64_t object_size, uint64_t gsize, uint64_t ceiling)
 {
-    static const uint8_t info[] = "rate";
-    uint64_t block = SEGMENT * BLOCK;
-
-    return (struct sim_config){
-        .sender = {.node_id = SIM_SENDER_ID,
-                   .instance_id = 7,
-                   .object_id = 1,
-                   .fec_id = 129,
-                   .fti = {.object_size = object_size / block * block,
-                           .segment_size = SEGMENT,
-                           .max_block_len = BLOCK,
-                           .num_parity = 32},
-                   .info = info,
-                   .info_size = sizeof(info),
-                   .auth_size = 24,
-                   .auto_parity = 2,
-                   .repair_flag = true,
-                   .cc_probe_rate = true,
-                   .grtt = 10 * CP_MSEC,
-                   .grtt_min = CP_MSEC,
-                   .grtt_max = 200 * CP_MSEC,
-                   .backoff = 4,
-                   .gsize = gsize,
-                   .robust_factor = 20,
-                   .rate_bps = ceiling,
-                   .rate_mode = NORM_RATE_LAN,
-                   .trace = print_decision,
-                   .live_window = 2 * CP_SEC},
+    struct sim_config c = {
         .unicast_nack = true,
         .seed = 42,
         .time_limit = 200 * CP_SEC,
         .fast_content = true,
     };
+
+    /* The pace alone: nobody is left behind, parity does not change. */
+    c.sender = sim_lan_sender(object_size, gsize);
+    c.sender.rate_bps = ceiling;
+    c.sender.auto_parity_max = 0;
+    c.sender.slow_share = 0.0;
+    c.sender.budget = false;
+    c.sender.trace = print_decision;
+    return c;
 }
 
 static void lan_specs(struct sim_receiver_spec *specs, unsigned count, double loss)
@@ -145,7 +125,7 @@ static void finish(struct sim *sim)
 static double wire_over(const struct sim *sim)
 {
     return (double)sim->totals.wire_bytes /
-           ((double)(sim->config.sender.fti.object_size / SEGMENT) * PACKET);
+           ((double)(sim->config.sender.fti.object_size / LAN_SEGMENT) * LAN_PACKET);
 }
 
 static void report(const char *name, const struct sim *sim, const struct pace *p)
@@ -519,7 +499,7 @@ static void full_buffers(uint64_t bps, uint64_t buffer)
     p = watch_disk(&sim, &d, 60 * CP_SEC);
     double idle = (double)d.empty / (double)(sim.now - CP_SEC);
 
-    double lost = (double)(d.lost - lost_before) / ((double)c.sender.fti.object_size / SEGMENT);
+    double lost = (double)(d.lost - lost_before) / ((double)c.sender.fti.object_size / LAN_SEGMENT);
 
     printf("disk of %" PRIu64 " Mbit/s behind %" PRIu64 " MB: lost %" PRIu64 " and %" PRIu64
            " packets, idle %.3f of the time\n",

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What the engine promises of large groups, in virtual time and asserted: from one receiver to
- * thousands, with the settings of multicast/session_sender_run.c and no rate but the link's.
+ * thousands, with the settings of the service and no rate but the link's.
  *   sim_scale [growth|late|slow|crowd|bursts]… [small] [print] [trace]
  * small: groups a tenth as large, for builds with sanitizers; print: limits missed do not fail;
  * trace: the sender's decisions too. */
@@ -10,17 +10,19 @@
 #include <string.h>
 
 #include "sim.h"
+#include "sim_lan.h"
 
 #define LINK_BPS  UINT64_C(1000000000)
-#define SEGMENT   1408u
-#define BLOCK     128u
-#define PACKET    (SEGMENT + 64u)                   /* DATA header with EXT_FTI and EXT_AUTH */
-#define OBJECT    (UINT64_C(350) * SEGMENT * BLOCK) /* 63 MB: half a second of the link */
+#define OBJECT    (UINT64_C(350) * LAN_SEGMENT * LAN_BLOCK) /* 63 MB: half a second of the link */
 #define CROWD     5000u
 #define RUNS      3u /* of which the mean counts, where chance matters */
 #define NODES_MAX (CROWD + 1u)
 
-static const double losses[] = {0.0, 0.01, 0.05};
+/* What growth may cost: never more than 3 points over the bound and 12 % over the time of one
+ * receiver; measured it is less, and stays so. */
+static const struct {
+    double loss, wire_max, time_max;
+} growths[] = {{0.0, 0.005, 1.05}, {0.01, 0.02, 1.09}, {0.05, 0.02, 1.12}};
 
 struct bench {
     unsigned divisor; /* of the groups' sizes */
@@ -54,42 +56,18 @@ static void print_decision(void *arg, const struct norm_trace *t)
 
 static struct sim_config lan(const struct bench *b, uint64_t object_size, uint64_t gsize)
 {
-    static const uint8_t info[] = "scale";
-
-    return (struct sim_config){
-        .sender = {.node_id = SIM_SENDER_ID,
-                   .instance_id = 7,
-                   .object_id = 1,
-                   .fec_id = 129,
-                   .fti = {.object_size = object_size,
-                           .segment_size = SEGMENT,
-                           .max_block_len = BLOCK,
-                           .num_parity = 32},
-                   .info = info,
-                   .info_size = sizeof(info),
-                   .auth_size = 24,
-                   .auto_parity = 2,
-                   .auto_parity_max = 32,
-                   .repair_flag = true,
-                   .cc_probe_rate = true,
-                   .grtt = 10 * CP_MSEC,
-                   .grtt_min = CP_MSEC,
-                   .grtt_max = 200 * CP_MSEC,
-                   .backoff = gsize <= 50 ? 4 : 6,
-                   .gsize = gsize,
-                   .robust_factor = 20,
-                   .rate_bps = LINK_BPS,
-                   .rate_mode = NORM_RATE_LAN,
-                   .slow_share = 0.1,
-                   .budget = true,
-                   .trace = b->trace ? print_decision : NULL,
-                   .live_window = 2 * CP_SEC},
+    struct sim_config c = {
         .trunk = {.rate_bps = LINK_BPS, .queue_bytes = 1 << 20},
         .unicast_nack = true,
         .seed = b->seed,
         .time_limit = 100 * CP_SEC,
         .fast_content = true,
     };
+
+    c.sender = sim_lan_sender(object_size, gsize);
+    c.sender.rate_bps = LINK_BPS;
+    c.sender.trace = b->trace ? print_decision : NULL;
+    return c;
 }
 
 static struct sim_receiver_spec *lan_specs(unsigned count, double loss)
@@ -116,7 +94,7 @@ static double seconds(cp_time t)
 /* Time that the object takes at the link's rate without any protection. */
 static double object_time(const struct sim_config *c)
 {
-    return (double)c->sender.fti.object_size / SEGMENT * PACKET * 8.0 / (double)LINK_BPS;
+    return (double)c->sender.fti.object_size / LAN_SEGMENT * LAN_PACKET * 8.0 / (double)LINK_BPS;
 }
 
 /* Runs, and tells all that is of interest anywhere. */
@@ -124,7 +102,7 @@ static struct result measure(struct bench *b, struct sim *sim, double loss)
 {
     const struct sim_config *c = &sim->config;
     struct result r = {.finished = sim_run(sim)};
-    double symbols = (double)c->sender.fti.object_size / SEGMENT;
+    double symbols = (double)c->sender.fti.object_size / LAN_SEGMENT;
 
     if (!r.finished) {
         unsigned done = 0;
@@ -136,8 +114,8 @@ static struct result measure(struct bench *b, struct sim *sim, double loss)
         b->failures++;
     }
     r.time = seconds(sim_last_completion(sim)) / object_time(c);
-    r.excess = (double)sim->totals.wire_bytes / (symbols * PACKET) - 1.0 -
-               sim_bound(BLOCK, sim->receiver_count, loss);
+    r.excess = (double)sim->totals.wire_bytes / (symbols * LAN_PACKET) - 1.0 -
+               sim_bound(LAN_BLOCK, sim->receiver_count, loss);
     printf("%5u receivers, loss %.3f: %.3f object times, wire %+.2f points of the bound, nacks "
            "%" PRIu64 ", adverts %" PRIu64 ", feedback %" PRIu64 ", at most %u/s\n",
            sim->receiver_count, loss, r.time, r.excess * 100, sim->totals.nacks,
@@ -159,7 +137,7 @@ static struct result run_group(struct bench *b, unsigned count, double loss)
 }
 
 /* The time hardly grows with the group, and what is sent is what must be sent. */
-static void run_growth(struct bench *b, double loss)
+static void run_growth(struct bench *b, double loss, double wire_max, double time_max)
 {
     double alone = 0.0;
 
@@ -171,10 +149,10 @@ static void run_growth(struct bench *b, double loss)
             struct result r = run_group(b, count, loss);
 
             time += r.time / runs;
-            expect(b, "wire bytes over the bound", r.excess, 0.03);
+            expect(b, "wire bytes over the bound", r.excess, wire_max);
         }
         alone = count == 1 ? time : alone;
-        expect(b, "time over that of one receiver", time / alone, 1.12);
+        expect(b, "time over that of one receiver", time / alone, time_max);
     }
 }
 
@@ -235,11 +213,11 @@ static void run_late(struct bench *b, unsigned count, double loss)
 
     extra.join_at = (cp_time)(object_time(&c) * 0.5 * (double)CP_SEC);
     run_pair(b, &c, &extra, count, loss, &sum);
-    printf("      one of them late: done %.3f times the others' time after it joined, others "
-           "%+.2f %%\n",
-           sum.extra / sum.without, (sum.with / sum.without - 1.0) * 100);
-    expect(b, "late joiner's time over that of the others", sum.extra / sum.without, 1.1);
-    expect(b, "others' time over that without it", sum.with / sum.without, 1.03);
+    sum.extra /= RUNS * object_time(&c);
+    printf("      one of them late: done %.3f object times after it joined, others %+.2f %%\n",
+           sum.extra, (sum.with / sum.without - 1.0) * 100);
+    expect(b, "late joiner's time over the object's", sum.extra, 1.08);
+    expect(b, "others' time over that without it", sum.with / sum.without, 1.02);
 }
 
 /* One receiver on a tenth of the bandwidth is left behind, not the others with it. */
@@ -255,7 +233,7 @@ static void run_slow(struct bench *b, unsigned count, double loss)
     run_pair(b, &c, &extra, count, loss, &sum);
     printf("      one of them on a tenth of the bandwidth: others %+.2f %%\n",
            (sum.with / sum.without - 1.0) * 100);
-    expect(b, "others' time over that without it", sum.with / sum.without, 1.05);
+    expect(b, "others' time over that without it", sum.with / sum.without, 1.04);
 }
 
 /* Thousands that lose a little each must not drown the sender in feedback. */
@@ -266,12 +244,12 @@ static void run_crowd(struct bench *b, unsigned count)
 
     sim_init(&sim, &c, lan_specs(count, 0.001), count);
     (void)measure(b, &sim, 0.001);
-    expect(b, "feedback messages in a second", sim.totals.feedback_peak, 199);
+    expect(b, "feedback messages in a second", sim.totals.feedback_peak, 150);
     sim_done(&sim);
 }
 
 /* Losses in runs of 20: more than a block's proactive parity can heal. */
-static void run_bursts(struct bench *b, unsigned count, double loss)
+static void run_bursts(struct bench *b, unsigned count, double loss, double time_max)
 {
     struct sim_config c = lan(b, OBJECT, count);
     struct sim_receiver_spec *specs = lan_specs(count, loss);
@@ -282,7 +260,7 @@ static void run_bursts(struct bench *b, unsigned count, double loss)
     }
     sim_init(&sim, &c, specs, count);
     printf("      in bursts of 20 packets:\n");
-    (void)measure(b, &sim, loss);
+    expect(b, "time over the object's", measure(b, &sim, loss).time, time_max);
     sim_done(&sim);
 }
 
@@ -290,8 +268,8 @@ static void run_bursts(struct bench *b, unsigned count, double loss)
 
 static void growth(struct bench *b)
 {
-    for (size_t i = 0; i < sizeof(losses) / sizeof(*losses); i++) {
-        run_growth(b, losses[i]);
+    for (size_t i = 0; i < sizeof(growths) / sizeof(*growths); i++) {
+        run_growth(b, growths[i].loss, growths[i].wire_max, growths[i].time_max);
     }
 }
 
@@ -314,8 +292,8 @@ static void crowd(struct bench *b)
 
 static void bursts(struct bench *b)
 {
-    run_bursts(b, 10, 0.01);
-    run_bursts(b, 100, 0.05);
+    run_bursts(b, 10, 0.01, 1.2);
+    run_bursts(b, 100, 0.05, 2.1);
 }
 
 static const struct {

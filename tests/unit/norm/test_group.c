@@ -3,6 +3,8 @@
  * A sender and all receivers in one loop, without loss or delay. */
 #include "core.h"
 
+#include "multicast/norm/profile.h"
+
 #define GROUP 200u
 #define STEP  (500 * CP_USEC)
 
@@ -111,10 +113,32 @@ static void feedback_of_a_grown_group_is_bounded(void **state)
     end(&w);
 }
 
+/* K as docs/norm.md section 6.3 has it; with ids and an object the profile makes a sender. */
+static void the_profile_fits_the_group(void **state)
+{
+    const struct norm_sender_config mine = sender_config();
+    struct norm_sender_config c = norm_profile_sender(51);
+    struct norm_sender *s = NULL;
+
+    (void)state;
+    assert_int_equal(norm_profile_sender(1).backoff, 4);
+    assert_int_equal(norm_profile_sender(50).backoff, 4);
+    assert_int_equal(c.backoff, 6);
+    assert_int_equal(c.gsize, 51);
+    c.node_id = mine.node_id;
+    c.instance_id = mine.instance_id;
+    c.fec_id = mine.fec_id;
+    c.fti = mine.fti;
+    c.rate_bps = mine.rate_bps;
+    assert_int_equal(norm_sender_new(&c, 0, &s), CP_OK);
+    norm_sender_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(feedback_of_a_grown_group_is_bounded),
+        cmocka_unit_test(the_profile_fits_the_group),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
