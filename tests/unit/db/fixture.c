@@ -222,3 +222,25 @@ struct db_receiver_new fixture_join_new(struct fixture *f, const struct db_versi
                                     .token_hash = hash,
                                     .lifetime_ms = 3600000};
 }
+
+struct db_session fixture_session(struct fixture *f, const struct db_version *v)
+{
+    char id[DB_ID_SIZE];
+    struct db_session_new in = fixture_session_new(f, v, id);
+    struct db_session s = {.port = 0};
+    bool created;
+
+    OK(f, db_session_find_or_create(f->conn, &in, &s, &created, &f->err));
+    return s;
+}
+
+struct db_receiver fixture_join(struct fixture *f, const struct db_version *v,
+                                const char *session_id, const char *client, bool *ret_again)
+{
+    uint8_t hash[DB_HASH_SIZE];
+    struct db_receiver_new in = fixture_join_new(f, v, session_id, client, hash);
+    struct db_receiver r = {.norm_node_id = 0};
+
+    OK(f, db_receiver_join(f->conn, &in, &r, ret_again, &f->err));
+    return r;
+}

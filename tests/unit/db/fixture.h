@@ -58,6 +58,10 @@ struct db_session_new fixture_session_new(struct fixture *f, const struct db_ver
 struct db_receiver_new fixture_join_new(struct fixture *f, const struct db_version *version,
                                         const char *session_id, const char *client,
                                         uint8_t hash[DB_HASH_SIZE]);
+/* In the open transaction: the version's session, made when there is none; a client's join. */
+struct db_session fixture_session(struct fixture *f, const struct db_version *v);
+struct db_receiver fixture_join(struct fixture *f, const struct db_version *v,
+                                const char *session_id, const char *client, bool *ret_again);
 
 void fixture_check(enum cp_err rc, const struct cp_error *err, const char *file, int line);
 #define OK(f, expr) fixture_check((expr), &(f)->err, __FILE__, __LINE__)

@@ -18,13 +18,9 @@ struct place {
 
 static struct db_receiver join(struct fixture *f, const struct place *p, const char *client)
 {
-    uint8_t hash[DB_HASH_SIZE];
-    struct db_receiver_new in = fixture_join_new(f, &p->version, p->session.id, client, hash);
-    struct db_receiver r = {.norm_node_id = 0};
     bool again;
 
-    OK(f, db_receiver_join(f->conn, &in, &r, &again, &f->err));
-    return r;
+    return fixture_join(f, &p->version, p->session.id, client, &again);
 }
 
 /* A running session with two receivers, in an open transaction. */

@@ -63,32 +63,18 @@ struct watched {
     struct srv_watch watch;
 };
 
-static struct db_receiver join(struct fixture *f, const struct db_version *v,
-                               const struct db_session *s, const char *client)
-{
-    uint8_t hash[DB_HASH_SIZE];
-    struct db_receiver_new in = fixture_join_new(f, v, s->id, client, hash);
-    struct db_receiver r = {.norm_node_id = 0};
-    bool again;
-
-    OK(f, db_receiver_join(f->conn, &in, &r, &again, &f->err));
-    return r;
-}
-
 static struct watched *watched_new(struct fixture *f)
 {
     struct watched *w = calloc(1, sizeof *w);
     struct db_version v = fixture_sealed(f, "win11");
-    char id[DB_ID_SIZE];
-    struct db_session_new in = fixture_session_new(f, &v, id);
-    bool created;
+    bool again;
 
     assert_non_null(w);
     w->f = f;
     (void)fixture_begin(f);
-    OK(f, db_session_find_or_create(f->conn, &in, &w->session, &created, &f->err));
-    w->a = join(f, &v, &w->session, "a");
-    w->b = join(f, &v, &w->session, "b");
+    w->session = fixture_session(f, &v);
+    w->a = fixture_join(f, &v, w->session.id, "a", &again);
+    w->b = fixture_join(f, &v, w->session.id, "b", &again);
     OK(f, db_session_start(f->conn, w->session.id, 0, &w->session, &f->err));
     fixture_commit(f);
     w->engine.members[0] = (struct mc_member){.node_id = w->a.norm_node_id, .rate_bps = 1000};
