@@ -356,6 +356,7 @@ static void read_result(struct api_fields *f, struct db_receiver_result *r)
     read_count(f, "rate_bps", &r->rate_bps);
     r->duration_ms = duration;
     r->loss_ppm = read_loss(f);
+    read_count(f, "nacks", &r->nacks);
 }
 
 static enum cp_err result_body(struct db_conn *conn, void *arg, struct cp_error *err)

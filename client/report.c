@@ -39,10 +39,11 @@ struct cl_report {
 
 static json_t *counters_json(const struct cl_counters *c)
 {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "bytes_total", (json_int_t)c->bytes_total,
-                     "bytes_multicast", (json_int_t)c->bytes_multicast, "bytes_repair",
-                     (json_int_t)c->bytes_repair, "bytes_https", (json_int_t)c->bytes_https,
-                     "rate_bps", (json_int_t)c->rate_bps, "loss_ppm", (json_int_t)c->loss_ppm);
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "bytes_total",
+                     (json_int_t)c->bytes_total, "bytes_multicast", (json_int_t)c->bytes_multicast,
+                     "bytes_repair", (json_int_t)c->bytes_repair, "bytes_https",
+                     (json_int_t)c->bytes_https, "rate_bps", (json_int_t)c->rate_bps, "loss_ppm",
+                     (json_int_t)c->loss_ppm, "nacks", (json_int_t)c->nacks);
 }
 
 static char *dump_and_free(json_t *body, int failed)
@@ -61,7 +62,6 @@ char *cl_report_progress_body(const struct cl_counters *c, const char *state, en
     if (body != NULL) {
         failed |= json_object_set_new(body, "state", json_string(state));
         failed |= json_object_set_new(body, "bytes_done", json_integer((json_int_t)c->bytes_done));
-        failed |= json_object_set_new(body, "nacks", json_integer((json_int_t)c->nacks));
     }
     if (body != NULL && reason != CP_OK) {
         failed |= json_object_set_new(body, "reason", json_string(cp_err_info(reason)->code));

@@ -52,8 +52,8 @@ static const struct db_stmt again_stmt = {
     " joined_at = now(), updated_at = now(), seen_at = NULL, seen_loss_ppm = 0, seen_rate_bps = 0,"
     " seen_asked = 0, seen_slow = false, seen_outlier = false, seen_over_budget = false"
     " WHERE id = $1"};
-/* Heard the session, $6 bytes of it, and no feedback of it came to the database. */
-#define UNSEEN "(seen_at IS NULL AND session_id IS NOT NULL AND $6::bigint > 0)"
+/* Content came by multicast, as first sent or by repairs, and no feedback to the database. */
+#define UNSEEN "(seen_at IS NULL AND session_id IS NOT NULL AND $6::bigint + $7::bigint > 0)"
 
 /* The result may be sent again when its answer was lost; soon the token has done its work. Of a
  * receiver that was done before anybody looked at its feedback, its own figures are known. */
@@ -62,7 +62,7 @@ static const struct db_stmt result_stmt = {
     "UPDATE receivers SET state = $2, reason = $3, detail = $4, bytes_total = $5,"
     " bytes_done = CASE WHEN $2 = 'done' THEN $5 ELSE bytes_done END, bytes_multicast = $6,"
     " bytes_repair = $7, bytes_https = $8, duration_ms = $9, rate_bps = $10, loss_ppm = $11,"
-    " expires_at = least(expires_at, now() + interval '10 minutes'),"
+    " nacks = greatest(nacks, $12), expires_at = least(expires_at, now() + interval '10 minutes'),"
     " seen_at = CASE WHEN " UNSEEN " THEN now() ELSE seen_at END,"
     " seen_rate_bps = CASE WHEN " UNSEEN " THEN $10 ELSE seen_rate_bps END,"
     " seen_loss_ppm = CASE WHEN " UNSEEN " THEN $11::bigint ELSE seen_loss_ppm END,"
@@ -288,6 +288,7 @@ enum cp_err db_receiver_result(struct db_conn *conn, const char *id,
         db_p_u64(result->duration_ms),
         db_p_u64(result->rate_bps),
         db_p_u64(result->loss_ppm),
+        db_p_u64(result->nacks),
     };
     struct db_receiver receiver;
     uint64_t changed;

@@ -154,10 +154,12 @@ struct db_receiver_result {
     uint64_t bytes_total, bytes_multicast, bytes_repair, bytes_https;
     uint64_t duration_ms, rate_bps;
     uint32_t loss_ppm;
+    uint64_t nacks; /* never fewer than were reported */
 };
 
-/* The first result counts; later ones change nothing (*ret_changed false). CP_ERR_NOT_FOUND.
- * NOTIFY DB_CHANNEL_RECEIVERS. */
+/* The first result counts; later ones change nothing (*ret_changed false). CP_ERR_NOT_FOUND. A
+ * receiver that got something by multicast counts as seen from then on, with its own figures where
+ * the sender's have not come. NOTIFY DB_CHANNEL_RECEIVERS. */
 CP_MUST_CHECK enum cp_err db_receiver_result(struct db_conn *conn, const char *id,
                                              const struct db_receiver_result *result,
                                              bool *ret_changed, struct cp_error *err);

@@ -177,6 +177,7 @@ static void result_body(void **state)
 
     (void)state;
     assert_string_equal(text_of(root, "outcome"), "done");
+    assert_int_equal(number(root, "nacks"), 7);
     assert_int_equal(number(root, "duration_ms"), 1500);
     assert_null(json_object_get(root, "code"));
     json_decref(root);

@@ -209,8 +209,12 @@ static void test_result_implies_seen(void **state)
     struct fixture *f = *state;
     struct place p = begin(f);
     struct db_conn *c = f->conn;
-    struct db_receiver_result result = {
-        .done = true, .bytes_total = 900, .bytes_multicast = 900, .rate_bps = 77, .loss_ppm = 5};
+    struct db_receiver_result result = {.done = true,
+                                        .bytes_total = 900,
+                                        .bytes_repair = 900,
+                                        .rate_bps = 77,
+                                        .loss_ppm = 5,
+                                        .nacks = 6};
     struct db_seen_report late = {.norm_node_id = p.a.norm_node_id,
                                   .seen = {.rate_bps = 80, .asked = 3}};
     struct db_receiver r;
@@ -221,6 +225,7 @@ static void test_result_implies_seen(void **state)
     assert_true(r.seen.at > 0);
     assert_int_equal(r.seen.rate_bps, 77);
     assert_int_equal(r.seen.loss_ppm, 5);
+    assert_int_equal(r.progress.nacks, 6);
     /* What the sender knows is more, whenever it comes. */
     OK(f, db_receiver_seen(c, p.session.id, &late, 1, &f->err));
     OK(f, db_receiver_get(c, p.a.id, &r, &f->err));
@@ -233,7 +238,7 @@ static void test_result_implies_seen(void **state)
     OK(f, db_receiver_get(c, r.id, &r, &f->err));
     assert_int_equal(r.seen.rate_bps, 80);
     /* All of it by HTTPS: nobody heard it. */
-    result.bytes_multicast = 0;
+    result.bytes_repair = 0;
     OK(f, db_receiver_result(c, p.b.id, &result, &changed, &f->err));
     OK(f, db_receiver_get(c, p.b.id, &r, &f->err));
     assert_int_equal(r.seen.at, 0);
