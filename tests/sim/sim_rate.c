@@ -521,13 +521,13 @@ static void disks(void)
     full_buffers(700 * MBIT, 16 * MB);
 }
 
-/* A receiver loses most of the last block, once. */
+/* A receiver loses most of the last blocks, once. */
 static bool loses_the_end(void *arg, const struct sim_packet *p, unsigned to)
 {
     unsigned *left = arg;
 
     if (to != 2 || p->from != 0 || p->msg == NULL || p->msg->type != NORM_DATA ||
-        p->msg->id.sbn < 10 || *left == 0) {
+        p->msg->id.sbn < 30 || *left == 0) {
         return false;
     }
     --*left;
@@ -535,12 +535,12 @@ static bool loses_the_end(void *arg, const struct sim_packet *p, unsigned to)
 }
 
 /* TFMCC: few repairs flow when the data is out; what a receiver without loss measures then must not
- * lower the rate. */
+ * lower the rate; when it does the repairs take 1.8 s. */
 static void tail(void)
 {
     struct sim_receiver_spec specs[2];
-    struct sim_config c = lan(2100000, 10, 50 * MBIT);
-    unsigned left = 100;
+    struct sim_config c = lan(6 * MB, 10, 50 * MBIT);
+    unsigned left = 300;
     struct sim sim;
     cp_time out;
     double last;
@@ -560,7 +560,7 @@ static void tail(void)
     printf("TFMCC, the end lost: data out at %.3f s, complete %.3f s later\n", (double)out / 1e9,
            last);
     expect(last > 0.0, "repairs after the data", last, 0.0);
-    expect(last <= 1.0, "seconds of repairs after the data", last, 1.0);
+    expect(last <= 0.2, "seconds of repairs after the data", last, 0.2);
     sim_done(&sim);
 }
 
