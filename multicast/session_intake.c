@@ -80,9 +80,16 @@ static enum cp_err note_sender(struct mc_receiver *r, cp_time now, const struct 
                                const struct norm_msg *msg, struct cp_error *err)
 {
     struct mc_heard *h = &r->heard;
+    bool other = !h->any || h->instance_id != msg->instance_id;
 
-    if (r->config.channel.auth && (!h->any || h->instance_id != msg->instance_id)) {
+    if (r->config.channel.auth && other) {
         CP_TRY(new_signer(r, msg->instance_id, err));
+    }
+    if (pkt->from != NULL) {
+        h->address = *pkt->from;
+    }
+    if (other || pkt->from != NULL) { /* each, until one more came with its address */
+        io_udp_ask_from(r->udp, other);
     }
     if (!h->any) {
         h->first = now;
@@ -90,7 +97,6 @@ static enum cp_err note_sender(struct mc_receiver *r, cp_time now, const struct 
     h->any = true;
     h->last = now;
     h->instance_id = msg->instance_id;
-    h->address = *pkt->from;
     if (msg->type == NORM_CMD && msg->cmd == NORM_CMD_FLUSH && msg->payload_size == 0) {
         h->flush_unasked = true;
     }

@@ -94,6 +94,7 @@ static enum cp_err open_common(const struct io_udp_config *config, bool sender,
     }
     u->fd = -1;
     u->sender = sender;
+    u->from_each = true;
     u->group = group;
     u->netif = netif;
     if (group.u.sa.sa_family == AF_INET6) {
@@ -340,6 +341,11 @@ unsigned io_udp_interface_index(const struct io_udp *u)
 unsigned io_udp_interface_mtu(const struct io_udp *u)
 {
     return u->netif.mtu;
+}
+
+void io_udp_ask_from(struct io_udp *u, bool each)
+{
+    u->from_each = each;
 }
 
 void io_udp_fail_next_gso(struct io_udp *u, int error)

@@ -36,7 +36,8 @@ struct io_udp {
     bool sender;
     struct io_address group, local;
     struct io_netif netif;
-    int fail_gso; /* io_udp_fail_next_gso */
+    bool from_each; /* io_udp_ask_from */
+    int fail_gso;   /* io_udp_fail_next_gso */
     struct io_udp_stats stats;
     uint8_t *slot;           /* UDP_RX_BATCH × UDP_RX_STRIDE; pages not written take no memory */
     struct io_address *from; /* UDP_RX_BATCH */

@@ -55,7 +55,6 @@ static int linux_init(struct io_udp *u, bool offload)
         s->rx_iov[i].iov_len = UDP_RX_SLOT;
         s->rx_msg[i].msg_hdr.msg_iov = &s->rx_iov[i];
         s->rx_msg[i].msg_hdr.msg_iovlen = 1;
-        s->rx_msg[i].msg_hdr.msg_name = &u->from[i].u;
     }
     return 0;
 }
@@ -174,6 +173,7 @@ static size_t segment_size(struct msghdr *m)
 
 static void hand_out(struct io_udp *u, size_t i, size_t size, size_t segment)
 {
+    const struct io_address *from = i == 0 || u->from_each ? &u->from[i] : NULL;
     uint8_t *data = u->slot + i * UDP_RX_STRIDE;
     size_t at = 0;
 
@@ -184,7 +184,7 @@ static void hand_out(struct io_udp *u, size_t i, size_t size, size_t segment)
         const size_t piece = size - at < segment ? size - at : segment;
 
         u->packet[u->packet_count++] =
-            (struct io_udp_packet){.data = data + at, .size = piece, .from = &u->from[i]};
+            (struct io_udp_packet){.data = data + at, .size = piece, .from = from};
         at += piece;
         if (at >= size) {
             return;
@@ -202,7 +202,8 @@ static int linux_receive(struct io_udp *u)
     for (size_t i = 0; i < UDP_RX_BATCH; i++) {
         struct msghdr *m = &s->rx_msg[i].msg_hdr;
 
-        m->msg_namelen = sizeof u->from[i].u;
+        m->msg_name = i == 0 || u->from_each ? &u->from[i].u : NULL;
+        m->msg_namelen = m->msg_name != NULL ? sizeof u->from[i].u : 0;
         m->msg_control = s->rx_control[i].space;
         m->msg_controllen = u->stats.gro ? sizeof s->rx_control[i].space : 0;
     }
