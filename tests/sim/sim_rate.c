@@ -564,6 +564,28 @@ static void tail(void)
     sim_done(&sim);
 }
 
+/* One comes when the others are long done. Next to nothing was sent since then, which says nothing of
+ * the pace that the network takes. */
+static void latecomer(void)
+{
+    struct sim_receiver_spec specs[3];
+    struct sim_config c = lan(100 * MB, 3, GBIT);
+    double object =
+        (double)c.sender.fti.object_size / LAN_SEGMENT * LAN_PACKET * 8.0 / (double)GBIT;
+    struct sim sim;
+    double took;
+
+    c.sender.hold = 20 * CP_SEC;
+    lan_specs(specs, 3, 0.0);
+    specs[2].join_at = 10 * CP_SEC;
+    sim_init(&sim, &c, specs, 3);
+    finish(&sim);
+    took = (double)(sim.receivers[2].complete_at - specs[2].join_at) / 1e9;
+    printf("one comes late: complete after %.3f object times\n", took / object);
+    expect(took <= 1.1 * object, "object times", took / object, 1.1);
+    sim_done(&sim);
+}
+
 struct scenario {
     const char *name;
     void (*run)(void);
@@ -581,6 +603,7 @@ static const struct scenario scenarios[] = {
     {"low", low},
     {"disk", disks},
     {"tail", tail},
+    {"latecomer", latecomer},
 };
 
 int main(int argc, char **argv)
