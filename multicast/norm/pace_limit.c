@@ -323,11 +323,31 @@ static void learn(struct norm_pace *p, cp_time now, struct norm_limit *l,
     }
 }
 
-/* True: the pace must change for it. */
+/* What it takes, of the pace that its report is of: the pace may have fallen for others since. */
+static uint64_t taken(const struct norm_pace *p, const struct norm_pace_report *r)
+{
+    if (r->rate_bps == 0) {
+        return p->bps / 2;
+    }
+    return pace_at_most(r->rate_bps, pace_serial_before(r->first, p->epoch)
+                                         ? pace_at_least(r->sent_bps, p->bps)
+                                         : p->bps);
+}
+
+/* Its limit is the pace already, and what came at that pace did not let its buffers empty. */
+static bool fills_at_this_pace(const struct norm_pace *p, cp_time now, const struct norm_limit *l,
+                               const struct norm_pace_report *r)
+{
+    return !pace_serial_before(r->first, p->epoch) && now >= l->slow_at + SLOW_SPACING &&
+           pace_share(l->low_bps, 0.97) <= p->bps;
+}
+
+/* True: the pace must change for it. Many become slow at one time, and each has a backlog to take
+ * after the pace has fallen: none may count what was cut for the others as its own limit. */
 static bool slow_report(struct norm_pace *p, cp_time now, struct norm_limit *l,
                         const struct norm_pace_report *r)
 {
-    uint64_t took = r->rate_bps > 0 ? pace_at_most(r->rate_bps, p->bps) : p->bps / 2;
+    uint64_t took = taken(p, r);
 
     if (!r->slow) {
         l->reason = l->slow ? NORM_REASON_ROOM : l->reason;
@@ -340,10 +360,9 @@ static bool slow_report(struct norm_pace *p, cp_time now, struct norm_limit *l,
         l->reason = NORM_REASON_SLOW;
         norm_limit_set_wall(p, l, (double)took, (double)took * SLOW_SHARE);
         l->climb = SLOW_CLIMB;
-    } else if (pace_share(took, SLOW_SHARE) < l->low_bps && took < pace_share(l->low_bps, 0.95)) {
+    } else if (took < pace_share(l->low_bps, 0.95) && took < pace_share(p->bps, 0.97)) {
         l->low_bps = pace_at_least(pace_share(took, SLOW_SHARE), p->config.floor_bps);
-    } else if (took < pace_share(l->low_bps, 1.03) && now >= l->slow_at + SLOW_SPACING) {
-        /* It takes what comes, but what waits behind it does not become less. */
+    } else if (fills_at_this_pace(p, now, l, r)) {
         l->low_bps = pace_at_least(pace_share(l->low_bps, SLOW_SHARE), p->config.floor_bps);
     } else {
         return false;

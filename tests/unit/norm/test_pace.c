@@ -161,6 +161,36 @@ static void outliers_have_no_say(void **state)
     }
 }
 
+/* Ten have full buffers at one time, from what came at the pace before; then each takes its backlog
+ * while it goes on saying so. */
+static void a_crowd_of_full_buffers_counts_once(void **state)
+{
+    struct world w;
+    uint64_t after;
+
+    (void)state;
+    begin(&w, 0.0);
+    interval(&w, w.pace.bps);
+    for (uint32_t node = 2; node < 12; node++) {
+        report(&w, node, 400 * MBIT, 0.0, true);
+    }
+    after = w.pace.bps;
+    assert_in_range(after, 355 * MBIT, 365 * MBIT); /* 0.9 of what each took */
+    for (uint32_t node = 2; node < 12; node++) {
+        w.now += 10 * CP_MSEC;
+        report(&w, node, 0, 0.0, true); /* of the old pace still */
+    }
+    assert_int_equal(w.pace.bps, after);
+    for (unsigned i = 0; i < 4; i++) {
+        interval(&w, w.pace.bps);
+        for (uint32_t node = 2; node < 12; node++) {
+            report(&w, node, 0, 0.0, true);
+        }
+    }
+    assert_in_range(w.pace.bps, 290 * MBIT, 325 * MBIT); /* nor may it stay so for long */
+    norm_members_done(&w.members);
+}
+
 static void silence_slows_down_to_the_floor(void **state)
 {
     struct world w;
@@ -294,6 +324,7 @@ int main(void)
         cmocka_unit_test(random_loss_is_told_apart),
         cmocka_unit_test(full_buffers_slow_down),
         cmocka_unit_test(outliers_have_no_say),
+        cmocka_unit_test(a_crowd_of_full_buffers_counts_once),
         cmocka_unit_test(silence_slows_down_to_the_floor),
         cmocka_unit_test(the_sender_itself_may_be_the_limit),
         cmocka_unit_test(a_stall_at_the_start_is_forgotten),
