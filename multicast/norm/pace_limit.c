@@ -28,7 +28,7 @@
 #define SHARED_SHARE  0.70            /* … then so much of the rest */
 #define CLIMB         (2 * CP_SEC)    /* back to the wall */
 #define SLOW_SHARE    0.90            /* of what a receiver with full buffers takes */
-#define SLOW_CLIMB    (500 * CP_MSEC) /* back to the wall when its buffers are empty */
+#define SLOW_CLIMB    (300 * CP_MSEC) /* back to the wall when its buffers are empty */
 #define SLOW_SPACING  (150 * CP_MSEC) /* when they fill still */
 #define KEEPS_UP      0.70            /* delivered of what was sent, loss aside */
 #define BEST_MEMORY   (60 * CP_SEC)   /* in which the best rate is forgotten */
