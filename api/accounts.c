@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "api/credentials.h"
 #include "api/etag.h"
 #include "api/fields.h"
 #include "api/handlers.h"
@@ -11,6 +10,7 @@
 #include "api/resource.h"
 #include "api/respond.h"
 #include "db/account.h"
+#include "keys/credentials.h"
 
 /* NIST SP 800-63B asks for at least 8; the upper bound is what Basic is read up to. */
 #define PASSWORD_MIN 8
@@ -130,7 +130,7 @@ static enum cp_err store_password(struct db_account *a, const char *password, st
         a->password_hash[0] = '\0';
         return CP_OK;
     }
-    if (api_password_hash(password, a->password_hash) != CP_OK) {
+    if (keys_password_hash(password, a->password_hash) != CP_OK) {
         return cp_error_set(err, CP_ERR_INTERNAL, "The password could not be hashed.");
     }
     return CP_OK;

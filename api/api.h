@@ -12,7 +12,7 @@
 #include "common/err.h"
 
 struct api_auth_cache; /* api/auth.h */
-struct api_keyring;    /* api/keyring.h */
+struct keys_ring;      /* keys/keyring.h */
 struct api_progress;   /* api/progress.h */
 struct blob_store;     /* content/blob.h */
 struct db_pool;        /* db/db.h */
@@ -92,7 +92,7 @@ typedef void api_find_link(const char *interface, const char *group, struct api_
 struct api_context {
     struct db_pool *db;
     struct blob_store *blobs;
-    struct api_keyring *keyring;
+    struct keys_ring *keyring;
     const char *node_id; /* uuid text of this distribution point */
     const char *node_name;
     const char *base_url;              /* "https://host:port", for absolute links and ticket */

@@ -9,13 +9,13 @@
 #include <strings.h>
 
 #include "api/authcache.h"
-#include "api/credentials.h"
 #include "api/respond.h"
 #include "common/base64.h"
 #include "common/clock.h"
 #include "db/account.h"
 #include "db/receiver.h"
 #include "db/token.h"
+#include "keys/credentials.h"
 
 /* Longest "name:password": 63 + 1 + 1024. */
 #define BASIC_SIZE_MAX 1088
@@ -75,7 +75,7 @@ static enum cp_err check_password(struct api_auth_cache *cache, const struct db_
     enum cp_err code;
 
     if (cache == NULL) {
-        return api_password_verify(password, account->password_hash);
+        return keys_password_verify(password, account->password_hash);
     }
     if (api_auth_cache_has(cache, account->password_hash, password)) {
         return CP_OK;
@@ -87,7 +87,7 @@ static enum cp_err check_password(struct api_auth_cache *cache, const struct db_
     if (api_auth_cache_has(cache, account->password_hash, password)) {
         code = CP_OK;
     } else {
-        code = api_password_verify(password, account->password_hash);
+        code = keys_password_verify(password, account->password_hash);
         if (code == CP_OK) {
             api_auth_cache_put(cache, account->password_hash, password);
         }
@@ -106,19 +106,19 @@ static enum cp_err basic(const struct api_context *ctx, const char *text,
     enum cp_err verified;
 
     if (!split_basic(text, pair, &password)) {
-        api_wipe(pair, sizeof pair);
+        keys_wipe(pair, sizeof pair);
         return refuse(err);
     }
     found = db_run_read(ctx->db, "authenticate", load_account, &l, err);
     if (found != CP_OK && found != CP_ERR_NOT_FOUND) {
-        api_wipe(pair, sizeof pair);
+        keys_wipe(pair, sizeof pair);
         return found;
     }
     if (found != CP_OK) {
         l.account.password_hash[0] = '\0'; /* takes as long as a wrong password */
     }
     verified = check_password(ctx->auth_cache, &l.account, password);
-    api_wipe(pair, sizeof pair);
+    keys_wipe(pair, sizeof pair);
     if (verified == CP_ERR_TOO_MANY_REQUESTS) {
         return cp_error_set(err, verified,
                             "Too many passwords are being checked: use a token (Bearer), which "
@@ -136,7 +136,7 @@ static enum cp_err basic(const struct api_context *ctx, const char *text,
 /* ---- Bearer ---- */
 
 struct token_lookup {
-    uint8_t hash[API_TOKEN_HASH_SIZE];
+    uint8_t hash[KEYS_TOKEN_HASH_SIZE];
     struct db_token token;
     struct db_receiver receiver;
     struct db_account account; /* of the receiver */
@@ -217,19 +217,19 @@ static enum cp_err receiver_token(const struct api_context *ctx, struct token_lo
 static enum cp_err bearer(const struct api_context *ctx, const char *text,
                           struct api_principal *ret_who, struct cp_error *err)
 {
-    bool account = strncmp(text, API_TOKEN_ACCOUNT, strlen(API_TOKEN_ACCOUNT)) == 0;
-    bool receiver = strncmp(text, API_TOKEN_RECEIVER, strlen(API_TOKEN_RECEIVER)) == 0;
+    bool account = strncmp(text, KEYS_TOKEN_ACCOUNT, strlen(KEYS_TOKEN_ACCOUNT)) == 0;
+    bool receiver = strncmp(text, KEYS_TOKEN_RECEIVER, strlen(KEYS_TOKEN_RECEIVER)) == 0;
     struct token_lookup *l;
     enum cp_err code;
 
-    if ((!account && !receiver) || strlen(text) >= API_TOKEN_SIZE) {
+    if ((!account && !receiver) || strlen(text) >= KEYS_TOKEN_SIZE) {
         return refuse(err);
     }
     l = calloc(1, sizeof *l);
     if (l == NULL) {
         return cp_error_set(err, CP_ERR_NO_MEMORY, "No memory to check the token.");
     }
-    code = api_token_hash(text, l->hash);
+    code = keys_token_hash(text, l->hash);
     if (code == CP_OK) {
         code = account ? account_token(ctx, l, ret_who, err) : receiver_token(ctx, l, ret_who, err);
     }

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/credentials.h"
 #include "common/clock.h"
 #include "content/sha256.h"
+#include "keys/credentials.h"
 
 #define CACHE_ENTRIES 64
 #define CACHE_TTL     (60 * CP_SEC)
@@ -37,7 +37,7 @@ enum cp_err api_auth_cache_new(struct api_auth_cache **ret_cache)
     if (cache == NULL) {
         return CP_ERR_NO_MEMORY;
     }
-    if (api_random(cache->salt, sizeof cache->salt) != CP_OK) {
+    if (keys_random(cache->salt, sizeof cache->salt) != CP_OK) {
         free(cache);
         return CP_ERR_INTERNAL;
     }
@@ -61,7 +61,7 @@ void api_auth_cache_free(struct api_auth_cache *cache)
     }
     (void)pthread_cond_destroy(&cache->left);
     (void)pthread_mutex_destroy(&cache->mutex);
-    api_wipe(cache, sizeof *cache);
+    keys_wipe(cache, sizeof *cache);
     free(cache);
 }
 
@@ -93,7 +93,7 @@ bool api_auth_cache_has(struct api_auth_cache *cache, const char *verifier, cons
     (void)pthread_mutex_lock(&cache->mutex);
     for (size_t i = 0; i < CACHE_ENTRIES; i++) {
         found |= cache->entries[i].until > now &&
-                 api_equal_secret(cache->entries[i].key, key, sizeof key);
+                 keys_equal_secret(cache->entries[i].key, key, sizeof key);
     }
     (void)pthread_mutex_unlock(&cache->mutex);
     return found;

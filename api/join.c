@@ -96,7 +96,7 @@ static enum cp_err renew_signature(struct db_conn *conn, struct api_join *j, str
         return CP_OK;
     }
     CP_TRY(db_version_manifest(conn, j->version.id, &manifest, &size, err));
-    rc = api_keyring_sign_detached(&j->key, manifest, size, &signature, err);
+    rc = keys_ring_sign_detached(&j->key, manifest, size, &signature, err);
     free(manifest);
     CP_TRY(rc);
     rc = db_version_set_signature(conn, j->version.id, signature, j->key.fingerprint, err);
@@ -115,7 +115,7 @@ static enum cp_err random_instance(uint16_t *ret_instance, struct cp_error *err)
     enum cp_err rc;
 
     do {
-        rc = api_random(ret_instance, sizeof *ret_instance);
+        rc = keys_random(ret_instance, sizeof *ret_instance);
     } while (rc == CP_OK && *ret_instance == 0);
     return rc == CP_OK ? CP_OK : cp_error_set(err, rc, "No random numbers.");
 }
@@ -144,14 +144,14 @@ static enum cp_err find_session(struct db_conn *conn, struct api_join *j, struct
     in.object_size = api_object_size(in.content_size, in.segment_size, in.max_block_len);
     CP_TRY(db_uuid(conn, id, err));
     CP_TRY(random_instance(&in.instance_id, err));
-    CP_TRY(api_keyring_secret_new(j->ctx->keyring, id, sealed, &in.secret_sealed_size, err));
+    CP_TRY(keys_ring_secret_new(j->ctx->keyring, id, sealed, &in.secret_sealed_size, err));
     return db_session_find_or_create(conn, &in, &j->session, &j->session_made, err);
 }
 
 static enum cp_err open_secret(struct api_join *j, struct cp_error *err)
 {
-    return api_keyring_secret_open(j->ctx->keyring, j->session.id, j->session.secret_sealed,
-                                   j->session.secret_sealed_size, j->secret, err);
+    return keys_ring_secret_open(j->ctx->keyring, j->session.id, j->session.secret_sealed,
+                                 j->session.secret_sealed_size, j->secret, err);
 }
 
 /* A session whose secret cannot be read any more (another master key, a damaged row) is ended, and
@@ -204,8 +204,8 @@ enum cp_err api_join_body(struct db_conn *conn, void *arg, struct cp_error *err)
     CP_TRY(check_access(conn, j, err));
     CP_TRY(find_version(conn, j, err));
     CP_TRY(check_way(j, err));
-    api_multicast_key_done(&j->key);
-    CP_TRY(api_keyring_multicast(j->ctx->keyring, conn, j->call->rq->request_id, &j->key, err));
+    keys_multicast_done(&j->key);
+    CP_TRY(keys_ring_multicast(j->ctx->keyring, conn, j->call->rq->request_id, &j->key, err));
     CP_TRY(renew_signature(conn, j, err));
     if (j->no_session == CP_OK) {
         CP_TRY(enter_session(conn, j, err));
@@ -215,6 +215,6 @@ enum cp_err api_join_body(struct db_conn *conn, void *arg, struct cp_error *err)
 
 void api_join_done(struct api_join *j)
 {
-    api_multicast_key_done(&j->key);
-    api_wipe(j->secret, sizeof j->secret);
+    keys_multicast_done(&j->key);
+    keys_wipe(j->secret, sizeof j->secret);
 }

@@ -7,12 +7,12 @@
 #include <stdbool.h>
 
 #include "api/api.h"
-#include "api/credentials.h"
-#include "api/keyring.h"
 #include "db/receiver.h"
 #include "db/session.h"
 #include "db/settings.h"
 #include "db/version.h"
+#include "keys/credentials.h"
+#include "keys/keyring.h"
 
 struct api_join {
     /* wish */
@@ -22,11 +22,11 @@ struct api_join {
     uint32_t number; /* version, 0: the current one */
     const char *client_id, *client_name, *client_version;
     bool multicast;
-    uint8_t token_hash[API_TOKEN_HASH_SIZE];
+    uint8_t token_hash[KEYS_TOKEN_HASH_SIZE];
     /* answer, filled by api_join_body; wipe with api_join_done */
     struct db_settings settings;
     struct db_version version;
-    struct api_multicast_key key;
+    struct keys_multicast key;
     struct api_link link;
     struct db_session session; /* id "" : none */
     uint8_t secret[32];

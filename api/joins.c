@@ -65,8 +65,8 @@ static enum cp_err sign_ticket(const struct api_join *j, char **ret_jws, struct 
     if (text == NULL) {
         return cp_error_set(err, CP_ERR_NO_MEMORY, "No memory for the ticket.");
     }
-    rc = api_keyring_sign(&j->key, text, size, ret_jws, err);
-    api_wipe(text, size);
+    rc = keys_ring_sign(&j->key, text, size, ret_jws, err);
+    keys_wipe(text, size);
     free(text);
     return rc;
 }
@@ -97,10 +97,10 @@ static struct api_response answer_join(const struct api_join *j, const char *tok
 static struct api_response run_join(struct api_join *j)
 {
     struct cp_error err = {.code = CP_OK};
-    char token[API_TOKEN_SIZE];
+    char token[KEYS_TOKEN_SIZE];
     struct api_response rs;
 
-    err.code = api_token_new(API_TOKEN_RECEIVER, token, j->token_hash);
+    err.code = keys_token_new(KEYS_TOKEN_RECEIVER, token, j->token_hash);
     if (err.code != CP_OK) {
         return api_refuse_text(j->call, err.code, "No receiver token could be made.");
     }
@@ -113,7 +113,7 @@ static struct api_response run_join(struct api_join *j)
         api_progress_drop(j->ctx->progress, j->receiver.id);
     }
     rs = answer_join(j, token);
-    api_wipe(token, sizeof token);
+    keys_wipe(token, sizeof token);
     return rs;
 }
 

@@ -5,12 +5,12 @@
 
 #include "api/fields.h"
 #include "api/handlers.h"
-#include "api/keyring.h"
 #include "api/list.h"
 #include "api/resource.h"
 #include "api/respond.h"
 #include "common/base64.h"
 #include "db/key.h"
+#include "keys/keyring.h"
 
 struct keys_tx {
     const struct api_context *ctx;
@@ -80,8 +80,8 @@ static enum cp_err rotate_body(struct db_conn *conn, void *arg, struct cp_error 
                             "distribution point.",
                             t->node.name);
     }
-    CP_TRY(api_keyring_rotate(t->ctx->keyring, conn, t->kind, t->call->who->account,
-                              t->call->rq->request_id, err));
+    CP_TRY(keys_ring_rotate(t->ctx->keyring, conn, t->kind, t->call->who->account,
+                            t->call->rq->request_id, err));
     return db_key_active(conn, t->node.id, t->kind, &t->key, err);
 }
 

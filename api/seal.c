@@ -7,11 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "api/credentials.h"
 #include "api/etag.h"
 #include "api/fields.h"
 #include "api/handlers.h"
-#include "api/keyring.h"
 #include "api/resource.h"
 #include "api/respond.h"
 #include "api/versions.h"
@@ -21,6 +19,8 @@
 #include "content/chunks.h"
 #include "content/manifest.h"
 #include "db/file.h"
+#include "keys/credentials.h"
+#include "keys/keyring.h"
 
 #define FILES_PER_QUERY 256
 
@@ -220,7 +220,7 @@ static enum cp_err make_manifest(struct sealing *s, struct cp_error *err)
     CP_TRY(manifest_new(&parts, &m, err));
     code = manifest_encode(m, &s->manifest, &s->manifest_size);
     if (code == CP_OK) {
-        code = api_sha256_hex(s->manifest, s->manifest_size, s->manifest_sha256);
+        code = keys_sha256_hex(s->manifest, s->manifest_size, s->manifest_sha256);
     }
     s->content_size = 0;
     for (size_t i = 0; i < s->chunk_count; i++) {
@@ -235,8 +235,8 @@ static enum cp_err make_manifest(struct sealing *s, struct cp_error *err)
 
 /* ---- 4: the one transaction ---- */
 
-static enum cp_err store(struct sealing *s, struct db_conn *conn,
-                         const struct api_multicast_key *key, struct cp_error *err)
+static enum cp_err store(struct sealing *s, struct db_conn *conn, const struct keys_multicast *key,
+                         struct cp_error *err)
 {
     struct db_seal seal = {.manifest = s->manifest,
                            .manifest_size = s->manifest_size,
@@ -247,7 +247,7 @@ static enum cp_err store(struct sealing *s, struct db_conn *conn,
     char *signature = NULL;
     enum cp_err code;
 
-    CP_TRY(api_keyring_sign_detached(key, s->manifest, s->manifest_size, &signature, err));
+    CP_TRY(keys_ring_sign_detached(key, s->manifest, s->manifest_size, &signature, err));
     seal.manifest_signature = signature;
     code = db_version_seal(conn, s->version.id, s->version.revision, &seal, &s->sealed, err);
     free(signature);
@@ -272,12 +272,12 @@ static enum cp_err store(struct sealing *s, struct db_conn *conn,
 static enum cp_err seal_body(struct db_conn *conn, void *arg, struct cp_error *err)
 {
     struct sealing *s = arg;
-    struct api_multicast_key key;
+    struct keys_multicast key;
     enum cp_err code;
 
-    CP_TRY(api_keyring_multicast(s->ctx->keyring, conn, s->call->rq->request_id, &key, err));
+    CP_TRY(keys_ring_multicast(s->ctx->keyring, conn, s->call->rq->request_id, &key, err));
     code = store(s, conn, &key, err);
-    api_multicast_key_done(&key);
+    keys_multicast_done(&key);
     return code;
 }
 

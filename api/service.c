@@ -7,9 +7,9 @@
 #include <unistd.h>
 
 #include "api/handlers.h"
-#include "api/keyring.h"
 #include "api/resource.h"
 #include "api/respond.h"
+#include "keys/keyring.h"
 
 struct api_response api_healthz(const struct api_context *ctx, const struct api_call *call)
 {
@@ -50,8 +50,8 @@ static enum cp_err make_identity(struct db_conn *conn, void *arg, struct cp_erro
     struct identity *id = arg;
     uint8_t public_key[32];
 
-    return api_keyring_identity(id->ctx->keyring, conn, id->request_id, public_key, id->fingerprint,
-                                err);
+    return keys_ring_identity(id->ctx->keyring, conn, id->request_id, public_key, id->fingerprint,
+                              err);
 }
 
 struct api_response api_service_get(const struct api_context *ctx, const struct api_call *call)

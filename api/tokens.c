@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "api/credentials.h"
 #include "api/fields.h"
 #include "api/handlers.h"
 #include "api/list.h"
@@ -13,6 +12,7 @@
 #include "common/clock.h"
 #include "content/certificate.h"
 #include "db/token.h"
+#include "keys/credentials.h"
 
 static const char *const role_words[] = {"content", "viewer", "operator", "admin", NULL};
 
@@ -22,7 +22,7 @@ struct token_tx {
     struct db_account account;
     struct db_token token;
     struct db_token result;
-    uint8_t hash[API_TOKEN_HASH_SIZE];
+    uint8_t hash[KEYS_TOKEN_HASH_SIZE];
 };
 
 static json_t *token_json(const struct db_token *k)
@@ -142,7 +142,7 @@ struct api_response api_tokens_create(const struct api_context *ctx, const struc
 {
     struct token_tx t = {.ctx = ctx, .call = call};
     struct cp_error err = {.code = CP_OK};
-    char secret[API_TOKEN_SIZE] = "";
+    char secret[KEYS_TOKEN_SIZE] = "";
     struct api_response rs;
     struct api_fields f;
     json_t *body;
@@ -153,17 +153,17 @@ struct api_response api_tokens_create(const struct api_context *ctx, const struc
         return api_fields_refuse(&f, call);
     }
     api_fields_done(&f);
-    err.code = api_token_new(API_TOKEN_ACCOUNT, secret, t.hash);
+    err.code = keys_token_new(KEYS_TOKEN_ACCOUNT, secret, t.hash);
     if (err.code == CP_OK) {
         err.code = db_run_tx(ctx->db, "create-token", create_body, &t, &err);
     }
     if (err.code != CP_OK) {
-        api_wipe(secret, sizeof secret);
+        keys_wipe(secret, sizeof secret);
         return api_refuse(call, &err);
     }
     body = token_json(&t.result);
     (void)json_object_set_new(body, "secret", json_string(secret));
-    api_wipe(secret, sizeof secret);
+    keys_wipe(secret, sizeof secret);
     rs = api_response_json(201, body);
     api_header_add(&rs, "Location", "/api/v1/tokens/%s", t.result.id);
     return rs;

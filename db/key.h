@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Keys of a node: at most one active identity and one active multicast key. Private halves are
- * sealed under the master key before they come here (api/keyring.h). */
+ * sealed under the master key before they come here (keys/keyring.h). */
 #ifndef DB_KEY_H
 #define DB_KEY_H
 

@@ -6,8 +6,6 @@
 #include <unistd.h>
 
 #include "api/auth.h"
-#include "api/credentials.h"
-#include "api/keyring.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "content/blob.h"
@@ -15,6 +13,8 @@
 #include "db/db.h"
 #include "db/event.h"
 #include "db/listener.h"
+#include "keys/credentials.h"
+#include "keys/keyring.h"
 #include "server/state_file.h"
 
 #define DATABASE_PATIENCE (30 * CP_SEC)
@@ -127,14 +127,14 @@ static enum cp_err claim_node(const struct srv_config *c, srv_pause *pause, stru
 static enum cp_err open_keyring(const struct srv_config *c, struct srv_parts *p,
                                 struct cp_error *err)
 {
-    uint8_t key[API_MASTER_KEY_SIZE];
+    uint8_t key[KEYS_MASTER_SIZE];
     char path[SRV_PATH_SIZE + 16];
     enum cp_err rc;
 
     (void)snprintf(path, sizeof path, "%s/master.key", c->state_dir);
-    CP_TRY(api_master_key_load(path, key, err));
-    rc = api_keyring_new(key, p->node.id, &p->keyring);
-    api_wipe(key, sizeof key);
+    CP_TRY(keys_master_load(path, key, err));
+    rc = keys_ring_new(key, p->node.id, &p->keyring);
+    keys_wipe(key, sizeof key);
     return rc == CP_OK ? CP_OK : cp_error_set(err, rc, "keys");
 }
 
@@ -142,10 +142,10 @@ static enum cp_err open_keyring(const struct srv_config *c, struct srv_parts *p,
 static enum cp_err check_keys(struct db_conn *conn, void *arg, struct cp_error *err)
 {
     struct srv_parts *p = arg;
-    struct api_multicast_key key;
+    struct keys_multicast key;
 
-    CP_TRY(api_keyring_multicast(p->keyring, conn, "start", &key, err));
-    api_multicast_key_done(&key);
+    CP_TRY(keys_ring_multicast(p->keyring, conn, "start", &key, err));
+    keys_multicast_done(&key);
     return CP_OK;
 }
 
@@ -190,17 +190,17 @@ static enum cp_err insert_admin(struct db_conn *conn, void *arg, struct cp_error
 static enum cp_err write_and_insert(const struct srv_config *c, struct srv_parts *p,
                                     const char *password, struct cp_error *err)
 {
-    char hash[API_PASSWORD_HASH_SIZE];
-    char line[API_PASSWORD_SIZE + 1];
+    char hash[KEYS_PASSWORD_HASH_SIZE];
+    char line[KEYS_PASSWORD_SIZE + 1];
     struct admin_arg arg = {.parts = p, .hash = hash};
-    enum cp_err rc = api_password_hash(password, hash);
+    enum cp_err rc = keys_password_hash(password, hash);
 
     if (rc != CP_OK) {
         return cp_error_set(err, rc, "hashing a password");
     }
     (void)snprintf(line, sizeof line, "%s\n", password);
     rc = srv_state_write(c->state_dir, ADMIN_FILE, line, strlen(line), err);
-    api_wipe(line, sizeof line);
+    keys_wipe(line, sizeof line);
     CP_TRY(rc);
     CP_TRY(db_run_tx(p->db, "first-account", insert_admin, &arg, err));
     (void)snprintf(p->admin_password_path, sizeof p->admin_password_path, "%s/%s", c->state_dir,
@@ -214,7 +214,7 @@ static enum cp_err write_and_insert(const struct srv_config *c, struct srv_parts
 
 static enum cp_err make_admin(const struct srv_config *c, struct srv_parts *p, struct cp_error *err)
 {
-    char password[API_PASSWORD_SIZE];
+    char password[KEYS_PASSWORD_SIZE];
     uint64_t count;
     enum cp_err rc;
 
@@ -222,12 +222,12 @@ static enum cp_err make_admin(const struct srv_config *c, struct srv_parts *p, s
     if (count > 0) {
         return CP_OK;
     }
-    rc = api_password_new(password);
+    rc = keys_password_new(password);
     if (rc != CP_OK) {
         return cp_error_set(err, rc, "making a password");
     }
     rc = write_and_insert(c, p, password, err);
-    api_wipe(password, sizeof password);
+    keys_wipe(password, sizeof password);
     return rc;
 }
 
@@ -269,7 +269,7 @@ enum cp_err srv_bootstrap(const struct srv_config *config, srv_pause *pause,
 void srv_parts_done(struct srv_parts *p)
 {
     api_auth_cache_free(p->auth_cache);
-    api_keyring_free(p->keyring);
+    keys_ring_free(p->keyring);
     db_listener_close(p->listener);
     db_pool_close(p->db);
     if (p->blobs != NULL) {

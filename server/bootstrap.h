@@ -12,7 +12,7 @@
 #include "server/tls_cert.h"
 
 struct api_auth_cache;
-struct api_keyring;
+struct keys_ring;
 struct blob_store;
 struct db_listener;
 struct db_pool;
@@ -24,7 +24,7 @@ struct srv_parts {
     struct db_pool *db;
     struct db_node node;
     struct db_listener *listener; /* for the scheduler; holds the claim on the node */
-    struct api_keyring *keyring;
+    struct keys_ring *keyring;
     struct api_auth_cache *auth_cache;
     char admin_password_path[SRV_PATH_SIZE + 16]; /* "" when no administrator was made now */
 };

@@ -10,14 +10,14 @@
 #include <unistd.h>
 
 #include "api/api.h"
-#include "api/credentials.h"
-#include "api/keyring.h"
 #include "api/ticket.h"
 #include "common/log.h"
 #include "content/blob.h"
 #include "content/manifest.h"
 #include "content/object_map.h"
 #include "db/settings.h"
+#include "keys/credentials.h"
+#include "keys/keyring.h"
 #include "server/decisions.h"
 #include "server/object_files.h"
 
@@ -132,12 +132,12 @@ static enum cp_err open_sender(struct srv_engine *e, const struct load_arg *load
 
     fill_control(e, &config);
     fill_channel(s, &loaded->settings, &config.channel);
-    rc = api_keyring_secret_open(e->api->keyring, s->id, s->secret_sealed, s->secret_sealed_size,
-                                 config.channel.secret, err);
+    rc = keys_ring_secret_open(e->api->keyring, s->id, s->secret_sealed, s->secret_sealed_size,
+                               config.channel.secret, err);
     if (rc == CP_OK) {
         rc = mc_sender_open(&config, ret_sender, err);
     }
-    api_wipe(config.channel.secret, sizeof config.channel.secret);
+    keys_wipe(config.channel.secret, sizeof config.channel.secret);
     return rc;
 }
 

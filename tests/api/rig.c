@@ -14,12 +14,12 @@
 #include <cmocka.h>
 
 #include "api/auth.h"
-#include "api/keyring.h"
 #include "api/respond.h"
 #include "api/router.h"
 #include "db/account.h"
 #include "db/node.h"
 #include "db/token.h"
+#include "keys/keyring.h"
 
 #define REQUEST_ID "test-request"
 
@@ -39,13 +39,13 @@ static enum cp_err make_rows(struct db_conn *conn, void *arg, struct cp_error *e
         struct db_token token = {.scope = (enum db_role)i};
         struct db_account made;
         struct db_token kept;
-        uint8_t hash[API_TOKEN_HASH_SIZE];
+        uint8_t hash[KEYS_TOKEN_HASH_SIZE];
 
         (void)snprintf(r->accounts[i], sizeof r->accounts[i], "%s", role_names[i]);
         (void)snprintf(account.name, sizeof account.name, "%s", role_names[i]);
-        CP_TRY(api_password_hash(RIG_PASSWORD, account.password_hash));
+        CP_TRY(keys_password_hash(RIG_PASSWORD, account.password_hash));
         CP_TRY(db_account_create(conn, &account, &made, err));
-        CP_TRY(api_token_new(API_TOKEN_ACCOUNT, r->tokens[i], hash));
+        CP_TRY(keys_token_new(KEYS_TOKEN_ACCOUNT, r->tokens[i], hash));
         (void)snprintf(token.account_id, sizeof token.account_id, "%s", made.id);
         CP_TRY(db_token_create(conn, &token, hash, &kept, err));
     }
@@ -69,7 +69,7 @@ static void find_link(const char *interface, const char *group, struct api_link 
 
 static struct rig *rig_new(void)
 {
-    static const uint8_t master_key[API_MASTER_KEY_SIZE] = {7};
+    static const uint8_t master_key[KEYS_MASTER_SIZE] = {7};
     const char *conninfo = getenv("CASTPOINT_TEST_DB");
     const char *record = getenv("CASTPOINT_API_RECORD");
     struct rig *r = calloc(1, sizeof *r);
@@ -85,7 +85,7 @@ static struct rig *rig_new(void)
     must(db_migrate(r->ctx.db, &err), &err);
     must(db_run_tx(r->ctx.db, "test-rows", make_rows, r, &err), &err);
     must(blob_store_open(content, &r->ctx.blobs, &err), &err);
-    must(api_keyring_new(master_key, r->node_id, &r->ctx.keyring), &err);
+    must(keys_ring_new(master_key, r->node_id, &r->ctx.keyring), &err);
     must(api_auth_cache_new(&r->ctx.auth_cache), &err);
     r->ctx.node_id = r->node_id;
     r->ctx.node_name = "testnode";
@@ -103,7 +103,7 @@ static void rig_free(struct rig *r)
     char command[128];
 
     api_auth_cache_free(r->ctx.auth_cache);
-    api_keyring_free(r->ctx.keyring);
+    keys_ring_free(r->ctx.keyring);
     blob_store_close(r->ctx.blobs);
     db_pool_close(r->ctx.db);
     if (r->record != NULL) {

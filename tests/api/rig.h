@@ -9,10 +9,10 @@
 #include <stdio.h>
 
 #include "api/api.h"
-#include "api/credentials.h"
 #include "content/blob.h"
 #include "db/db.h"
 #include "db/settings.h"
+#include "keys/credentials.h"
 
 enum rig_who { RIG_NOBODY, RIG_CONTENT, RIG_VIEWER, RIG_OPERATOR, RIG_ADMIN, RIG_WHO_COUNT };
 
@@ -23,7 +23,7 @@ struct rig {
     char folder[64];
     char node_id[DB_ID_SIZE];
     char accounts[RIG_WHO_COUNT][16]; /* names: "content", "viewer", … */
-    char tokens[RIG_WHO_COUNT][API_TOKEN_SIZE];
+    char tokens[RIG_WHO_COUNT][KEYS_TOKEN_SIZE];
     FILE *record; /* one JSON line an answer; NULL: not asked for */
 };
 

@@ -11,10 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/credentials.h"
 #include "common/hex.h"
 #include "content/sha256.h"
 #include "db/receiver.h"
+#include "keys/credentials.h"
 #include "tests/api/rig.h"
 
 /* The address of content by its digest. */
@@ -169,7 +169,7 @@ static void what_is_no_content(void **state)
 
 struct join {
     char version_id[DB_ID_SIZE];
-    uint8_t hash[API_TOKEN_HASH_SIZE];
+    uint8_t hash[KEYS_TOKEN_HASH_SIZE];
 };
 
 static enum cp_err find_version(struct db_conn *conn, void *arg, struct cp_error *err)
@@ -202,7 +202,7 @@ static enum cp_err insert_join(struct db_conn *conn, void *arg, struct cp_error 
 
 static void a_receiver_token_opens_its_version_only(void **state)
 {
-    char secret[API_TOKEN_SIZE];
+    char secret[KEYS_TOKEN_SIZE];
     char bearer[100];
     char path[128];
     struct rig_call call = {
@@ -212,7 +212,7 @@ static void a_receiver_token_opens_its_version_only(void **state)
     char match[128];
 
     (void)state;
-    assert_int_equal(api_token_new(API_TOKEN_RECEIVER, secret, j.hash), CP_OK);
+    assert_int_equal(keys_token_new(KEYS_TOKEN_RECEIVER, secret, j.hash), CP_OK);
     assert_int_equal(db_run_read(rig->ctx.db, "test", find_version, &j, &err), CP_OK);
     assert_int_equal(db_run_tx_locking(rig->ctx.db, "test", insert_join, &j, &err), CP_OK);
     (void)snprintf(bearer, sizeof bearer, "Bearer %s", secret);

@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/credentials.h"
 #include "common/base64.h"
 #include "content/sha256.h"
+#include "keys/credentials.h"
 #include "tests/api/rig.h"
 
 static struct rig_call get(const char *path)

@@ -23,8 +23,9 @@ MAY_INCLUDE = {
     'multicast/io': {'multicast/norm', 'multicast/fec', 'multicast/seal', 'common'},
     'multicast': ENGINE,
     'db': {'common'},
-    'api': {'db', 'content', 'common'},
-    'server': {'api', 'db', 'content', 'common'} | FACADE,
+    'keys': {'db', 'content', 'common'},
+    'api': {'keys', 'db', 'content', 'common'},
+    'server': {'api', 'keys', 'db', 'content', 'common'} | FACADE,
     'client': {'content', 'common'} | FACADE,
     'cli': {'content', 'common'} | FACADE,
 }
@@ -36,13 +37,13 @@ FOREIGN = {
     r'gnutls/.*': ['server/http', 'server/tls'],
     r'libpq-fe\.h': ['db/'],
     r'curl/.*': ['client/', 'cli/'],
-    r'openssl/.*': ['multicast/seal/', 'content/', 'api/credentials'],
-    r'jansson\.h': ['api/', 'content/manifest', 'content/certificate', 'client/', 'cli/'],
+    r'openssl/.*': ['multicast/seal/', 'content/', 'keys/credentials'],
+    r'jansson\.h': ['api/', 'keys/', 'content/manifest', 'content/certificate', 'client/', 'cli/'],
     r'isa-l\.h|isa-l/.*': ['multicast/fec/'],
     r'sys/(socket|epoll|un|eventfd|timerfd)\.h|netinet/.*|arpa/.*|net/.*|linux/.*|netdb\.h|ifaddrs\.h|poll\.h': SOCKETS,
 }
 # At most so many files of one folder may include it.
-ONE_FILE = [(r'curl/.*', 'client/'), (r'curl/.*', 'cli/'), (r'openssl/.*', 'api/')]
+ONE_FILE = [(r'curl/.*', 'client/'), (r'curl/.*', 'cli/'), (r'openssl/.*', 'keys/')]
 CLOCK_READERS = {'common/clock.c'}
 CLOCK = re.compile(r'\b(clock_gettime|gettimeofday|time|timespec_get|ftime)\s*\(')
 

@@ -7,25 +7,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/keyring.h"
 #include "content/certificate.h"
 #include "db/event.h"
 #include "db/key.h"
+#include "keys/keyring.h"
 
 static const uint8_t master[32] = {1, 2, 3};
 
-static struct api_keyring *ring_new(struct fixture *f, const uint8_t *key)
+static struct keys_ring *ring_new(struct fixture *f, const uint8_t *key)
 {
-    struct api_keyring *k = NULL;
+    struct keys_ring *k = NULL;
 
-    assert_int_equal(api_keyring_new(key, f->node.id, &k), CP_OK);
+    assert_int_equal(keys_ring_new(key, f->node.id, &k), CP_OK);
     return k;
 }
 
 struct use {
     struct fixture *f;
-    struct api_keyring *k;
-    struct api_multicast_key key;
+    struct keys_ring *k;
+    struct keys_multicast key;
     enum cp_err rc;
 };
 
@@ -33,11 +33,11 @@ static enum cp_err use_body(struct db_conn *conn, void *arg, struct cp_error *er
 {
     struct use *u = arg;
 
-    return api_keyring_multicast(u->k, conn, "req-7", &u->key, err);
+    return keys_ring_multicast(u->k, conn, "req-7", &u->key, err);
 }
 
 /* A use that must succeed with a key that is good by every outside measure. */
-static struct api_multicast_key use(struct fixture *f, struct api_keyring *k)
+static struct keys_multicast use(struct fixture *f, struct keys_ring *k)
 {
     static const char payload[] = "ticket";
     struct use u = {.f = f, .k = k};
@@ -48,7 +48,7 @@ static struct api_multicast_key use(struct fixture *f, struct api_keyring *k)
     OK(f, certificate_verify(u.key.identity_key, u.key.certificate, 0, &certificate, &f->err));
     assert_memory_equal(certificate.public_key, u.key.public_key, 32);
     assert_string_equal(certificate.node, f->node.id);
-    OK(f, api_keyring_sign_detached(&u.key, payload, 6, &jws, &f->err));
+    OK(f, keys_ring_sign_detached(&u.key, payload, 6, &jws, &f->err));
     OK(f, jws_verify_detached(u.key.public_key, jws, payload, 6, &f->err));
     free(jws);
     assert_int_equal(fixture_number(f, "SELECT count(*) FROM keys WHERE state = 'active'"), 2);
@@ -75,8 +75,8 @@ static void expect_event(struct fixture *f, const char *kind, const char *reason
 static void test_made_once(void **state)
 {
     struct fixture *f = *state;
-    struct api_keyring *k = ring_new(f, master);
-    struct api_multicast_key a = use(f, k), b = use(f, k);
+    struct keys_ring *k = ring_new(f, master);
+    struct keys_multicast a = use(f, k), b = use(f, k);
     uint8_t public_key[32];
     char fingerprint[DB_DIGEST_SIZE];
     struct db_conn *c;
@@ -91,19 +91,19 @@ static void test_made_once(void **state)
     assert_int_equal(fixture_number(f, "SELECT count(*) FROM keys WHERE last_used_at IS NOT NULL"),
                      2);
     c = fixture_begin(f);
-    OK(f, api_keyring_identity(k, c, "r", public_key, fingerprint, &f->err));
+    OK(f, keys_ring_identity(k, c, "r", public_key, fingerprint, &f->err));
     fixture_commit(f);
     assert_memory_equal(public_key, a.identity_key, 32);
     assert_string_equal(fingerprint, a.identity_fingerprint);
-    OK(f, api_keyring_sign(&a, "{}", 2, &jws, &f->err));
+    OK(f, keys_ring_sign(&a, "{}", 2, &jws, &f->err));
     OK(f, jws_verify(a.public_key, jws, &payload, &size, &f->err));
     assert_string_equal(payload, "{}");
     free(jws);
     free(payload);
-    api_multicast_key_done(&a);
+    keys_multicast_done(&a);
     assert_int_equal(a.seed[0] | a.seed[31], 0);
-    api_keyring_free(k);
-    api_keyring_free(NULL);
+    keys_ring_free(k);
+    keys_ring_free(NULL);
 }
 
 /* Whatever somebody did to the rows, the next use works and says what it found. */
@@ -148,11 +148,11 @@ static void test_damage_heals(void **state)
         {"UPDATE keys SET kind = 'multicast' WHERE kind = 'none'", NULL, NULL, true},
     };
     struct fixture *f = *state;
-    struct api_keyring *k = ring_new(f, master);
-    struct api_multicast_key before = use(f, k);
+    struct keys_ring *k = ring_new(f, master);
+    struct keys_multicast before = use(f, k);
 
     for (size_t i = 0; i < DB_COUNT(damages); i++) {
-        struct api_multicast_key after;
+        struct keys_multicast after;
 
         fixture_sql(f, damages[i].sql);
         after = use(f, k);
@@ -166,17 +166,17 @@ static void test_damage_heals(void **state)
                          damages[i].same_identity);
         before = after;
     }
-    api_keyring_free(k);
+    keys_ring_free(k);
 }
 
 static void test_other_master_key(void **state)
 {
     static const uint8_t other[32] = {9};
     struct fixture *f = *state;
-    struct api_keyring *k = ring_new(f, master);
-    struct api_keyring *l = ring_new(f, other);
-    struct api_multicast_key a = use(f, k);
-    struct api_multicast_key b = use(f, l);
+    struct keys_ring *k = ring_new(f, master);
+    struct keys_ring *l = ring_new(f, other);
+    struct keys_multicast a = use(f, k);
+    struct keys_multicast b = use(f, l);
 
     assert_string_not_equal(a.identity_fingerprint, b.identity_fingerprint);
     expect_event(f, "identity-key-replaced", "sealed under another master key");
@@ -184,15 +184,15 @@ static void test_other_master_key(void **state)
     assert_int_equal(fixture_number(f, "SELECT count(*) FROM keys WHERE state = 'retired'"
                                        " AND retired_reason <> '' AND check_result <> 'ok'"),
                      2);
-    api_keyring_free(k);
-    api_keyring_free(l);
+    keys_ring_free(k);
+    keys_ring_free(l);
 }
 
 static void test_validity_is_what_was_signed(void **state)
 {
     struct fixture *f = *state;
-    struct api_keyring *k = ring_new(f, master);
-    struct api_multicast_key a = use(f, k), b;
+    struct keys_ring *k = ring_new(f, master);
+    struct keys_multicast a = use(f, k), b;
     struct db_event event;
     size_t count;
 
@@ -205,7 +205,7 @@ static void test_validity_is_what_was_signed(void **state)
     OK(f, db_event_list(f->conn, "multicast-key-replaced", 0, 1, &event, &count, &f->err));
     fixture_commit(f);
     assert_int_equal(count, 0);
-    api_keyring_free(k);
+    keys_ring_free(k);
 }
 
 static void *use_thread(void *arg)
@@ -219,7 +219,7 @@ static void *use_thread(void *arg)
 static void test_concurrent_uses_get_one_key(void **state)
 {
     struct fixture *f = *state;
-    struct api_keyring *k = ring_new(f, master);
+    struct keys_ring *k = ring_new(f, master);
 
     for (int round = 0; round < 5; round++) {
         struct use uses[8];
@@ -239,11 +239,11 @@ static void test_concurrent_uses_get_one_key(void **state)
         }
         assert_int_equal(fixture_number(f, "SELECT count(*) FROM keys WHERE state = 'active'"), 2);
     }
-    api_keyring_free(k);
+    keys_ring_free(k);
 }
 
 struct rotation {
-    struct api_keyring *k;
+    struct keys_ring *k;
     enum db_key_kind kind;
 };
 
@@ -251,15 +251,15 @@ static enum cp_err rotate_body(struct db_conn *conn, void *arg, struct cp_error 
 {
     const struct rotation *r = arg;
 
-    return api_keyring_rotate(r->k, conn, r->kind, "ann", "req-8", err);
+    return keys_ring_rotate(r->k, conn, r->kind, "ann", "req-8", err);
 }
 
 static void test_rotate(void **state)
 {
     struct fixture *f = *state;
-    struct api_keyring *k = ring_new(f, master);
+    struct keys_ring *k = ring_new(f, master);
     struct rotation r = {.k = k, .kind = DB_KEY_MULTICAST};
-    struct api_multicast_key a = use(f, k), b, c;
+    struct keys_multicast a = use(f, k), b, c;
 
     OK(f, db_run_tx_locking(f->pool, "rotate", rotate_body, &r, &f->err));
     b = use(f, k);
@@ -275,7 +275,7 @@ static void test_rotate(void **state)
     assert_int_equal(fixture_number(f, "SELECT count(*) FROM keys WHERE state = 'retired'"
                                        " AND check_result = 'ok'"),
                      3);
-    api_keyring_free(k);
+    keys_ring_free(k);
 }
 
 /* Nothing stays when the transaction that needed the key does not commit. */
@@ -294,30 +294,30 @@ static void test_rolled_back_with_its_need(void **state)
                      CP_ERR_INVALID);
     assert_int_equal(fixture_number(f, "SELECT count(*) FROM keys"), 0);
     assert_int_equal(fixture_number(f, "SELECT count(*) FROM events"), 0);
-    api_keyring_free(u.k);
+    keys_ring_free(u.k);
 }
 
 static void test_session_secret(void **state)
 {
     static const uint8_t other[32] = {9};
     struct fixture *f = *state;
-    struct api_keyring *k = ring_new(f, master), *l = ring_new(f, other);
+    struct keys_ring *k = ring_new(f, master), *l = ring_new(f, other);
     uint8_t sealed[DB_SEALED_SIZE], secret[32] = {0}, again[32] = {0}, zero[32] = {0};
     size_t size = 0;
 
-    OK(f, api_keyring_secret_new(k, f->node.id, sealed, &size, &f->err));
-    OK(f, api_keyring_secret_open(k, f->node.id, sealed, size, secret, &f->err));
-    OK(f, api_keyring_secret_open(k, f->node.id, sealed, size, again, &f->err));
+    OK(f, keys_ring_secret_new(k, f->node.id, sealed, &size, &f->err));
+    OK(f, keys_ring_secret_open(k, f->node.id, sealed, size, secret, &f->err));
+    OK(f, keys_ring_secret_open(k, f->node.id, sealed, size, again, &f->err));
     assert_memory_equal(secret, again, 32);
     assert_memory_not_equal(secret, zero, 32);
-    assert_int_equal(api_keyring_secret_open(k, "another session", sealed, size, zero, &f->err),
+    assert_int_equal(keys_ring_secret_open(k, "another session", sealed, size, zero, &f->err),
                      CP_ERR_KEY_UNUSABLE);
-    assert_int_equal(api_keyring_secret_open(l, f->node.id, sealed, size, zero, &f->err),
+    assert_int_equal(keys_ring_secret_open(l, f->node.id, sealed, size, zero, &f->err),
                      CP_ERR_KEY_UNUSABLE);
-    assert_int_equal(api_keyring_secret_open(k, f->node.id, sealed, 0, zero, &f->err),
+    assert_int_equal(keys_ring_secret_open(k, f->node.id, sealed, 0, zero, &f->err),
                      CP_ERR_KEY_UNUSABLE);
-    api_keyring_free(k);
-    api_keyring_free(l);
+    keys_ring_free(k);
+    keys_ring_free(l);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)

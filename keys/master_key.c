@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "api/credentials.h"
+#include "keys/credentials.h"
 
 #define PATH_SIZE 4096
 
@@ -30,17 +30,17 @@ static const char *complaint(const struct stat *st)
     if ((st->st_mode & 077) != 0) {
         return "others may read or write it; set its mode to 0600";
     }
-    if (st->st_size != API_MASTER_KEY_SIZE) {
+    if (st->st_size != KEYS_MASTER_SIZE) {
         return "it does not hold exactly 32 bytes; restore it from a backup, or move it away to "
                "start with a new key (stored keys are then made anew)";
     }
     return NULL;
 }
 
-static enum cp_err read_key(int fd, const char *path, uint8_t ret_key[API_MASTER_KEY_SIZE],
+static enum cp_err read_key(int fd, const char *path, uint8_t ret_key[KEYS_MASTER_SIZE],
                             struct cp_error *err)
 {
-    uint8_t key[API_MASTER_KEY_SIZE];
+    uint8_t key[KEYS_MASTER_SIZE];
     const char *why = NULL;
     struct stat st;
 
@@ -55,7 +55,7 @@ static enum cp_err read_key(int fd, const char *path, uint8_t ret_key[API_MASTER
         return refuse(err, path, "it cannot be read");
     }
     memcpy(ret_key, key, sizeof key);
-    api_wipe(key, sizeof key);
+    keys_wipe(key, sizeof key);
     return CP_OK;
 }
 
@@ -83,7 +83,7 @@ static void sync_folder(const char *path)
  * finds the first one's key. */
 static enum cp_err make_key(const char *path, struct cp_error *err)
 {
-    uint8_t key[API_MASTER_KEY_SIZE];
+    uint8_t key[KEYS_MASTER_SIZE];
     char temporary[PATH_SIZE];
     int saved;
     bool ok;
@@ -92,14 +92,14 @@ static enum cp_err make_key(const char *path, struct cp_error *err)
     if (snprintf(temporary, sizeof temporary, "%s.XXXXXX", path) >= (int)sizeof temporary) {
         return refuse(err, path, "the path is too long");
     }
-    CP_TRY(api_random(key, sizeof key));
+    CP_TRY(keys_random(key, sizeof key));
     fd = mkostemp(temporary, O_CLOEXEC); /* mode 0600 */
     if (fd < 0) {
-        api_wipe(key, sizeof key);
+        keys_wipe(key, sizeof key);
         return refuse(err, path, strerror(errno));
     }
     ok = write(fd, key, sizeof key) == (ssize_t)sizeof key && fsync(fd) == 0;
-    api_wipe(key, sizeof key);
+    keys_wipe(key, sizeof key);
     ok = close(fd) == 0 && ok;
     ok = ok && (link(temporary, path) == 0 || errno == EEXIST);
     saved = errno;
@@ -111,8 +111,8 @@ static enum cp_err make_key(const char *path, struct cp_error *err)
     return CP_OK;
 }
 
-enum cp_err api_master_key_load(const char *path, uint8_t ret_key[API_MASTER_KEY_SIZE],
-                                struct cp_error *err)
+enum cp_err keys_master_load(const char *path, uint8_t ret_key[KEYS_MASTER_SIZE],
+                             struct cp_error *err)
 {
     int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     enum cp_err rc;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * One stored key: making it, and finding out whether it can be used. No database, no memory of its
  * own; thread-safe. */
-#ifndef API_KEYCHECK_H
-#define API_KEYCHECK_H
+#ifndef KEYS_CHECK_H
+#define KEYS_CHECK_H
 
 #include <stdbool.h>
 
@@ -12,21 +12,21 @@
 
 /* Lifetime of a multicast key's certificate, and when it is renewed before its end: a receiver must
  * never meet one that ends during a transmission. */
-#define API_CERTIFICATE_LIFETIME (365 * 86400 * CP_SEC)
-#define API_CERTIFICATE_RENEWAL  (30 * 86400 * CP_SEC)
+#define KEYS_CERTIFICATE_LIFETIME (365 * 86400 * CP_SEC)
+#define KEYS_CERTIFICATE_RENEWAL  (30 * 86400 * CP_SEC)
 
 /* Unseals the row's private key and checks it against everything else in the row. True: *ret_pair
  * is usable (wipe it). False: reason says in plain words what is wrong. */
-bool api_key_check(const struct db_key *row, const uint8_t *master_key, struct jws_key *ret_pair,
-                   char ret_reason[DB_TEXT_SIZE]);
+bool keys_check(const struct db_key *row, const uint8_t *master_key, struct jws_key *ret_pair,
+                char ret_reason[DB_TEXT_SIZE]);
 
 /* For a multicast key whose own parts are in order: its certificate is by this identity, for this
  * key and node, and will hold for a while from now_ns on. */
-bool api_key_check_certificate(const struct db_key *row, const uint8_t identity[JWS_KEY_SIZE],
-                               uint64_t now_ns, char ret_reason[DB_TEXT_SIZE]);
+bool keys_check_certificate(const struct db_key *row, const uint8_t identity[JWS_KEY_SIZE],
+                            uint64_t now_ns, char ret_reason[DB_TEXT_SIZE]);
 
 /* What key to make. */
-struct api_key_spec {
+struct keys_spec {
     enum db_key_kind kind;
     const char *node_id;
     const uint8_t *master_key;
@@ -35,7 +35,7 @@ struct api_key_spec {
 };
 
 /* A new key pair and the row to store for it. Wipe *ret_pair. CP_ERR_INTERNAL, NO_MEMORY. */
-CP_MUST_CHECK enum cp_err api_key_make(const struct api_key_spec *spec, struct db_key *ret_row,
-                                       struct jws_key *ret_pair);
+CP_MUST_CHECK enum cp_err keys_make(const struct keys_spec *spec, struct db_key *ret_row,
+                                    struct jws_key *ret_pair);
 
 #endif

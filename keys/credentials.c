@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Random bytes, tokens, passwords and sealing, over libcrypto; the master key's file is in
- * masterkey.c. Thread-safe. */
-#include "api/credentials.h"
+ * master_key.c. Thread-safe. */
+#include "keys/credentials.h"
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -26,17 +26,17 @@
 #define NONCE_SIZE  12u
 #define TAG_SIZE    16u
 
-enum cp_err api_random(void *ret_bytes, size_t size)
+enum cp_err keys_random(void *ret_bytes, size_t size)
 {
     return RAND_bytes(ret_bytes, (int)size) == 1 ? CP_OK : CP_ERR_INTERNAL;
 }
 
-bool api_equal_secret(const void *a, const void *b, size_t size)
+bool keys_equal_secret(const void *a, const void *b, size_t size)
 {
     return CRYPTO_memcmp(a, b, size) == 0;
 }
 
-void api_wipe(void *data, size_t size)
+void keys_wipe(void *data, size_t size)
 {
     OPENSSL_cleanse(data, size);
 }
@@ -47,7 +47,7 @@ static enum cp_err sha256(const void *data, size_t size, uint8_t ret_digest[32])
                                                                              : CP_ERR_INTERNAL;
 }
 
-enum cp_err api_sha256_hex(const void *data, size_t size, char ret_text[65])
+enum cp_err keys_sha256_hex(const void *data, size_t size, char ret_text[65])
 {
     uint8_t digest[32];
 
@@ -58,45 +58,45 @@ enum cp_err api_sha256_hex(const void *data, size_t size, char ret_text[65])
 
 /* ---- tokens and generated passwords ---- */
 
-enum cp_err api_token_hash(const char *token, uint8_t ret_hash[API_TOKEN_HASH_SIZE])
+enum cp_err keys_token_hash(const char *token, uint8_t ret_hash[KEYS_TOKEN_HASH_SIZE])
 {
     return sha256(token, strlen(token), ret_hash);
 }
 
-enum cp_err api_token_new(const char *prefix, char ret_token[API_TOKEN_SIZE],
-                          uint8_t ret_hash[API_TOKEN_HASH_SIZE])
+enum cp_err keys_token_new(const char *prefix, char ret_token[KEYS_TOKEN_SIZE],
+                           uint8_t ret_hash[KEYS_TOKEN_HASH_SIZE])
 {
     uint8_t bytes[TOKEN_BYTES];
-    char token[API_TOKEN_SIZE];
+    char token[KEYS_TOKEN_SIZE];
     size_t length = strlen(prefix);
     enum cp_err rc;
 
     CP_ASSERT(length + CP_BASE64_SIZE(TOKEN_BYTES) <= sizeof token);
-    CP_TRY(api_random(bytes, sizeof bytes));
+    CP_TRY(keys_random(bytes, sizeof bytes));
     memcpy(token, prefix, length);
     (void)cp_base64_encode(CP_BASE64_URL, bytes, sizeof bytes, token + length);
-    rc = api_token_hash(token, ret_hash);
+    rc = keys_token_hash(token, ret_hash);
     if (rc == CP_OK) {
-        (void)snprintf(ret_token, API_TOKEN_SIZE, "%s", token);
+        (void)snprintf(ret_token, KEYS_TOKEN_SIZE, "%s", token);
     }
-    api_wipe(bytes, sizeof bytes);
-    api_wipe(token, sizeof token);
+    keys_wipe(bytes, sizeof bytes);
+    keys_wipe(token, sizeof token);
     return rc;
 }
 
-enum cp_err api_password_new(char ret_password[API_PASSWORD_SIZE])
+enum cp_err keys_password_new(char ret_password[KEYS_PASSWORD_SIZE])
 {
     /* Without 0, 1, l and o, which people mistake for each other. */
     static const char alphabet[] = "23456789abcdefghijkmnpqrstuvwxyz";
     uint8_t bytes[20];
 
     _Static_assert(sizeof alphabet == 33, "five bits a character");
-    CP_TRY(api_random(bytes, sizeof bytes));
+    CP_TRY(keys_random(bytes, sizeof bytes));
     for (size_t i = 0; i < sizeof bytes; i++) {
         ret_password[i] = alphabet[bytes[i] & 31];
     }
     ret_password[sizeof bytes] = '\0';
-    api_wipe(bytes, sizeof bytes);
+    keys_wipe(bytes, sizeof bytes);
     return CP_OK;
 }
 
@@ -120,17 +120,17 @@ static enum cp_err derive(const char *password, const struct scrypt *s, uint8_t 
                : CP_ERR_INTERNAL;
 }
 
-enum cp_err api_password_hash(const char *password, char ret_encoded[API_PASSWORD_HASH_SIZE])
+enum cp_err keys_password_hash(const char *password, char ret_encoded[KEYS_PASSWORD_HASH_SIZE])
 {
     struct scrypt s = {.log_n = SCRYPT_LOG_N, .r = SCRYPT_R, .p = SCRYPT_P};
     char salt[CP_BASE64_SIZE(SALT_SIZE)];
     char hash[CP_BASE64_SIZE(HASH_SIZE)];
 
-    CP_TRY(api_random(s.salt, sizeof s.salt));
+    CP_TRY(keys_random(s.salt, sizeof s.salt));
     CP_TRY(derive(password, &s, s.hash));
     (void)cp_base64_encode(CP_BASE64_URL, s.salt, sizeof s.salt, salt);
     (void)cp_base64_encode(CP_BASE64_URL, s.hash, sizeof s.hash, hash);
-    (void)snprintf(ret_encoded, API_PASSWORD_HASH_SIZE, "scrypt$%u$%u$%u$%s$%s", s.log_n, s.r, s.p,
+    (void)snprintf(ret_encoded, KEYS_PASSWORD_HASH_SIZE, "scrypt$%u$%u$%u$%s$%s", s.log_n, s.r, s.p,
                    salt, hash);
     return CP_OK;
 }
@@ -160,25 +160,25 @@ static bool decode(const char *encoded, struct scrypt *ret)
     return true;
 }
 
-enum cp_err api_password_verify(const char *password, const char *encoded)
+enum cp_err keys_password_verify(const char *password, const char *encoded)
 {
     struct scrypt s = {.log_n = SCRYPT_LOG_N, .r = SCRYPT_R, .p = SCRYPT_P};
     uint8_t hash[HASH_SIZE];
     bool known = decode(encoded, &s);
     enum cp_err rc = derive(password, &s, hash);
 
-    if (rc == CP_OK && (!known || !api_equal_secret(hash, s.hash, HASH_SIZE))) {
+    if (rc == CP_OK && (!known || !keys_equal_secret(hash, s.hash, HASH_SIZE))) {
         rc = CP_ERR_AUTH_FAILED;
     }
-    api_wipe(hash, sizeof hash);
-    api_wipe(&s, sizeof s);
+    keys_wipe(hash, sizeof hash);
+    keys_wipe(&s, sizeof s);
     return rc;
 }
 
 /* ---- sealing: format, nonce, ciphertext, tag; the purpose is authenticated with it ---- */
 
-enum cp_err api_seal(const uint8_t key[API_MASTER_KEY_SIZE], const char *purpose, const void *data,
-                     size_t size, uint8_t *ret_sealed, size_t *ret_sealed_size)
+enum cp_err keys_seal(const uint8_t key[KEYS_MASTER_SIZE], const char *purpose, const void *data,
+                      size_t size, uint8_t *ret_sealed, size_t *ret_sealed_size)
 {
     EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
     uint8_t *nonce = ret_sealed + 1;
@@ -191,7 +191,7 @@ enum cp_err api_seal(const uint8_t key[API_MASTER_KEY_SIZE], const char *purpose
         return CP_ERR_NO_MEMORY;
     }
     ret_sealed[0] = SEAL_FORMAT;
-    ok = api_random(nonce, NONCE_SIZE) == CP_OK &&
+    ok = keys_random(nonce, NONCE_SIZE) == CP_OK &&
          EVP_EncryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, key, nonce) == 1 &&
          EVP_EncryptUpdate(ctx, NULL, &n, ret_sealed, 1) == 1 &&
          EVP_EncryptUpdate(ctx, NULL, &n, (const uint8_t *)purpose, (int)strlen(purpose)) == 1 &&
@@ -202,12 +202,12 @@ enum cp_err api_seal(const uint8_t key[API_MASTER_KEY_SIZE], const char *purpose
     if (!ok) {
         return CP_ERR_INTERNAL;
     }
-    *ret_sealed_size = size + API_SEAL_OVERHEAD;
+    *ret_sealed_size = size + KEYS_SEAL_OVERHEAD;
     return CP_OK;
 }
 
-enum cp_err api_unseal(const uint8_t key[API_MASTER_KEY_SIZE], const char *purpose,
-                       struct api_sealed sealed, void *ret_data, size_t cap, size_t *ret_size)
+enum cp_err keys_unseal(const uint8_t key[KEYS_MASTER_SIZE], const char *purpose,
+                        struct keys_sealed sealed, void *ret_data, size_t cap, size_t *ret_size)
 {
     const uint8_t *nonce = sealed.data + 1;
     const uint8_t *text = nonce + NONCE_SIZE;
@@ -217,12 +217,12 @@ enum cp_err api_unseal(const uint8_t key[API_MASTER_KEY_SIZE], const char *purpo
     int n = 0;
     bool ok;
 
-    _Static_assert(API_SEAL_OVERHEAD == 1 + NONCE_SIZE + TAG_SIZE, "what sealing adds");
-    if (sealed.size < API_SEAL_OVERHEAD || sealed.size > INT32_MAX ||
-        sealed.data[0] != SEAL_FORMAT || sealed.size - API_SEAL_OVERHEAD > cap) {
+    _Static_assert(KEYS_SEAL_OVERHEAD == 1 + NONCE_SIZE + TAG_SIZE, "what sealing adds");
+    if (sealed.size < KEYS_SEAL_OVERHEAD || sealed.size > INT32_MAX ||
+        sealed.data[0] != SEAL_FORMAT || sealed.size - KEYS_SEAL_OVERHEAD > cap) {
         return CP_ERR_SIGNATURE;
     }
-    size = sealed.size - API_SEAL_OVERHEAD;
+    size = sealed.size - KEYS_SEAL_OVERHEAD;
     memcpy(tag, text + size, TAG_SIZE);
     ctx = EVP_CIPHER_CTX_new();
     if (ctx == NULL) {
@@ -236,7 +236,7 @@ enum cp_err api_unseal(const uint8_t key[API_MASTER_KEY_SIZE], const char *purpo
          EVP_DecryptFinal_ex(ctx, (uint8_t *)ret_data + n, &n) == 1;
     EVP_CIPHER_CTX_free(ctx);
     if (!ok) {
-        api_wipe(ret_data, size);
+        keys_wipe(ret_data, size);
         return CP_ERR_SIGNATURE;
     }
     *ret_size = size;

@@ -14,33 +14,33 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "api/credentials.h"
+#include "keys/credentials.h"
 
 static void test_random(void **state)
 {
     uint8_t a[16], b[16];
 
     (void)state;
-    assert_int_equal(api_random(a, sizeof a), CP_OK);
-    assert_int_equal(api_random(b, sizeof b), CP_OK);
+    assert_int_equal(keys_random(a, sizeof a), CP_OK);
+    assert_int_equal(keys_random(b, sizeof b), CP_OK);
     assert_memory_not_equal(a, b, sizeof a);
-    assert_true(api_equal_secret("abc", "abc", 3));
-    assert_false(api_equal_secret("abc", "abd", 3));
-    assert_true(api_equal_secret("x", "y", 0));
+    assert_true(keys_equal_secret("abc", "abc", 3));
+    assert_false(keys_equal_secret("abc", "abd", 3));
+    assert_true(keys_equal_secret("x", "y", 0));
 }
 
 static void test_tokens(void **state)
 {
-    char token[API_TOKEN_SIZE], other[API_TOKEN_SIZE];
+    char token[KEYS_TOKEN_SIZE], other[KEYS_TOKEN_SIZE];
     uint8_t hash[32], again[32];
 
     (void)state;
-    assert_int_equal(api_token_new(API_TOKEN_RECEIVER, token, hash), CP_OK);
+    assert_int_equal(keys_token_new(KEYS_TOKEN_RECEIVER, token, hash), CP_OK);
     assert_int_equal(strlen(token), 4 + 43);
     assert_memory_equal(token, "cpr_", 4);
-    assert_int_equal(api_token_hash(token, again), CP_OK);
+    assert_int_equal(keys_token_hash(token, again), CP_OK);
     assert_memory_equal(hash, again, 32);
-    assert_int_equal(api_token_new(API_TOKEN_ACCOUNT, other, again), CP_OK);
+    assert_int_equal(keys_token_new(KEYS_TOKEN_ACCOUNT, other, again), CP_OK);
     assert_string_not_equal(token + 4, other + 4);
     assert_memory_not_equal(hash, again, 32);
 }
@@ -50,17 +50,17 @@ static void test_sha256(void **state)
     char text[65];
 
     (void)state;
-    assert_int_equal(api_sha256_hex("abc", 3, text), CP_OK); /* FIPS 180-2 B.1 */
+    assert_int_equal(keys_sha256_hex("abc", 3, text), CP_OK); /* FIPS 180-2 B.1 */
     assert_string_equal(text, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
 static void test_password_new(void **state)
 {
-    char a[API_PASSWORD_SIZE], b[API_PASSWORD_SIZE];
+    char a[KEYS_PASSWORD_SIZE], b[KEYS_PASSWORD_SIZE];
 
     (void)state;
-    assert_int_equal(api_password_new(a), CP_OK);
-    assert_int_equal(api_password_new(b), CP_OK);
+    assert_int_equal(keys_password_new(a), CP_OK);
+    assert_int_equal(keys_password_new(b), CP_OK);
     assert_int_equal(strlen(a), 20);
     assert_null(strpbrk(a, "01lo"));
     assert_string_not_equal(a, b);
@@ -72,17 +72,17 @@ static void test_password(void **state)
      * dklen=32, maxmem=2**26). */
     static const char known[] =
         "scrypt$15$8$1$AAECAwQFBgcICQoLDA0ODw$71MrULv6YuZMr-5TlqzaKGb6X4rZEs0_5cvElSZBr2s";
-    char encoded[API_PASSWORD_HASH_SIZE], other[API_PASSWORD_HASH_SIZE];
+    char encoded[KEYS_PASSWORD_HASH_SIZE], other[KEYS_PASSWORD_HASH_SIZE];
 
     (void)state;
-    assert_int_equal(api_password_hash("secret", encoded), CP_OK);
+    assert_int_equal(keys_password_hash("secret", encoded), CP_OK);
     assert_memory_equal(encoded, "scrypt$15$8$1$", 14);
-    assert_int_equal(api_password_verify("secret", encoded), CP_OK);
-    assert_int_equal(api_password_verify("Secret", encoded), CP_ERR_AUTH_FAILED);
-    assert_int_equal(api_password_verify("", encoded), CP_ERR_AUTH_FAILED);
-    assert_int_equal(api_password_hash("secret", other), CP_OK);
+    assert_int_equal(keys_password_verify("secret", encoded), CP_OK);
+    assert_int_equal(keys_password_verify("Secret", encoded), CP_ERR_AUTH_FAILED);
+    assert_int_equal(keys_password_verify("", encoded), CP_ERR_AUTH_FAILED);
+    assert_int_equal(keys_password_hash("secret", other), CP_OK);
     assert_string_not_equal(encoded, other);
-    assert_int_equal(api_password_verify("secret", known), CP_OK);
+    assert_int_equal(keys_password_verify("secret", known), CP_OK);
 }
 
 static void test_password_damaged(void **state)
@@ -99,49 +99,50 @@ static void test_password_damaged(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof damaged / sizeof damaged[0]; i++) {
-        assert_int_equal(api_password_verify("secret", damaged[i]), CP_ERR_AUTH_FAILED);
+        assert_int_equal(keys_password_verify("secret", damaged[i]), CP_ERR_AUTH_FAILED);
     }
 }
 
 static void test_seal(void **state)
 {
     uint8_t key[32] = {1}, other[32] = {2};
-    uint8_t sealed[64 + API_SEAL_OVERHEAD], again[64 + API_SEAL_OVERHEAD], back[64];
+    uint8_t sealed[64 + KEYS_SEAL_OVERHEAD], again[64 + KEYS_SEAL_OVERHEAD], back[64];
     uint8_t data[64];
     size_t size = 0, back_size = 0;
 
     (void)state;
     memset(data, 'd', sizeof data);
-    assert_int_equal(api_seal(key, "purpose", data, 64, sealed, &size), CP_OK);
-    assert_int_equal(size, 64 + API_SEAL_OVERHEAD);
-    assert_int_equal(api_seal(key, "purpose", data, 64, again, &size), CP_OK);
+    assert_int_equal(keys_seal(key, "purpose", data, 64, sealed, &size), CP_OK);
+    assert_int_equal(size, 64 + KEYS_SEAL_OVERHEAD);
+    assert_int_equal(keys_seal(key, "purpose", data, 64, again, &size), CP_OK);
     assert_memory_not_equal(sealed, again, size);
     assert_int_equal(
-        api_unseal(key, "purpose", (struct api_sealed){sealed, size}, back, 64, &back_size), CP_OK);
+        keys_unseal(key, "purpose", (struct keys_sealed){sealed, size}, back, 64, &back_size),
+        CP_OK);
     assert_int_equal(back_size, 64);
     assert_memory_equal(back, data, 64);
 
     assert_int_equal(
-        api_unseal(other, "purpose", (struct api_sealed){sealed, size}, back, 64, &back_size),
+        keys_unseal(other, "purpose", (struct keys_sealed){sealed, size}, back, 64, &back_size),
         CP_ERR_SIGNATURE);
     assert_int_equal(
-        api_unseal(key, "Purpose", (struct api_sealed){sealed, size}, back, 64, &back_size),
+        keys_unseal(key, "Purpose", (struct keys_sealed){sealed, size}, back, 64, &back_size),
         CP_ERR_SIGNATURE);
     assert_int_equal(
-        api_unseal(key, "purpose", (struct api_sealed){sealed, size}, back, 63, &back_size),
+        keys_unseal(key, "purpose", (struct keys_sealed){sealed, size}, back, 63, &back_size),
         CP_ERR_SIGNATURE);
     for (size_t i = 0; i < size; i++) {
         sealed[i] ^= 1;
         assert_int_equal(
-            api_unseal(key, "purpose", (struct api_sealed){sealed, size}, back, 64, &back_size),
+            keys_unseal(key, "purpose", (struct keys_sealed){sealed, size}, back, 64, &back_size),
             CP_ERR_SIGNATURE);
         sealed[i] ^= 1;
         assert_int_equal(
-            api_unseal(key, "purpose", (struct api_sealed){sealed, i}, back, 64, &back_size),
+            keys_unseal(key, "purpose", (struct keys_sealed){sealed, i}, back, 64, &back_size),
             CP_ERR_SIGNATURE);
     }
-    assert_int_equal(api_seal(key, "", NULL, 0, sealed, &size), CP_OK);
-    assert_int_equal(api_unseal(key, "", (struct api_sealed){sealed, size}, back, 0, &back_size),
+    assert_int_equal(keys_seal(key, "", NULL, 0, sealed, &size), CP_OK);
+    assert_int_equal(keys_unseal(key, "", (struct keys_sealed){sealed, size}, back, 0, &back_size),
                      CP_OK);
     assert_int_equal(back_size, 0);
 }
@@ -183,12 +184,12 @@ static void test_master_key_made(void **state)
     struct cp_error err;
     struct stat st;
 
-    assert_int_equal(api_master_key_load(f->file, key, &err), CP_OK);
+    assert_int_equal(keys_master_load(f->file, key, &err), CP_OK);
     assert_memory_not_equal(key, zero, 32);
     assert_int_equal(stat(f->file, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
     assert_int_equal(st.st_size, 32);
-    assert_int_equal(api_master_key_load(f->file, again, &err), CP_OK);
+    assert_int_equal(keys_master_load(f->file, again, &err), CP_OK);
     assert_memory_equal(key, again, 32);
 }
 
@@ -200,24 +201,23 @@ static void test_master_key_refused(void **state)
 
     memset(before, 7, sizeof before);
     memcpy(key, before, sizeof key);
-    assert_int_equal(api_master_key_load("/nonexistent/x/master.key", key, &err),
-                     CP_ERR_KEY_UNUSABLE);
+    assert_int_equal(keys_master_load("/nonexistent/x/master.key", key, &err), CP_ERR_KEY_UNUSABLE);
     assert_int_equal(mkdir(f->file, 0700), 0);
-    assert_int_equal(api_master_key_load(f->file, key, &err), CP_ERR_KEY_UNUSABLE);
+    assert_int_equal(keys_master_load(f->file, key, &err), CP_ERR_KEY_UNUSABLE);
     assert_int_equal(rmdir(f->file), 0);
 
     assert_int_equal(symlink("/dev/zero", f->file), 0);
-    assert_int_equal(api_master_key_load(f->file, key, &err), CP_ERR_KEY_UNUSABLE);
+    assert_int_equal(keys_master_load(f->file, key, &err), CP_ERR_KEY_UNUSABLE);
     assert_int_equal(unlink(f->file), 0);
 
-    assert_int_equal(api_master_key_load(f->file, key, &err), CP_OK);
+    assert_int_equal(keys_master_load(f->file, key, &err), CP_OK);
     memcpy(key, before, sizeof key);
     assert_int_equal(chmod(f->file, 0640), 0);
-    assert_int_equal(api_master_key_load(f->file, key, &err), CP_ERR_KEY_UNUSABLE);
+    assert_int_equal(keys_master_load(f->file, key, &err), CP_ERR_KEY_UNUSABLE);
     assert_non_null(strstr(err.text, "0600"));
     assert_int_equal(chmod(f->file, 0600), 0);
     assert_int_equal(truncate(f->file, 31), 0);
-    assert_int_equal(api_master_key_load(f->file, key, &err), CP_ERR_KEY_UNUSABLE);
+    assert_int_equal(keys_master_load(f->file, key, &err), CP_ERR_KEY_UNUSABLE);
     assert_non_null(strstr(err.text, "32 bytes"));
     assert_memory_equal(key, before, sizeof key);
 }

@@ -10,15 +10,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "api/credentials.h"
-#include "api/keycheck.h"
 #include "common/time.h"
+#include "keys/check.h"
+#include "keys/credentials.h"
 
 #define NODE "6ba7b810-9dad-41d1-80b4-00c04fd430c8"
 #define DAY  (86400 * CP_SEC)
 #define NOW  ((uint64_t)1800000000 * CP_SEC)
 
-static const uint8_t master[API_MASTER_KEY_SIZE] = {1, 2, 3};
+static const uint8_t master[KEYS_MASTER_SIZE] = {1, 2, 3};
 
 struct keys {
     struct db_key identity, multicast;
@@ -27,14 +27,14 @@ struct keys {
 
 static void make(struct keys *k)
 {
-    struct api_key_spec identity = {
+    struct keys_spec identity = {
         .kind = DB_KEY_IDENTITY, .node_id = NODE, .master_key = master, .now_ns = NOW};
-    struct api_key_spec multicast = identity;
+    struct keys_spec multicast = identity;
 
     multicast.kind = DB_KEY_MULTICAST;
     multicast.identity = &k->identity_pair;
-    assert_int_equal(api_key_make(&identity, &k->identity, &k->identity_pair), CP_OK);
-    assert_int_equal(api_key_make(&multicast, &k->multicast, &k->multicast_pair), CP_OK);
+    assert_int_equal(keys_make(&identity, &k->identity, &k->identity_pair), CP_OK);
+    assert_int_equal(keys_make(&multicast, &k->multicast, &k->multicast_pair), CP_OK);
 }
 
 static void test_good(void **state)
@@ -46,10 +46,10 @@ static void test_good(void **state)
     (void)state;
     make(&k);
     assert_string_equal(k.identity.certificate, "");
-    assert_true(api_key_check(&k.identity, master, &pair, reason));
+    assert_true(keys_check(&k.identity, master, &pair, reason));
     assert_memory_equal(pair.secret, k.identity_pair.secret, JWS_KEY_SIZE);
-    assert_true(api_key_check(&k.multicast, master, &pair, reason));
-    assert_true(api_key_check_certificate(&k.multicast, k.identity.public_key, NOW, reason));
+    assert_true(keys_check(&k.multicast, master, &pair, reason));
+    assert_true(keys_check_certificate(&k.multicast, k.identity.public_key, NOW, reason));
 }
 
 static void test_certificate_times(void **state)
@@ -60,18 +60,18 @@ static void test_certificate_times(void **state)
     (void)state;
     make(&k);
     assert_true(
-        api_key_check_certificate(&k.multicast, k.identity.public_key, NOW + 334 * DAY, reason));
+        keys_check_certificate(&k.multicast, k.identity.public_key, NOW + 334 * DAY, reason));
     assert_false(
-        api_key_check_certificate(&k.multicast, k.identity.public_key, NOW + 336 * DAY, reason));
+        keys_check_certificate(&k.multicast, k.identity.public_key, NOW + 336 * DAY, reason));
     assert_non_null(strstr(reason, "ends soon"));
     assert_false(
-        api_key_check_certificate(&k.multicast, k.identity.public_key, NOW + 400 * DAY, reason));
-    assert_false(api_key_check_certificate(&k.multicast, k.identity.public_key, NOW - DAY, reason));
+        keys_check_certificate(&k.multicast, k.identity.public_key, NOW + 400 * DAY, reason));
+    assert_false(keys_check_certificate(&k.multicast, k.identity.public_key, NOW - DAY, reason));
 }
 
 static void test_certificate_of_another(void **state)
 {
-    struct api_key_spec same = {
+    struct keys_spec same = {
         .kind = DB_KEY_MULTICAST, .node_id = NODE, .master_key = master, .now_ns = NOW};
     struct keys k, other;
     char reason[DB_TEXT_SIZE];
@@ -79,18 +79,18 @@ static void test_certificate_of_another(void **state)
     (void)state;
     make(&k);
     make(&other);
-    assert_false(api_key_check_certificate(&k.multicast, other.identity.public_key, NOW, reason));
+    assert_false(keys_check_certificate(&k.multicast, other.identity.public_key, NOW, reason));
     assert_non_null(strstr(reason, "not by the present identity key"));
     /* the right identity, another key's certificate */
     same.identity = &k.identity_pair;
-    assert_int_equal(api_key_make(&same, &other.multicast, &other.multicast_pair), CP_OK);
+    assert_int_equal(keys_make(&same, &other.multicast, &other.multicast_pair), CP_OK);
     memcpy(k.multicast.certificate, other.multicast.certificate, sizeof k.multicast.certificate);
-    assert_false(api_key_check_certificate(&k.multicast, k.identity.public_key, NOW, reason));
+    assert_false(keys_check_certificate(&k.multicast, k.identity.public_key, NOW, reason));
     assert_non_null(strstr(reason, "for another key"));
     /* another node's */
     make(&k);
     k.multicast.node_id[0] = '7';
-    assert_false(api_key_check_certificate(&k.multicast, k.identity.public_key, NOW, reason));
+    assert_false(keys_check_certificate(&k.multicast, k.identity.public_key, NOW, reason));
 }
 
 static void test_parts_do_not_mix(void **state)
@@ -105,15 +105,15 @@ static void test_parts_do_not_mix(void **state)
     make(&other);
     mixed = k.multicast;
     memcpy(mixed.private_sealed, other.multicast.private_sealed, sizeof mixed.private_sealed);
-    assert_false(api_key_check(&mixed, master, &pair, reason));
+    assert_false(keys_check(&mixed, master, &pair, reason));
     mixed = k.multicast;
     mixed.kind = DB_KEY_IDENTITY;
-    assert_false(api_key_check(&mixed, master, &pair, reason));
+    assert_false(keys_check(&mixed, master, &pair, reason));
     mixed = k.multicast;
     memcpy(mixed.public_key, other.multicast.public_key, JWS_KEY_SIZE);
-    assert_false(api_key_check(&mixed, master, &pair, reason));
+    assert_false(keys_check(&mixed, master, &pair, reason));
     mixed.public_key_size = 0;
-    assert_false(api_key_check(&mixed, master, &pair, reason));
+    assert_false(keys_check(&mixed, master, &pair, reason));
 }
 
 /* A key of 32 bytes sealed in the right way that is another key's: what no accident makes. */
@@ -127,10 +127,10 @@ static void test_foreign_private_key(void **state)
     make(&k);
     make(&other);
     (void)snprintf(purpose, sizeof purpose, "key %s multicast %s", NODE, k.multicast.fingerprint);
-    assert_int_equal(api_seal(master, purpose, other.multicast_pair.secret, JWS_KEY_SIZE,
-                              k.multicast.private_sealed, &k.multicast.private_sealed_size),
+    assert_int_equal(keys_seal(master, purpose, other.multicast_pair.secret, JWS_KEY_SIZE,
+                               k.multicast.private_sealed, &k.multicast.private_sealed_size),
                      CP_OK);
-    assert_false(api_key_check(&k.multicast, master, &pair, reason));
+    assert_false(keys_check(&k.multicast, master, &pair, reason));
     assert_non_null(strstr(reason, "do not belong together"));
 }
 
@@ -144,5 +144,5 @@ int main(void)
         cmocka_unit_test(test_foreign_private_key),
     };
 
-    return cmocka_run_group_tests_name("keycheck", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("check", tests, NULL, NULL);
 }

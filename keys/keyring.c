@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The keyring: reads and checks the active keys, and replaces what is unusable in the transaction
  * that needs it. Who replaces holds the node's row lock, so that all who need a key get the same. */
-#include "api/keyring.h"
+#include "keys/keyring.h"
 
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/credentials.h"
-#include "api/keycheck.h"
 #include "common/clock.h"
 #include "content/jws.h"
 #include "db/event.h"
 #include "db/node.h"
+#include "keys/check.h"
+#include "keys/credentials.h"
 
 #define SECRET_SIZE  32u
 #define PURPOSE_SIZE 64
 
-struct api_keyring {
-    uint8_t master_key[API_MASTER_KEY_SIZE];
+struct keys_ring {
+    uint8_t master_key[KEYS_MASTER_SIZE];
     char node_id[DB_ID_SIZE];
 };
 
@@ -34,7 +34,7 @@ struct key_state {
 
 /* What the keyring works on during one call. */
 struct ring {
-    const struct api_keyring *k;
+    const struct keys_ring *k;
     struct db_conn *conn;
     const char *actor;
     const char *request_id;
@@ -43,10 +43,10 @@ struct ring {
     struct key_state multicast;
 };
 
-enum cp_err api_keyring_new(const uint8_t *master_key, const char *node_id,
-                            struct api_keyring **ret_keyring)
+enum cp_err keys_ring_new(const uint8_t *master_key, const char *node_id,
+                          struct keys_ring **ret_keyring)
 {
-    struct api_keyring *k = calloc(1, sizeof *k);
+    struct keys_ring *k = calloc(1, sizeof *k);
 
     if (k == NULL) {
         return CP_ERR_NO_MEMORY;
@@ -58,20 +58,20 @@ enum cp_err api_keyring_new(const uint8_t *master_key, const char *node_id,
     return CP_OK;
 }
 
-void api_keyring_free(struct api_keyring *k)
+void keys_ring_free(struct keys_ring *k)
 {
     if (k != NULL) {
-        api_wipe(k, sizeof *k);
+        keys_wipe(k, sizeof *k);
         free(k);
     }
 }
 
-void api_multicast_key_done(struct api_multicast_key *key)
+void keys_multicast_done(struct keys_multicast *key)
 {
-    api_wipe(key, sizeof *key);
+    keys_wipe(key, sizeof *key);
 }
 
-static void ring_init(struct ring *ring, const struct api_keyring *k, struct db_conn *conn,
+static void ring_init(struct ring *ring, const struct keys_ring *k, struct db_conn *conn,
                       const char *actor, const char *request_id)
 {
     memset(ring, 0, sizeof *ring);
@@ -84,7 +84,7 @@ static void ring_init(struct ring *ring, const struct api_keyring *k, struct db_
 
 static void ring_done(struct ring *ring)
 {
-    api_wipe(ring, sizeof *ring);
+    keys_wipe(ring, sizeof *ring);
 }
 
 /* ---- reading and checking ---- */
@@ -104,7 +104,7 @@ static enum cp_err read_key(const struct ring *ring, enum db_key_kind kind, stru
         return CP_OK;
     }
     CP_TRY(rc);
-    s->usable = api_key_check(&s->row, ring->k->master_key, &s->pair, s->reason);
+    s->usable = keys_check(&s->row, ring->k->master_key, &s->pair, s->reason);
     return CP_OK;
 }
 
@@ -123,8 +123,8 @@ static enum cp_err read_ring(struct ring *ring, struct cp_error *err)
         }
     }
     if (m->usable) {
-        m->usable = api_key_check_certificate(&m->row, ring->identity.row.public_key, ring->now_ns,
-                                              m->reason);
+        m->usable =
+            keys_check_certificate(&m->row, ring->identity.row.public_key, ring->now_ns, m->reason);
     }
     return CP_OK;
 }
@@ -174,11 +174,11 @@ static enum cp_err replace(struct ring *ring, enum db_key_kind kind, const char 
                            struct cp_error *err)
 {
     struct key_state *s = kind == DB_KEY_IDENTITY ? &ring->identity : &ring->multicast;
-    struct api_key_spec spec = {.kind = kind,
-                                .node_id = ring->k->node_id,
-                                .master_key = ring->k->master_key,
-                                .identity = kind == DB_KEY_MULTICAST ? &ring->identity.pair : NULL,
-                                .now_ns = ring->now_ns};
+    struct keys_spec spec = {.kind = kind,
+                             .node_id = ring->k->node_id,
+                             .master_key = ring->k->master_key,
+                             .identity = kind == DB_KEY_MULTICAST ? &ring->identity.pair : NULL,
+                             .now_ns = ring->now_ns};
     char old_fingerprint[DB_DIGEST_SIZE];
     struct db_key row;
     enum cp_err rc;
@@ -191,7 +191,7 @@ static enum cp_err replace(struct ring *ring, enum db_key_kind kind, const char 
         CP_TRY(db_key_checked(ring->conn, s->row.id, s->usable ? "ok" : s->reason, err));
         CP_TRY(db_key_retire(ring->conn, s->row.id, s->reason, err));
     }
-    rc = api_key_make(&spec, &row, &s->pair);
+    rc = keys_make(&spec, &row, &s->pair);
     if (rc != CP_OK) {
         return cp_error_set(err, CP_ERR_KEY_UNUSABLE,
                             "the %s key cannot be used (%s), and making a new one failed",
@@ -226,7 +226,7 @@ static enum cp_err open_ring(struct ring *ring, struct cp_error *err)
 
 /* ---- what callers need ---- */
 
-static void give_key(const struct ring *ring, struct api_multicast_key *ret_key)
+static void give_key(const struct ring *ring, struct keys_multicast *ret_key)
 {
     const struct db_key *row = &ring->multicast.row;
 
@@ -241,9 +241,8 @@ static void give_key(const struct ring *ring, struct api_multicast_key *ret_key)
            sizeof ret_key->identity_fingerprint);
 }
 
-enum cp_err api_keyring_multicast(struct api_keyring *k, struct db_conn *conn,
-                                  const char *request_id, struct api_multicast_key *ret_key,
-                                  struct cp_error *err)
+enum cp_err keys_ring_multicast(struct keys_ring *k, struct db_conn *conn, const char *request_id,
+                                struct keys_multicast *ret_key, struct cp_error *err)
 {
     struct ring ring;
     enum cp_err rc;
@@ -263,9 +262,9 @@ enum cp_err api_keyring_multicast(struct api_keyring *k, struct db_conn *conn,
     return rc;
 }
 
-enum cp_err api_keyring_identity(struct api_keyring *k, struct db_conn *conn,
-                                 const char *request_id, uint8_t ret_public[32],
-                                 char ret_fingerprint[DB_DIGEST_SIZE], struct cp_error *err)
+enum cp_err keys_ring_identity(struct keys_ring *k, struct db_conn *conn, const char *request_id,
+                               uint8_t ret_public[32], char ret_fingerprint[DB_DIGEST_SIZE],
+                               struct cp_error *err)
 {
     struct ring ring;
     enum cp_err rc;
@@ -297,8 +296,8 @@ static enum cp_err rotate(struct ring *ring, enum db_key_kind kind, struct cp_er
     return replace(ring, DB_KEY_MULTICAST, "rotated", err);
 }
 
-enum cp_err api_keyring_rotate(struct api_keyring *k, struct db_conn *conn, enum db_key_kind kind,
-                               const char *actor, const char *request_id, struct cp_error *err)
+enum cp_err keys_ring_rotate(struct keys_ring *k, struct db_conn *conn, enum db_key_kind kind,
+                             const char *actor, const char *request_id, struct cp_error *err)
 {
     struct ring ring;
     enum cp_err rc;
@@ -316,7 +315,7 @@ static enum cp_err signed_text(enum cp_err rc, struct cp_error *err)
     return rc == CP_OK ? CP_OK : cp_error_set(err, rc, "signing with the multicast key failed");
 }
 
-static struct jws_key pair_of(const struct api_multicast_key *key)
+static struct jws_key pair_of(const struct keys_multicast *key)
 {
     struct jws_key pair;
 
@@ -325,8 +324,8 @@ static struct jws_key pair_of(const struct api_multicast_key *key)
     return pair;
 }
 
-enum cp_err api_keyring_sign(const struct api_multicast_key *key, const void *payload, size_t size,
-                             char **ret_jws, struct cp_error *err)
+enum cp_err keys_ring_sign(const struct keys_multicast *key, const void *payload, size_t size,
+                           char **ret_jws, struct cp_error *err)
 {
     struct jws_key pair = pair_of(key);
     enum cp_err rc = jws_sign(&pair, payload, size, ret_jws);
@@ -335,8 +334,8 @@ enum cp_err api_keyring_sign(const struct api_multicast_key *key, const void *pa
     return signed_text(rc, err);
 }
 
-enum cp_err api_keyring_sign_detached(const struct api_multicast_key *key, const void *payload,
-                                      size_t size, char **ret_jws, struct cp_error *err)
+enum cp_err keys_ring_sign_detached(const struct keys_multicast *key, const void *payload,
+                                    size_t size, char **ret_jws, struct cp_error *err)
 {
     struct jws_key pair = pair_of(key);
     enum cp_err rc = jws_sign_detached(&pair, payload, size, ret_jws);
@@ -352,26 +351,26 @@ static void secret_purpose(const char *session_id, char ret_purpose[PURPOSE_SIZE
     (void)snprintf(ret_purpose, PURPOSE_SIZE, "session-secret %s", session_id);
 }
 
-enum cp_err api_keyring_secret_new(struct api_keyring *k, const char *session_id,
-                                   uint8_t ret_sealed[DB_SEALED_SIZE], size_t *ret_sealed_size,
-                                   struct cp_error *err)
+enum cp_err keys_ring_secret_new(struct keys_ring *k, const char *session_id,
+                                 uint8_t ret_sealed[DB_SEALED_SIZE], size_t *ret_sealed_size,
+                                 struct cp_error *err)
 {
     uint8_t secret[SECRET_SIZE];
     char purpose[PURPOSE_SIZE];
-    enum cp_err rc = api_random(secret, sizeof secret);
+    enum cp_err rc = keys_random(secret, sizeof secret);
 
-    _Static_assert(SECRET_SIZE + API_SEAL_OVERHEAD <= DB_SEALED_SIZE, "room for a sealed secret");
+    _Static_assert(SECRET_SIZE + KEYS_SEAL_OVERHEAD <= DB_SEALED_SIZE, "room for a sealed secret");
     secret_purpose(session_id, purpose);
     if (rc == CP_OK) {
-        rc = api_seal(k->master_key, purpose, secret, sizeof secret, ret_sealed, ret_sealed_size);
+        rc = keys_seal(k->master_key, purpose, secret, sizeof secret, ret_sealed, ret_sealed_size);
     }
-    api_wipe(secret, sizeof secret);
+    keys_wipe(secret, sizeof secret);
     return rc == CP_OK ? CP_OK : cp_error_set(err, rc, "making a session secret failed");
 }
 
-enum cp_err api_keyring_secret_open(struct api_keyring *k, const char *session_id,
-                                    const uint8_t *sealed, size_t sealed_size,
-                                    uint8_t ret_secret[32], struct cp_error *err)
+enum cp_err keys_ring_secret_open(struct keys_ring *k, const char *session_id,
+                                  const uint8_t *sealed, size_t sealed_size, uint8_t ret_secret[32],
+                                  struct cp_error *err)
 {
     uint8_t secret[SECRET_SIZE];
     char purpose[PURPOSE_SIZE];
@@ -379,8 +378,8 @@ enum cp_err api_keyring_secret_open(struct api_keyring *k, const char *session_i
     enum cp_err rc;
 
     secret_purpose(session_id, purpose);
-    rc = api_unseal(k->master_key, purpose, (struct api_sealed){sealed, sealed_size}, secret,
-                    sizeof secret, &size);
+    rc = keys_unseal(k->master_key, purpose, (struct keys_sealed){sealed, sealed_size}, secret,
+                     sizeof secret, &size);
     if (rc == CP_OK && size == sizeof secret) {
         memcpy(ret_secret, secret, sizeof secret);
     } else {
@@ -389,6 +388,6 @@ enum cp_err api_keyring_secret_open(struct api_keyring *k, const char *session_i
                           "key: cancel the session, the next join starts a new one",
                           session_id);
     }
-    api_wipe(secret, sizeof secret);
+    keys_wipe(secret, sizeof secret);
     return rc;
 }

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Making and checking one key. The private half is sealed for its node, kind and fingerprint, so
  * that a row's parts cannot be exchanged for another's. */
-#include "api/keycheck.h"
+#include "keys/check.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/credentials.h"
 #include "common/clock.h"
 #include "content/certificate.h"
+#include "keys/credentials.h"
 
 #define PURPOSE_SIZE 192
 
@@ -27,16 +27,16 @@ static bool refuse(char reason[DB_TEXT_SIZE], const char *text)
 
 static bool unseal(const struct db_key *row, const uint8_t *master_key, struct jws_key *ret_pair)
 {
-    struct api_sealed sealed = {row->private_sealed, row->private_sealed_size};
+    struct keys_sealed sealed = {row->private_sealed, row->private_sealed_size};
     uint8_t secret[JWS_KEY_SIZE];
     char purpose[PURPOSE_SIZE];
     size_t size = 0;
     bool ok;
 
     set_purpose(row, purpose);
-    ok = api_unseal(master_key, purpose, sealed, secret, sizeof secret, &size) == CP_OK &&
+    ok = keys_unseal(master_key, purpose, sealed, secret, sizeof secret, &size) == CP_OK &&
          size == sizeof secret && jws_key_from_secret(secret, ret_pair) == CP_OK;
-    api_wipe(secret, sizeof secret);
+    keys_wipe(secret, sizeof secret);
     return ok;
 }
 
@@ -52,8 +52,8 @@ static bool signs(const struct jws_key *pair, const uint8_t public_key[JWS_KEY_S
     return ok;
 }
 
-bool api_key_check(const struct db_key *row, const uint8_t *master_key, struct jws_key *ret_pair,
-                   char ret_reason[DB_TEXT_SIZE])
+bool keys_check(const struct db_key *row, const uint8_t *master_key, struct jws_key *ret_pair,
+                char ret_reason[DB_TEXT_SIZE])
 {
     char fingerprint[JWS_FINGERPRINT_SIZE];
     struct jws_key pair;
@@ -77,8 +77,8 @@ bool api_key_check(const struct db_key *row, const uint8_t *master_key, struct j
     return ok || refuse(ret_reason, "its private and its public key do not belong together");
 }
 
-bool api_key_check_certificate(const struct db_key *row, const uint8_t identity[JWS_KEY_SIZE],
-                               uint64_t now_ns, char ret_reason[DB_TEXT_SIZE])
+bool keys_check_certificate(const struct db_key *row, const uint8_t identity[JWS_KEY_SIZE],
+                            uint64_t now_ns, char ret_reason[DB_TEXT_SIZE])
 {
     struct certificate certificate;
     uint64_t not_after = 0;
@@ -92,7 +92,7 @@ bool api_key_check_certificate(const struct db_key *row, const uint8_t identity[
     }
     if (certificate_verify(identity, row->certificate, now_ns, &certificate, NULL) != CP_OK ||
         certificate_time_parse(certificate.not_after, &not_after) != CP_OK ||
-        not_after < now_ns + API_CERTIFICATE_RENEWAL) {
+        not_after < now_ns + KEYS_CERTIFICATE_RENEWAL) {
         return refuse(ret_reason, "its certificate has ended, ends soon, or begins in the future");
     }
     return true;
@@ -105,7 +105,7 @@ static enum cp_err certify(const struct jws_key *identity, struct db_key *row, u
     enum cp_err rc;
 
     row->not_before = now_ns;
-    row->not_after = now_ns + API_CERTIFICATE_LIFETIME;
+    row->not_after = now_ns + KEYS_CERTIFICATE_LIFETIME;
     memcpy(certificate.public_key, row->public_key, JWS_KEY_SIZE);
     (void)snprintf(certificate.node, sizeof certificate.node, "%s", row->node_id);
     cp_clock_rfc3339(row->not_before, certificate.not_before);
@@ -119,8 +119,8 @@ static enum cp_err certify(const struct jws_key *identity, struct db_key *row, u
     return rc;
 }
 
-enum cp_err api_key_make(const struct api_key_spec *spec, struct db_key *ret_row,
-                         struct jws_key *ret_pair)
+enum cp_err keys_make(const struct keys_spec *spec, struct db_key *ret_row,
+                      struct jws_key *ret_pair)
 {
     struct db_key row = {.kind = spec->kind, .active = true, .public_key_size = JWS_KEY_SIZE};
     char purpose[PURPOSE_SIZE];
@@ -134,9 +134,10 @@ enum cp_err api_key_make(const struct api_key_spec *spec, struct db_key *ret_row
     rc = jws_fingerprint(pair.public_key, row.fingerprint);
     if (rc == CP_OK) {
         set_purpose(&row, purpose);
-        _Static_assert(JWS_KEY_SIZE + API_SEAL_OVERHEAD <= DB_SEALED_SIZE, "room for a sealed key");
-        rc = api_seal(spec->master_key, purpose, pair.secret, JWS_KEY_SIZE, row.private_sealed,
-                      &row.private_sealed_size);
+        _Static_assert(JWS_KEY_SIZE + KEYS_SEAL_OVERHEAD <= DB_SEALED_SIZE,
+                       "room for a sealed key");
+        rc = keys_seal(spec->master_key, purpose, pair.secret, JWS_KEY_SIZE, row.private_sealed,
+                       &row.private_sealed_size);
     }
     if (rc == CP_OK && spec->identity != NULL) {
         rc = certify(spec->identity, &row, spec->now_ns);
