@@ -72,6 +72,12 @@ api_handler api_joins_get;
 api_handler api_joins_progress;
 api_handler api_joins_result;
 
+/* tasks.c: {task} */
+api_handler api_tasks_list;
+api_handler api_tasks_get;
+api_handler api_tasks_cancel;
+api_handler api_tasks_log;
+
 /* events.c */
 api_handler api_events_list;
 

@@ -63,6 +63,11 @@ static const struct api_route routes[] = {
     {API_PUT, "/api/v1/joins/{join}/progress", API_NEED_RECEIVER, "putProgress", api_joins_progress, NULL},
     {API_PUT, "/api/v1/joins/{join}/result", API_NEED_RECEIVER, "putResult", api_joins_result, NULL},
 
+    {API_GET, "/api/v1/tasks", API_NEED_VIEWER, "listTasks", api_tasks_list, NULL},
+    {API_GET, "/api/v1/tasks/{task}", API_NEED_VIEWER, "getTask", api_tasks_get, NULL},
+    {API_GET, "/api/v1/tasks/{task}/log", API_NEED_VIEWER, "listTaskLog", api_tasks_log, NULL},
+    {API_POST, "/api/v1/tasks/{task}/cancel", API_NEED_OPERATOR, "cancelTask", api_tasks_cancel, NULL},
+
     {API_GET, "/api/v1/events", API_NEED_VIEWER, "listEvents", api_events_list, NULL},
 };
 /* clang-format on */

@@ -9,10 +9,11 @@
 #include "common/err.h"
 #include "db/db.h"
 
-/* Payload: "<node id> <session id>", of settings "<node id> settings". */
+/* Payload: "<node id> <session id>", of settings "<node id> settings", of tasks "<node id> task". */
 #define DB_CHANNEL_SESSIONS  "castpoint_sessions"  /* a session was made, cancelled or changed */
 #define DB_CHANNEL_RECEIVERS "castpoint_receivers" /* a receiver joined or left its session */
 #define DB_CHANNEL_SETTINGS  "castpoint_settings"  /* a node's settings were changed */
+#define DB_CHANNEL_TASKS     "castpoint_tasks"     /* a node has a task to do */
 
 struct db_listener;
 

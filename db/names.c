@@ -8,6 +8,7 @@
 #include "db/receiver.h"
 #include "db/session.h"
 #include "db/settings.h"
+#include "db/task.h"
 #include "db/version.h"
 
 static const char *const access_words[] = {"inherit", "anonymous", "authenticated"};
@@ -22,6 +23,11 @@ static const char *const mac_words[] = {"hmac-sha256-128", "aes-256-gmac"};
 static const char *const receiver_words[] = {"joined", "receiving", "repairing", "verifying",
                                              "done",   "moved",     "failed",    "lost"};
 
+static const char *const task_state_words[] = {"waiting", "running", "done", "failed", "cancelled"};
+static const char *const task_unit_words[] = {"items", "bytes"};
+static const char *const task_level_words[] = {"info", "warning", "error"};
+
+_Static_assert(DB_COUNT(task_state_words) == DB_TASK_STATE_COUNT, "a word for each state");
 _Static_assert(DB_COUNT(session_words) == DB_SESSION_STATE_COUNT, "a word for each state");
 _Static_assert(DB_COUNT(receiver_words) == DB_RECEIVER_STATE_COUNT, "a word for each state");
 
@@ -34,6 +40,9 @@ const struct db_names db_session_state_names = {session_words, DB_COUNT(session_
 const struct db_names db_rate_control_names = {rate_control_words, DB_COUNT(rate_control_words)};
 const struct db_names db_mac_names = {mac_words, DB_COUNT(mac_words)};
 const struct db_names db_receiver_state_names = {receiver_words, DB_COUNT(receiver_words)};
+const struct db_names db_task_state_names = {task_state_words, DB_COUNT(task_state_words)};
+const struct db_names db_task_unit_names = {task_unit_words, DB_COUNT(task_unit_words)};
+const struct db_names db_task_level_names = {task_level_words, DB_COUNT(task_level_words)};
 
 static const char *word(const struct db_names *names, size_t index)
 {
@@ -171,4 +180,30 @@ bool db_receiver_state_parse(const char *text, enum db_receiver_state *ret_state
 bool db_receiver_active(enum db_receiver_state state)
 {
     return state <= DB_RECEIVER_VERIFYING;
+}
+
+const char *db_task_state_name(enum db_task_state state)
+{
+    return word(&db_task_state_names, state);
+}
+
+bool db_task_state_parse(const char *text, enum db_task_state *ret_state)
+{
+    size_t index;
+
+    if (!db_names_find(&db_task_state_names, text, &index)) {
+        return false;
+    }
+    *ret_state = (enum db_task_state)index;
+    return true;
+}
+
+const char *db_task_unit_name(enum db_task_unit unit)
+{
+    return word(&db_task_unit_names, unit);
+}
+
+const char *db_task_level_name(enum db_task_level level)
+{
+    return word(&db_task_level_names, level);
 }

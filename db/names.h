@@ -14,5 +14,8 @@ extern const struct db_names db_session_state_names;
 extern const struct db_names db_receiver_state_names;
 extern const struct db_names db_rate_control_names;
 extern const struct db_names db_mac_names;
+extern const struct db_names db_task_state_names;
+extern const struct db_names db_task_unit_names;
+extern const struct db_names db_task_level_names;
 
 #endif

@@ -13,6 +13,7 @@
 #include "db/db.h"
 #include "db/event.h"
 #include "db/listener.h"
+#include "jobs/jobs.h"
 #include "keys/credentials.h"
 #include "keys/keyring.h"
 #include "server/state_file.h"
@@ -20,8 +21,9 @@
 #define DATABASE_PATIENCE (30 * CP_SEC)
 #define CLAIM_PATIENCE    (10 * CP_SEC)
 #define LOG_EVERY         10u /* tries */
-/* Besides a connection for each thread that serves HTTP: scheduler, progress, ending sessions. */
-#define OTHER_CONNECTIONS 4u
+/* Besides a connection for each thread that serves HTTP: scheduler, progress, ending sessions, and
+ * the workers of tasks. */
+#define OTHER_CONNECTIONS (4u + JOBS_WORKERS)
 #define CONNECTIONS_MAX   64u
 #define ADMIN             "admin"
 #define ADMIN_FILE        "admin-password"
@@ -138,6 +140,14 @@ static enum cp_err open_keyring(const struct srv_config *c, struct srv_parts *p,
     return rc == CP_OK ? CP_OK : cp_error_set(err, rc, "keys");
 }
 
+static enum cp_err listen_for_tasks(const struct srv_config *c, struct srv_parts *p,
+                                    struct cp_error *err)
+{
+    static const char *const channels[] = {DB_CHANNEL_TASKS};
+
+    return db_listener_open(c->database, channels, 1, &p->task_listener, err);
+}
+
 /* Using the keys checks them, and heals what is broken, before the first client comes. */
 static enum cp_err check_keys(struct db_conn *conn, void *arg, struct cp_error *err)
 {
@@ -243,6 +253,7 @@ static enum cp_err make_parts(const struct srv_config *c, srv_pause *pause, stru
     CP_TRY(open_database(c, pause, p, err));
     CP_TRY(db_run_tx(p->db, "register-node", register_node, &node, err));
     CP_TRY(claim_node(c, pause, p, err));
+    CP_TRY(listen_for_tasks(c, p, err));
     CP_TRY(open_keyring(c, p, err));
     CP_TRY(db_run_tx_locking(p->db, "check-keys", check_keys, p, err));
     CP_TRY(make_admin(c, p, err));
@@ -270,6 +281,7 @@ void srv_parts_done(struct srv_parts *p)
 {
     api_auth_cache_free(p->auth_cache);
     keys_ring_free(p->keyring);
+    db_listener_close(p->task_listener);
     db_listener_close(p->listener);
     db_pool_close(p->db);
     if (p->blobs != NULL) {

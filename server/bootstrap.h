@@ -25,6 +25,7 @@ struct srv_parts {
     struct db_node node;
     struct db_listener *listener; /* for the scheduler; holds the claim on the node */
     struct keys_ring *keyring;
+    struct db_listener *task_listener;
     struct api_auth_cache *auth_cache;
     char admin_password_path[SRV_PATH_SIZE + 16]; /* "" when no administrator was made now */
 };

@@ -13,6 +13,7 @@
 #include "api/progress.h"
 #include "common/log.h"
 #include "db/db.h"
+#include "jobs/jobs.h"
 #include "server/bootstrap.h"
 #include "server/config.h"
 #include "server/http.h"
@@ -105,12 +106,18 @@ static enum cp_err serve(const struct srv_config *c, const struct srv_parts *p,
                                           .threads = c->threads,
                                           .api = api};
     struct srv_scheduler_config scheduler_config = {.api = api, .listener = p->listener};
+    struct jobs_context jobs_context = {
+        .db = p->db, .blobs = p->blobs, .keyring = p->keyring, .node_id = p->node.id};
     struct srv_scheduler *scheduler;
+    struct jobs *jobs = NULL;
     struct srv_http *http;
     enum cp_err rc;
 
     CP_TRY(srv_scheduler_start(&scheduler_config, &scheduler, err));
-    rc = srv_http_start(&http_config, &http, err);
+    rc = jobs_start(&jobs_context, p->task_listener, &jobs, err);
+    if (rc == CP_OK) {
+        rc = srv_http_start(&http_config, &http, err);
+    }
     if (rc == CP_OK) {
         cp_log(CP_LOG_INFO, "ready", "version", CASTPOINT_VERSION, "node", p->node.name, "url",
                c->public_url, "certificate", p->tls.fingerprint, "pin", p->tls.pin, NULL);
@@ -118,6 +125,7 @@ static enum cp_err serve(const struct srv_config *c, const struct srv_parts *p,
         cp_log(CP_LOG_INFO, "stopping", "signal", wait_for_signal(), NULL);
         srv_http_stop(http);
     }
+    jobs_stop(jobs);
     srv_scheduler_stop(scheduler);
     return rc;
 }

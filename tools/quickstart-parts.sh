@@ -179,7 +179,20 @@ publish_image() {
   version=$(api GET "$base/versions" | jq -r '[.items[] | select(.state == "draft")][0].version // empty')
   [ -n "$version" ] || version=$(api POST "$base/versions" -H 'Content-Type: application/json' -d '{}' | jq -r .version)
   api PUT "$base/versions/$version/files/usr.wim" -o /dev/null --upload-file "$image"
-  api POST "$base/versions/$version/seal" -o /dev/null
+  await_task "$(api POST "$base/versions/$version/seal" | jq -r .id)"
+}
+
+# await_task ID: until it has ended; shows how far it is.
+await_task() {
+  local task
+  while task=$(api GET "/api/v1/tasks/$1"); do
+    case $(jq -r .state <<<"$task") in
+      done) return 0 ;;
+      waiting | running) sleep 0.2 ;;
+      *) fail "$(jq -r '"\(.kind) of \(.subject): \(.error.detail)"' <<<"$task")" ;;
+    esac
+  done
+  return 1
 }
 
 # The settings that the laboratory needs, with the ETag of what they change.

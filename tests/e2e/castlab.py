@@ -149,8 +149,18 @@ class Service:
         """A sealed version of a new package: files is {path: bytes}."""
         self.api('POST', '/api/v1/packages', {'name': name, **fields})
         version = self.new_version(name, files)
-        self.api('POST', f'/api/v1/packages/{name}/versions/{version}/seal')
+        self.seal(name, version)
         return version
+
+    def seal(self, name, version):
+        task = self.api('POST', f'/api/v1/packages/{name}/versions/{version}/seal')[2]['id']
+        self.await_task(task)
+
+    def await_task(self, task):
+        wait_until(lambda: self.get(f'/api/v1/tasks/{task}')['ended_at'], 60, f'task {task} has ended')
+        ended = self.get(f'/api/v1/tasks/{task}')
+        if ended['state'] != 'done':
+            raise AssertionError(ended)
 
     def new_version(self, name, files):
         version = self.api('POST', f'/api/v1/packages/{name}/versions', {})[2]['version']

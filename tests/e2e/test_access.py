@@ -71,7 +71,7 @@ class Access(Case):
             self.assertIn(path.split('/')[-1].split('%2f')[-1], str(p.exception.body['detail']) + str(p.exception.body.get('errors')))
         names = [f['path'] for f in self.service.get(base[:-1])['items']]
         self.assertEqual(names, ['ok.bin'])
-        self.service.api('POST', f'/api/v1/packages/uploads/versions/{version}/seal')
+        self.service.seal('uploads', version)
         with self.assertRaises(Problem) as p:
             self.service.api('PUT', base + 'more.bin', b'1')
         self.assertEqual(p.exception.code, 'version-sealed')

@@ -89,12 +89,14 @@ class Crash(Case):
             self.service.stop(signal.SIGKILL)
             call.join(60)
             self.service.start()
+            wait_until(lambda: self.service.get('/api/v1/tasks?state=running')['items'] + self.service.get('/api/v1/tasks?state=waiting')['items'] == [],
+                       60, 'what was begun before has ended')
             files = self.service.get(path + '/files')['items']
             state = self.service.get(path)['state']
             self.assertIn(state, ('draft', 'sealed'))
             self.assertIn('a.bin', [f['path'] for f in files])
             if state == 'draft':
-                self.service.api('POST', path + '/seal')
+                self.service.seal('torn', version)
             out = self.fetch('r1', f'torn@{version}', name=f'v{attempt}')
             self.assert_fetched(out, {'a.bin': random_bytes(8 * CHUNK, 100 + attempt)})
         incoming = os.path.join(self.service.state, 'content', 'incoming')

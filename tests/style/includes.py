@@ -24,13 +24,14 @@ MAY_INCLUDE = {
     'multicast': ENGINE,
     'db': {'common'},
     'keys': {'db', 'content', 'common'},
+    'jobs': {'keys', 'db', 'content', 'common'},
     'api': {'keys', 'db', 'content', 'common'},
-    'server': {'api', 'keys', 'db', 'content', 'common'} | FACADE,
+    'server': {'api', 'jobs', 'keys', 'db', 'content', 'common'} | FACADE,
     'client': {'content', 'common'} | FACADE,
     'cli': {'content', 'common'} | FACADE,
 }
 
-SOCKETS = ['multicast/io/', 'server/', 'client/']
+SOCKETS = ['multicast/io/', 'server/', 'jobs/', 'client/']
 # Foreign header (regular expression) -> path prefixes that may include it.
 FOREIGN = {
     r'microhttpd\.h': ['server/http'],
@@ -38,7 +39,7 @@ FOREIGN = {
     r'libpq-fe\.h': ['db/'],
     r'curl/.*': ['client/', 'cli/'],
     r'openssl/.*': ['multicast/seal/', 'content/', 'keys/credentials'],
-    r'jansson\.h': ['api/', 'keys/', 'content/manifest', 'content/certificate', 'client/', 'cli/'],
+    r'jansson\.h': ['api/', 'jobs/', 'keys/', 'content/manifest', 'content/certificate', 'client/', 'cli/'],
     r'isa-l\.h|isa-l/.*': ['multicast/fec/'],
     r'sys/(socket|epoll|un|eventfd|timerfd)\.h|netinet/.*|arpa/.*|net/.*|linux/.*|netdb\.h|ifaddrs\.h|poll\.h': SOCKETS,
 }

@@ -8,7 +8,7 @@ import sys
 import tree
 
 FILE_LINES, HEADER_LINES, FUNCTION_LINES, PARAMETERS, NESTING = 1000, 300, 100, 6, 4
-SOURCES = {'common', 'content', 'multicast', 'db', 'keys', 'api', 'server', 'client', 'cli', 'tests'}
+SOURCES = {'common', 'content', 'multicast', 'db', 'keys', 'jobs', 'api', 'server', 'client', 'cli', 'tests'}
 LICENCE = '/* SPDX-License-Identifier: Apache-2.0'
 
 STRINGS = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])+\'')

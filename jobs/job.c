@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * One task being done. Touches the database. */
+#include "jobs/job_private.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "db/event.h"
+
+#define PROGRESS_EVERY CP_SEC
+
+const struct jobs_context *job_context(const struct job *job)
+{
+    return job->ctx;
+}
+
+const struct db_task *job_task(const struct job *job)
+{
+    return &job->task;
+}
+
+const json_t *job_params(const struct job *job)
+{
+    return job->params;
+}
+
+/* ---- progress ---- */
+
+struct progress_arg {
+    struct job *job;
+    bool cancel;
+};
+
+static enum cp_err progress_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    struct progress_arg *a = arg;
+
+    return db_task_progress(conn, a->job->task.id, a->job->task.done, a->job->task.total,
+                            &a->cancel, err);
+}
+
+enum cp_err job_progress(struct job *job, uint64_t done, uint64_t total, struct cp_error *err)
+{
+    struct progress_arg a = {.job = job};
+    cp_time now = cp_clock_now();
+
+    job->task.done = done;
+    job->task.total = total;
+    if (job->stop != NULL && atomic_load(job->stop)) {
+        return cp_error_set(err, CP_ERR_INTERRUPTED, "The service is stopping.");
+    }
+    if (now < job->told_at + PROGRESS_EVERY && job->told_at != 0) {
+        return CP_OK;
+    }
+    job->told_at = now;
+    /* While the database is away the work goes on; its end is what must be written. */
+    if (db_run_tx_locking(job->ctx->db, "task-progress", progress_body, &a, NULL) == CP_OK &&
+        a.cancel) {
+        return cp_error_set(err, CP_ERR_CANCELLED, "An operator cancelled the task.");
+    }
+    return CP_OK;
+}
+
+/* ---- log ---- */
+
+struct log_arg {
+    const char *task_id;
+    enum db_task_level level;
+    char text[DB_TASK_LINE_SIZE];
+};
+
+static enum cp_err log_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    struct log_arg *a = arg;
+
+    return db_task_log(conn, a->task_id, a->level, a->text, err);
+}
+
+void job_log(struct job *job, enum db_task_level level, const char *fmt, ...)
+{
+    struct log_arg a = {.task_id = job->task.id, .level = level};
+    va_list args;
+
+    if (job->lines == JOB_LINES_MAX) {
+        return;
+    }
+    job->lines++;
+    va_start(args, fmt);
+    (void)vsnprintf(a.text, sizeof a.text, fmt, args);
+    va_end(args);
+    if (job->lines == JOB_LINES_MAX) {
+        (void)snprintf(a.text, sizeof a.text, "%u lines are enough: the rest is left out.",
+                       JOB_LINES_MAX);
+    }
+    if (db_run_tx_locking(job->ctx->db, "task-log", log_body, &a, NULL) != CP_OK) {
+        cp_log(CP_LOG_WARN, "task-line-lost", "task", job->task.id, "text", a.text, NULL);
+    }
+}
+
+/* ---- end ---- */
+
+void job_result(struct job *job, json_t *result)
+{
+    char *text = result != NULL ? json_dumps(result, JSON_COMPACT) : NULL;
+
+    json_decref(result);
+    free(job->result);
+    job->result = NULL;
+    if (text != NULL && strlen(text) < DB_TASK_JSON_SIZE) {
+        job->result = text;
+    } else {
+        free(text);
+    }
+}
+
+enum cp_err job_done_in(struct job *job, struct db_conn *conn, struct cp_error *err)
+{
+    struct db_task_end end = {
+        .state = DB_TASK_DONE, .code = "", .detail = "", .result = job->result};
+
+    CP_TRY(db_task_finish(conn, job->task.id, &end, err));
+    job->done = true;
+    return CP_OK;
+}
+
+enum cp_err job_event(struct job *job, struct db_conn *conn, const char *kind, const char *subject,
+                      json_t *detail, struct cp_error *err)
+{
+    char *text = detail != NULL ? json_dumps(detail, JSON_COMPACT) : NULL;
+    struct db_event *row = calloc(1, sizeof *row);
+    enum cp_err rc;
+
+    json_decref(detail);
+    if (row == NULL) {
+        free(text);
+        return cp_error_set(err, CP_ERR_NO_MEMORY, "No memory for the event '%s'.", kind);
+    }
+    (void)snprintf(row->node_id, sizeof row->node_id, "%s", job->ctx->node_id);
+    (void)snprintf(row->kind, sizeof row->kind, "%s", kind);
+    (void)snprintf(row->subject, sizeof row->subject, "%s", subject);
+    (void)snprintf(row->actor, sizeof row->actor, "%s", job->task.actor);
+    (void)snprintf(row->request_id, sizeof row->request_id, "%s", job->task.request_id);
+    if (text != NULL && strlen(text) < sizeof row->detail) {
+        (void)snprintf(row->detail, sizeof row->detail, "%s", text);
+    }
+    rc = db_event_add(conn, row, err);
+    free(text);
+    free(row);
+    return rc;
+}

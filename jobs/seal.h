@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Sealing as a task: parameters {"package": name, "version": number}, result {"manifest_sha256",
+ * "files", "stream_size"}. */
+#ifndef JOBS_SEAL_H
+#define JOBS_SEAL_H
+
+#include "jobs/job.h"
+
+job_fn job_seal;
+
+#endif

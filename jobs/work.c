@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Doing one task: claim, run, write down what came of it; and asking for the work that is due.
+ * Touches the database. */
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "db/settings.h"
+#include "jobs/job_private.h"
+#include "jobs/jobs.h"
+
+#define RETRY_MS 1000
+
+struct claim_arg {
+    const char *node_id;
+    struct db_task *task;
+};
+
+static enum cp_err claim_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    struct claim_arg *a = arg;
+
+    return db_task_claim(conn, a->node_id, a->task, err);
+}
+
+struct finish_arg {
+    const char *id;
+    struct db_task_end end;
+};
+
+static enum cp_err finish_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    struct finish_arg *a = arg;
+
+    return db_task_finish(conn, a->id, &a->end, err);
+}
+
+/* Not the work's fault: the same work may succeed a little later. */
+static bool worth_another_try(enum cp_err rc)
+{
+    return rc == CP_ERR_DATABASE || rc == CP_ERR_DB_RETRY || rc == CP_ERR_UNAVAILABLE ||
+           rc == CP_ERR_NO_MEMORY;
+}
+
+/* The database may be away for longer than a transaction is tried again: the task would then stay
+ * "running" with nobody at it until the next start. */
+static enum cp_err finish_task(const struct jobs_context *ctx, const atomic_bool *stop,
+                               struct finish_arg *finish, struct cp_error *err)
+{
+    enum cp_err rc = db_run_tx_locking(ctx->db, "finish-task", finish_body, finish, err);
+
+    while (worth_another_try(rc) && stop != NULL && !atomic_load(stop)) {
+        (void)poll(NULL, 0, RETRY_MS);
+        rc = db_run_tx_locking(ctx->db, "finish-task", finish_body, finish, err);
+    }
+    return rc;
+}
+
+static const struct job_kind *find_kind(const char *name)
+{
+    const struct job_kind *k = job_kinds;
+
+    while (k->name != NULL && strcmp(k->name, name) != 0) {
+        k++;
+    }
+    return k->name != NULL ? k : NULL;
+}
+
+static enum cp_err run(struct job *job, struct cp_error *err)
+{
+    const struct job_kind *kind = find_kind(job->task.kind);
+
+    job->params = json_loads(job->task.params, 0, NULL);
+    if (kind == NULL || job->params == NULL) {
+        return cp_error_set(err, CP_ERR_INTERNAL, "This castpointd knows no work '%.60s'.",
+                            job->task.kind);
+    }
+    return kind->run(job, err);
+}
+
+static struct db_task_end end_of(const struct job *job, enum cp_err rc, const struct cp_error *err)
+{
+    struct db_task_end end = {.state = DB_TASK_DONE, .code = "", .detail = ""};
+
+    if (rc == CP_OK) {
+        end.result = job->result;
+    } else if (rc == CP_ERR_INTERRUPTED ||
+               (worth_another_try(rc) && job->task.attempts < DB_TASK_ATTEMPTS_MAX)) {
+        end.state = DB_TASK_WAITING;
+    } else {
+        end.state = rc == CP_ERR_CANCELLED ? DB_TASK_CANCELLED : DB_TASK_FAILED;
+        end.code = cp_err_info(rc)->code;
+        end.detail = err->text;
+    }
+    return end;
+}
+
+static void tell(const struct job *job, enum cp_err rc, const struct cp_error *err)
+{
+    cp_log_correlation(job->task.request_id[0] != '\0' ? job->task.request_id : job->task.id);
+    if (rc == CP_OK) {
+        cp_log(CP_LOG_INFO, "task-done", "kind", job->task.kind, "subject", job->task.subject,
+               NULL);
+    } else if (rc != CP_ERR_INTERRUPTED) {
+        cp_log_error(CP_LOG_WARN, "task-not-done", err);
+    }
+    cp_log_correlation(NULL);
+}
+
+enum cp_err jobs_do_one(const struct jobs_context *ctx, const atomic_bool *stop,
+                        struct cp_error *err)
+{
+    struct job job = {.ctx = ctx, .stop = stop};
+    struct claim_arg claim = {.node_id = ctx->node_id, .task = &job.task};
+    struct cp_error why = {.code = CP_OK};
+    enum cp_err rc;
+
+    CP_TRY(db_run_tx_locking(ctx->db, "claim-task", claim_body, &claim, err));
+    rc = run(&job, &why);
+    tell(&job, rc, &why);
+    if (rc != CP_OK || !job.done) {
+        struct finish_arg finish = {.id = job.task.id, .end = end_of(&job, rc, &why)};
+
+        rc = finish_task(ctx, stop, &finish, err);
+    }
+    json_decref(job.params);
+    free(job.result);
+    return rc;
+}
+
+/* ---- what nobody asks for ---- */
+
+struct due_arg {
+    const struct jobs_context *ctx;
+    const struct job_kind *kind;
+};
+
+static enum cp_err ask_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    const struct due_arg *a = arg;
+    struct db_settings settings;
+    struct db_task *task = calloc(1, sizeof *task);
+    uint64_t interval, now;
+    bool made;
+    enum cp_err rc;
+
+    if (task == NULL) {
+        return cp_error_set(err, CP_ERR_NO_MEMORY, "No memory for a task.");
+    }
+    rc = db_settings_get(conn, a->ctx->node_id, &settings, err);
+    if (rc == CP_OK) {
+        rc = db_now(conn, &now, err);
+    }
+    if (rc == CP_OK) {
+        rc = db_task_newest(conn, a->ctx->node_id, a->kind->name, task, err);
+    }
+    if (rc == CP_OK || rc == CP_ERR_NOT_FOUND) {
+        interval = a->kind->interval(&settings);
+        if (interval == 0 || (rc == CP_OK && task->created_at + interval * CP_SEC > now)) {
+            rc = CP_OK;
+        } else {
+            memset(task, 0, sizeof *task);
+            memcpy(task->node_id, a->ctx->node_id, strlen(a->ctx->node_id));
+            memcpy(task->kind, a->kind->name, strlen(a->kind->name));
+            task->unit = a->kind->unit;
+            rc = db_task_create(conn, task, task, &made, err);
+        }
+    }
+    free(task);
+    return rc;
+}
+
+enum cp_err jobs_ask_due(const struct jobs_context *ctx, struct cp_error *err)
+{
+    for (const struct job_kind *k = job_kinds; k->name != NULL; k++) {
+        struct due_arg a = {.ctx = ctx, .kind = k};
+
+        if (k->interval != NULL) {
+            CP_TRY(db_run_tx_locking(ctx->db, "ask-for-work", ask_body, &a, err));
+        }
+    }
+    return CP_OK;
+}

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Tasks in the tables: asked for once, claimed once, ended once; run through
+ * tests/support/with-postgres. */
+#include "tests/unit/db/fixture.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "db/task.h"
+
+static struct db_task asked(const struct fixture *f, const char *kind, const char *subject)
+{
+    struct db_task t = {.unit = DB_TASK_BYTES};
+
+    (void)snprintf(t.node_id, sizeof t.node_id, "%s", f->node.id);
+    (void)snprintf(t.kind, sizeof t.kind, "%s", kind);
+    (void)snprintf(t.subject, sizeof t.subject, "%s", subject);
+    (void)snprintf(t.actor, sizeof t.actor, "anna");
+    (void)snprintf(t.params, sizeof t.params, "{\"version\": 3}");
+    return t;
+}
+
+static struct db_task ask(struct fixture *f, const char *kind, const char *subject, bool expected)
+{
+    struct db_task in = asked(f, kind, subject);
+    struct db_task out;
+    bool made;
+
+    OK(f, db_task_create(f->conn, &in, &out, &made, &f->err));
+    assert_int_equal(made, expected);
+    return out;
+}
+
+static struct db_task claim(struct fixture *f)
+{
+    struct db_task t;
+
+    OK(f, db_task_claim(f->conn, f->node.id, &t, &f->err));
+    return t;
+}
+
+static struct db_task get(struct fixture *f, const char *id)
+{
+    struct db_task t;
+
+    OK(f, db_task_get(f->conn, id, &t, &f->err));
+    return t;
+}
+
+static void test_the_same_work_is_asked_for_once(void **state)
+{
+    struct fixture *f = *state;
+    struct db_task_end end = {.state = DB_TASK_DONE, .code = "", .detail = "", .result = "{}"};
+    struct db_task first, again;
+
+    (void)fixture_begin(f);
+    first = ask(f, "seal-version", "package a version 1", true);
+    assert_int_equal(first.state, DB_TASK_WAITING);
+    assert_int_equal(first.unit, DB_TASK_BYTES);
+    assert_string_equal(first.params, "{\"version\": 3}");
+    assert_string_equal(first.result, "");
+    again = ask(f, "seal-version", "package a version 1", false);
+    assert_string_equal(again.id, first.id);
+    (void)ask(f, "seal-version", "package a version 2", true);
+    (void)ask(f, "collect-garbage", "package a version 1", true);
+    (void)claim(f);
+    OK(f, db_task_finish(f->conn, first.id, &end, &f->err));
+    again = ask(f, "seal-version", "package a version 1", true);
+    assert_string_not_equal(again.id, first.id);
+    fixture_commit(f);
+}
+
+static void test_oldest_first_and_each_once(void **state)
+{
+    struct fixture *f = *state;
+    struct db_task a, b, t;
+
+    (void)fixture_begin(f);
+    a = ask(f, "seal-version", "a", true);
+    b = ask(f, "seal-version", "b", true);
+    t = claim(f);
+    assert_string_equal(t.id, a.id);
+    assert_int_equal(t.state, DB_TASK_RUNNING);
+    assert_int_equal(t.attempts, 1);
+    assert_true(t.started_at != 0);
+    t = claim(f);
+    assert_string_equal(t.id, b.id);
+    assert_int_equal(db_task_claim(f->conn, f->node.id, &t, &f->err), CP_ERR_NOT_FOUND);
+    fixture_commit(f);
+}
+
+static void test_progress_and_end(void **state)
+{
+    struct fixture *f = *state;
+    struct db_task_end failed = {
+        .state = DB_TASK_FAILED, .code = "storage-full", .detail = "No room."};
+    struct db_task t;
+    bool cancel = true;
+
+    (void)fixture_begin(f);
+    t = ask(f, "seal-version", "a", true);
+    REFUSED(f, CP_ERR_NOT_FOUND, db_task_progress(f->conn, t.id, 1, 2, &cancel, &f->err));
+    REFUSED(f, CP_ERR_NOT_FOUND, db_task_finish(f->conn, t.id, &failed, &f->err));
+    (void)claim(f);
+    OK(f, db_task_progress(f->conn, t.id, 5, 1ull << 40, &cancel, &f->err));
+    assert_false(cancel);
+    t = get(f, t.id);
+    assert_int_equal(t.done, 5);
+    assert_int_equal(t.total, 1ull << 40);
+    OK(f, db_task_finish(f->conn, t.id, &failed, &f->err));
+    t = get(f, t.id);
+    assert_int_equal(t.state, DB_TASK_FAILED);
+    assert_string_equal(t.code, "storage-full");
+    assert_true(t.ended_at != 0);
+    REFUSED(f, CP_ERR_NOT_FOUND, db_task_finish(f->conn, t.id, &failed, &f->err));
+    fixture_commit(f);
+}
+
+static void test_cancel(void **state)
+{
+    struct fixture *f = *state;
+    struct db_task waiting, running, t;
+    bool cancel = false;
+
+    (void)fixture_begin(f);
+    running = ask(f, "seal-version", "a", true);
+    waiting = ask(f, "seal-version", "b", true);
+    (void)claim(f);
+    OK(f, db_task_cancel(f->conn, waiting.id, "cancelled", "By anna.", &t, &f->err));
+    assert_int_equal(t.state, DB_TASK_CANCELLED);
+    assert_string_equal(t.detail, "By anna.");
+    OK(f, db_task_cancel(f->conn, running.id, "cancelled", "By anna.", &t, &f->err));
+    assert_int_equal(t.state, DB_TASK_RUNNING);
+    assert_true(t.cancel_requested);
+    OK(f, db_task_progress(f->conn, running.id, 1, 2, &cancel, &f->err));
+    assert_true(cancel);
+    REFUSED(f, CP_ERR_CONFLICT, db_task_cancel(f->conn, waiting.id, "cancelled", "", &t, &f->err));
+    REFUSED(f, CP_ERR_NOT_FOUND,
+            db_task_cancel(f->conn, "not-an-id", "cancelled", "", &t, &f->err));
+    fixture_commit(f);
+}
+
+static void test_a_killed_service_begins_again_but_not_for_ever(void **state)
+{
+    struct fixture *f = *state;
+    struct db_task t;
+    uint64_t count;
+
+    (void)fixture_begin(f);
+    t = ask(f, "seal-version", "a", true);
+    for (int i = 1; i <= DB_TASK_ATTEMPTS_MAX; i++) {
+        assert_int_equal(claim(f).attempts, i);
+        OK(f, db_task_recover(f->conn, f->node.id, "interrupted", &count, &f->err));
+        assert_int_equal(count, i < DB_TASK_ATTEMPTS_MAX);
+    }
+    t = get(f, t.id);
+    assert_int_equal(t.state, DB_TASK_FAILED);
+    assert_string_equal(t.code, "interrupted");
+    fixture_commit(f);
+}
+
+static void test_list_and_log(void **state)
+{
+    struct fixture *f = *state;
+    const enum db_task_state running = DB_TASK_RUNNING;
+    struct db_task_filter filter = {.kind = NULL};
+    struct db_task_line lines[4];
+    struct db_task items[4], t;
+    char longer[2 * DB_TASK_LINE_SIZE];
+    size_t count;
+
+    (void)fixture_begin(f);
+    t = ask(f, "seal-version", "a", true);
+    (void)ask(f, "seal-version", "b", true);
+    (void)ask(f, "collect-garbage", "", true);
+    OK(f, db_task_list(f->conn, &filter, 0, 4, items, &count, &f->err));
+    assert_int_equal(count, 3);
+    assert_string_equal(items[0].kind, "collect-garbage");
+    OK(f, db_task_list(f->conn, &filter, items[1].number, 4, items, &count, &f->err));
+    assert_int_equal(count, 1);
+    assert_string_equal(items[0].id, t.id);
+    (void)claim(f);
+    filter = (struct db_task_filter){.kind = "seal-version", .state = &running};
+    OK(f, db_task_list(f->conn, &filter, 0, 4, items, &count, &f->err));
+    assert_int_equal(count, 1);
+    OK(f, db_task_newest(f->conn, f->node.id, "seal-version", &t, &f->err));
+    assert_string_equal(t.subject, "b");
+    memset(longer, 'x', sizeof longer - 1);
+    longer[sizeof longer - 1] = '\0';
+    OK(f, db_task_log(f->conn, t.id, DB_TASK_INFO, "begun", &f->err));
+    OK(f, db_task_log(f->conn, t.id, DB_TASK_WARNING, longer, &f->err));
+    OK(f, db_task_log_list(f->conn, t.id, 0, 4, lines, &count, &f->err));
+    assert_int_equal(count, 2);
+    assert_string_equal(lines[0].text, "begun");
+    assert_int_equal(strlen(lines[1].text), DB_TASK_LINE_SIZE - 1);
+    OK(f, db_task_log_list(f->conn, t.id, lines[0].id, 4, lines, &count, &f->err));
+    assert_int_equal(lines[0].level, DB_TASK_WARNING);
+    fixture_commit(f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_the_same_work_is_asked_for_once, fixture_open,
+                                        fixture_close),
+        cmocka_unit_test_setup_teardown(test_oldest_first_and_each_once, fixture_open,
+                                        fixture_close),
+        cmocka_unit_test_setup_teardown(test_progress_and_end, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(test_cancel, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(test_a_killed_service_begins_again_but_not_for_ever,
+                                        fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(test_list_and_log, fixture_open, fixture_close),
+    };
+
+    return cmocka_run_group_tests_name("tasks", tests, NULL, NULL);
+}
