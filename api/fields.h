@@ -17,7 +17,7 @@
 
 #include "api/api.h"
 
-#define API_FIELDS_MAX    32 /* known fields of one body */
+#define API_FIELDS_MAX    64 /* known fields of one body */
 #define API_LIMIT_DEFAULT 100
 #define API_LIMIT_MAX     1000
 

@@ -30,6 +30,26 @@
 static const char *const access_words[] = {"anonymous", "authenticated", NULL};
 static const char *const control_words[] = {"lan", "tfmcc", "fixed", NULL};
 
+#define FIELD(f) #f, offsetof(struct db_settings, f), sizeof(((struct db_settings *)0)->f)
+
+/* Settings that are a number or a switch and nothing else. A number of which 0 means "none" is null
+ * in JSON then. */
+static const struct plain {
+    const char *name;
+    size_t offset, size; /* in struct db_settings; size 1: bool */
+    bool null;
+    int64_t min, max;
+} plain_settings[] = {
+    {FIELD(multicast_enabled), false, 0, 1},
+    {FIELD(ttl), false, 1, 255},
+    {FIELD(rate_ceiling_bps), true, RATE_MIN, RATE_MAX},
+    {FIELD(rate_start_percent), false, 1, 100},
+    {FIELD(slow_share_percent), false, 0, SLOW_SHARE_MAX},
+    {FIELD(jumbo_frames), false, 0, 1},
+    {FIELD(gathering_delay_ms), false, 0, DELAY_MAX_MS},
+};
+#define PLAIN_COUNT (sizeof plain_settings / sizeof plain_settings[0])
+
 struct settings_tx {
     const struct api_context *ctx;
     const struct api_call *call;
@@ -40,25 +60,41 @@ struct settings_tx {
 
 /* ---- as JSON ---- */
 
-static json_t *values_json(const struct db_settings *s, json_t *interface, uint64_t rate_bps)
+static json_t *plain_json(const struct db_settings *s, const struct plain *p)
 {
-    return json_pack(
-        "{s:b, s:s, s:s, s:i, s:i, s:o, s:I, s:o, s:s, s:I, s:I, s:b, s:I, s:s}",
-        "multicast_enabled", s->multicast_enabled, "address_first", s->address_first,
-        "address_last", s->address_last, "port_first", (int)s->port_first, "port_last",
-        (int)s->port_last, "interface", interface, "ttl", (json_int_t)s->ttl, "rate_ceiling_bps",
-        rate_bps > 0 ? json_integer((json_int_t)rate_bps) : json_null(), "rate_control",
-        db_rate_control_name(s->rate_control), "rate_start_percent",
-        (json_int_t)s->rate_start_percent, "slow_share_percent", (json_int_t)s->slow_share_percent,
-        "jumbo_frames", s->jumbo_frames, "gathering_delay_ms", (json_int_t)s->gathering_delay_ms,
-        "content_access", db_access_name(s->content_access));
+    const char *at = (const char *)s + p->offset;
+    uint64_t wide = 0;
+    uint32_t narrow;
+
+    if (p->size == sizeof(bool)) {
+        return json_boolean(*(const bool *)at);
+    }
+    if (p->size == sizeof narrow) {
+        memcpy(&narrow, at, sizeof narrow);
+        wide = narrow;
+    } else {
+        memcpy(&wide, at, sizeof wide);
+    }
+    return p->null && wide == 0 ? json_null() : json_integer((json_int_t)wide);
+}
+
+static json_t *values_json(const struct db_settings *s)
+{
+    json_t *value = json_pack(
+        "{s:s, s:s, s:i, s:i, s:o, s:s, s:s}", "address_first", s->address_first, "address_last",
+        s->address_last, "port_first", (int)s->port_first, "port_last", (int)s->port_last,
+        "interface", api_json_text(s->interface), "rate_control",
+        db_rate_control_name(s->rate_control), "content_access", db_access_name(s->content_access));
+
+    for (size_t i = 0; i < PLAIN_COUNT; i++) {
+        (void)json_object_set_new(value, plain_settings[i].name, plain_json(s, &plain_settings[i]));
+    }
+    return value;
 }
 
 static json_t *settings_json(const struct settings_tx *t, const struct db_settings *s)
 {
     bool local = strcmp(t->node.id, t->ctx->node_id) == 0;
-    uint64_t rate = s->rate_ceiling_bps;
-    const char *interface = s->interface;
     struct api_link link = {.rate_mbps = 0};
     struct db_settings effective = *s;
 
@@ -66,15 +102,14 @@ static json_t *settings_json(const struct settings_tx *t, const struct db_settin
         t->ctx->find_link(s->interface, s->address_first, &link);
         effective.jumbo_frames = s->jumbo_frames && link.mtu >= API_SESSION_JUMBO_MTU;
     }
-    if (rate == 0) {
-        rate = (uint64_t)link.rate_mbps * 1000000;
+    if (s->rate_ceiling_bps == 0) {
+        effective.rate_ceiling_bps = (uint64_t)link.rate_mbps * 1000000;
     }
-    if (interface[0] == '\0') {
-        interface = link.interface;
+    if (s->interface[0] == '\0') {
+        (void)snprintf(effective.interface, sizeof effective.interface, "%s", link.interface);
     }
     return json_pack("{s:s, s:o, s:o, s:o}", "distribution_point", t->node.name, "configured",
-                     values_json(s, api_json_text(s->interface), s->rate_ceiling_bps), "effective",
-                     values_json(&effective, api_json_text(interface), rate), "updated_at",
+                     values_json(s), "effective", values_json(&effective), "updated_at",
                      api_json_time(s->updated_at));
 }
 
@@ -187,25 +222,31 @@ static void read_interface(struct api_fields *f, bool local, char *ret_name, siz
     (void)snprintf(ret_name, cap, "%s", text);
 }
 
-static void read_rate(struct api_fields *f, uint64_t *ret_bps)
+static void read_port(struct api_fields *f, const char *name, uint16_t *ret_port)
 {
     int64_t number;
 
-    if (api_field_null(f, "rate_ceiling_bps")) {
-        *ret_bps = 0;
-    } else if (api_field_int(f, "rate_ceiling_bps", API_OPTIONAL, RATE_MIN, RATE_MAX, &number)) {
-        *ret_bps = (uint64_t)number;
+    if (api_field_int(f, name, API_OPTIONAL, 1024, 65535, &number)) {
+        *ret_port = (uint16_t)number;
     }
 }
 
-static void read_number(struct api_fields *f, const char *name, int64_t min, int64_t max,
-                        uint32_t *ret)
+static void read_plain(struct api_fields *f, struct db_settings *s, const struct plain *p)
 {
-    int64_t number;
+    char *at = (char *)s + p->offset;
+    int64_t number = 0;
+    uint32_t narrow;
 
-    if (api_field_int(f, name, API_OPTIONAL, min, max, &number)) {
-        *ret = (uint32_t)number;
+    if (p->size == sizeof(bool)) {
+        (void)api_field_bool(f, p->name, API_OPTIONAL, (bool *)at);
+        return;
     }
+    if (!(p->null && api_field_null(f, p->name)) &&
+        !api_field_int(f, p->name, API_OPTIONAL, p->min, p->max, &number)) {
+        return;
+    }
+    narrow = (uint32_t)number;
+    memcpy(at, p->size == sizeof narrow ? (const void *)&narrow : (const void *)&number, p->size);
 }
 
 static void check_ranges(struct api_fields *f, const struct db_settings *s)
@@ -227,26 +268,18 @@ static void check_ranges(struct api_fields *f, const struct db_settings *s)
 
 static void read_changes(struct api_fields *f, bool local, struct db_settings *s)
 {
-    uint32_t port_first = s->port_first;
-    uint32_t port_last = s->port_last;
     int access, control;
 
-    (void)api_field_bool(f, "multicast_enabled", API_OPTIONAL, &s->multicast_enabled);
     read_group(f, "address_first", s->address_first, sizeof s->address_first);
     read_group(f, "address_last", s->address_last, sizeof s->address_last);
-    read_number(f, "port_first", 1024, 65535, &port_first);
-    read_number(f, "port_last", 1024, 65535, &port_last);
+    read_port(f, "port_first", &s->port_first);
+    read_port(f, "port_last", &s->port_last);
     read_interface(f, local, s->interface, sizeof s->interface);
-    read_number(f, "ttl", 1, 255, &s->ttl);
-    read_rate(f, &s->rate_ceiling_bps);
-    read_number(f, "gathering_delay_ms", 0, DELAY_MAX_MS, &s->gathering_delay_ms);
     access = api_field_word(f, "content_access", API_OPTIONAL, access_words);
-    read_number(f, "rate_start_percent", 1, 100, &s->rate_start_percent);
-    read_number(f, "slow_share_percent", 0, SLOW_SHARE_MAX, &s->slow_share_percent);
-    (void)api_field_bool(f, "jumbo_frames", API_OPTIONAL, &s->jumbo_frames);
     control = api_field_word(f, "rate_control", API_OPTIONAL, control_words);
-    s->port_first = (uint16_t)port_first;
-    s->port_last = (uint16_t)port_last;
+    for (size_t i = 0; i < PLAIN_COUNT; i++) {
+        read_plain(f, s, &plain_settings[i]);
+    }
     if (access >= 0) {
         (void)db_access_parse(access_words[access], &s->content_access);
     }
@@ -263,13 +296,11 @@ static enum cp_err update_body(struct db_conn *conn, void *arg, struct cp_error 
 
     CP_TRY(db_settings_update(conn, &t->settings, &t->result, err));
     (void)snprintf(subject, sizeof subject, "distribution-point %s", t->node.name);
-    return api_event_write(
-        conn, t->ctx, t->call,
-        &(struct api_event){.kind = "settings-changed",
-                            .subject = subject,
-                            .detail = values_json(&t->result, api_json_text(t->result.interface),
-                                                  t->result.rate_ceiling_bps)},
-        err);
+    return api_event_write(conn, t->ctx, t->call,
+                           &(struct api_event){.kind = "settings-changed",
+                                               .subject = subject,
+                                               .detail = values_json(&t->result)},
+                           err);
 }
 
 struct api_response api_settings_update(const struct api_context *ctx, const struct api_call *call)

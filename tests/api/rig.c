@@ -94,6 +94,8 @@ static struct rig *rig_new(void)
     r->ctx.tls_fingerprint = "sha256//x";
     r->ctx.version = "0.0.1";
     r->ctx.find_link = find_link;
+    r->jobs = (struct jobs_context){
+        .db = r->ctx.db, .blobs = r->ctx.blobs, .keyring = r->ctx.keyring, .node_id = r->node_id};
     r->record = record != NULL ? fopen(record, "ae") : NULL;
     return r;
 }
@@ -403,14 +405,57 @@ void rig_put(struct rig *r, const char *package, int version, const char *path, 
     rig_answer_done(&a);
 }
 
+void rig_work(struct rig *r)
+{
+    struct cp_error err = {.code = CP_OK};
+    enum cp_err rc = CP_OK;
+
+    while (rc == CP_OK) {
+        rc = jobs_do_one(&r->jobs, NULL, &err);
+    }
+    if (rc != CP_ERR_NOT_FOUND) {
+        fail_msg("%s", err.text);
+    }
+}
+
+struct rig_answer rig_task(struct rig *r, enum rig_who who, const struct rig_call *call,
+                           const char *state)
+{
+    struct rig_answer a = rig_expect(r, who, call, 202);
+    char path[128];
+
+    (void)snprintf(path, sizeof path, "/api/v1/tasks/%s", rig_text(&a, "id"));
+    assert_string_equal(rig_header(&a, "Location"), path);
+    rig_answer_done(&a);
+    rig_work(r);
+    a = rig_expect(r, RIG_VIEWER, &(struct rig_call){.method = API_GET, .path = path}, 200);
+    if (strcmp(rig_text(&a, "state"), state) != 0) {
+        fail_msg("%s is not %s: %s", path, state, a.bytes);
+    }
+    return a;
+}
+
+void rig_task_fails(struct rig *r, enum rig_who who, const struct rig_call *call, const char *code,
+                    const char *word)
+{
+    struct rig_answer a = rig_task(r, who, call, "failed");
+    const json_t *error = json_object_get(a.json, "error");
+    const char *detail = json_string_value(json_object_get(error, "detail"));
+
+    assert_string_equal(json_string_value(json_object_get(error, "code")), code);
+    if (word != NULL && (detail == NULL || strstr(detail, word) == NULL)) {
+        fail_msg("no '%s' in %s", word, a.bytes);
+    }
+    rig_answer_done(&a);
+}
+
 void rig_seal(struct rig *r, const char *package, int version)
 {
     struct rig_answer a;
     char path[256];
 
     (void)snprintf(path, sizeof path, "/api/v1/packages/%s/versions/%d/seal", package, version);
-    a = rig_expect(r, RIG_OPERATOR, &(struct rig_call){.method = API_POST, .path = path}, 200);
-    assert_string_equal(rig_text(&a, "state"), "sealed");
+    a = rig_task(r, RIG_OPERATOR, &(struct rig_call){.method = API_POST, .path = path}, "done");
     rig_answer_done(&a);
 }
 

@@ -12,6 +12,7 @@
 #include "content/blob.h"
 #include "db/db.h"
 #include "db/settings.h"
+#include "jobs/jobs.h"
 #include "keys/credentials.h"
 
 enum rig_who { RIG_NOBODY, RIG_CONTENT, RIG_VIEWER, RIG_OPERATOR, RIG_ADMIN, RIG_WHO_COUNT };
@@ -20,6 +21,7 @@ enum rig_who { RIG_NOBODY, RIG_CONTENT, RIG_VIEWER, RIG_OPERATOR, RIG_ADMIN, RIG
 
 struct rig {
     struct api_context ctx;
+    struct jobs_context jobs;
     char folder[64];
     char node_id[DB_ID_SIZE];
     char accounts[RIG_WHO_COUNT][16]; /* names: "content", "viewer", … */
@@ -75,6 +77,17 @@ const char *rig_header(const struct rig_answer *a, const char *name);
 
 /* The ETag of an address, for If-Match: "If-Match: \"r1\"". */
 void rig_if_match(struct rig *r, const char *path, char ret_header[128]);
+
+/* Does every task that waits, as the service's workers would. */
+void rig_work(struct rig *r);
+/* Asks for work that must be accepted (202), does it, and gives the ended task, which must be in
+ * that state. */
+struct rig_answer rig_task(struct rig *r, enum rig_who who, const struct rig_call *call,
+                           const char *state);
+
+/* The same for work that must fail with that code; its detail names `word` (may be NULL). */
+void rig_task_fails(struct rig *r, enum rig_who who, const struct rig_call *call, const char *code,
+                    const char *word);
 
 /* A package with a draft; a file in a draft; a sealed version; its access setting. */
 void rig_package(struct rig *r, const char *name, const char *more_fields);

@@ -293,7 +293,7 @@ static void a_draft_without_content_is_not_sealed(void **state)
             "INSERT INTO files (version_id, path, sha256, size) SELECT v.id, 'void.txt', "
             "'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855', 0 FROM versions v "
             "JOIN packages p ON p.id = package_id WHERE name = 'sealed'");
-    rig_refused(rig, RIG_OPERATOR, &call, "content-empty", "void.txt");
+    rig_task_fails(rig, RIG_OPERATOR, &call, "content-empty", "void.txt");
     call = (struct rig_call){.method = API_DELETE, .path = SEAL "/files/void.txt"};
     assert_int_equal(rig_status(rig, RIG_OPERATOR, &call), 204);
     call = (struct rig_call){.method = API_GET, .path = "/api/v1/packages/sealed/versions/current"};
@@ -393,7 +393,7 @@ static void missing_content_is_told_and_healed(void **state)
     rig_put(rig, "heal", 1, "x.bin", "unique x");
     assert_int_equal(content_sha256("unique x", 8, digest), CP_OK);
     assert_int_equal(blob_remove(rig->ctx.blobs, digest, &err), CP_OK);
-    rig_refused(rig, RIG_OPERATOR, &seal, "blob-missing", "x.bin");
+    rig_task_fails(rig, RIG_OPERATOR, &seal, "blob-missing", "x.bin");
     assert_int_equal(rig_status(rig, RIG_OPERATOR, &again), 200);
     rig_seal(rig, "heal", 1);
 }

@@ -26,6 +26,7 @@ static const struct api_pair examples[] = {
     {"account", "admin"},
     {"token", NO_UUID},
     {"session", NO_UUID},
+    {"task", NO_UUID},
     {"join", NO_UUID},
 };
 

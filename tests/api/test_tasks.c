@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Long work through the API: asked for, done, failed, cancelled, interrupted, and by the workers'
+ * own threads. */
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "db/listener.h"
+#include "tests/api/rig.h"
+
+#define SEAL "/api/v1/packages/%s/versions/1/seal"
+
+static struct rig *rig;
+
+static struct rig_call seal_of(const char *package, char path[128])
+{
+    (void)snprintf(path, 128, SEAL, package);
+    return (struct rig_call){.method = API_POST, .path = path};
+}
+
+/* A task that waits: its address. */
+static void asked(const char *package, char ret_path[128])
+{
+    char path[128];
+    struct rig_call call = seal_of(package, path);
+    struct rig_answer a;
+
+    rig_package(rig, package, "");
+    rig_put(rig, package, 1, "a.bin", package);
+    a = rig_expect(rig, RIG_OPERATOR, &call, 202);
+    (void)snprintf(ret_path, 128, "%s", rig_header(&a, "Location"));
+    rig_answer_done(&a);
+}
+
+static struct rig_answer look(const char *path)
+{
+    return rig_expect(rig, RIG_VIEWER, &(struct rig_call){.method = API_GET, .path = path}, 200);
+}
+
+static const char *part(const struct rig_answer *a, const char *object, const char *field)
+{
+    return json_string_value(json_object_get(json_object_get(a->json, object), field));
+}
+
+static void work_is_asked_for_and_done(void **state)
+{
+    char task[128], path[128];
+    struct rig_call again = seal_of("plain", path);
+    struct rig_answer a;
+
+    (void)state;
+    asked("plain", task);
+    a = look(task);
+    assert_string_equal(rig_text(&a, "state"), "waiting");
+    assert_string_equal(rig_text(&a, "subject"), "package plain version 1");
+    assert_string_equal(rig_text(&a, "actor"), "operator");
+    assert_string_equal(part(&a, "progress", "unit"), "bytes");
+    rig_answer_done(&a);
+    a = rig_expect(rig, RIG_OPERATOR, &again, 202); /* the same one */
+    assert_string_equal(rig_header(&a, "Location"), task);
+    rig_answer_done(&a);
+    rig_work(rig);
+    a = look(task);
+    assert_string_equal(rig_text(&a, "state"), "done");
+    assert_int_equal(strlen(part(&a, "result", "manifest_sha256")), 64);
+    assert_true(json_is_null(json_object_get(a.json, "error")));
+    rig_answer_done(&a);
+    rig_refused(rig, RIG_OPERATOR, &again, "version-sealed", NULL);
+    a = look("/api/v1/packages/plain/versions/1");
+    assert_string_equal(rig_text(&a, "state"), "sealed");
+    rig_answer_done(&a);
+}
+
+static void a_waiting_task_is_cancelled(void **state)
+{
+    char task[128], path[160];
+    struct rig_call cancel = {.method = API_POST, .path = path};
+    struct rig_answer a;
+
+    (void)state;
+    asked("dropped", task);
+    (void)snprintf(path, sizeof path, "%s/cancel", task);
+    a = rig_expect(rig, RIG_OPERATOR, &cancel, 200);
+    assert_string_equal(rig_text(&a, "state"), "cancelled");
+    assert_string_equal(part(&a, "error", "code"), "cancelled");
+    assert_non_null(strstr(part(&a, "error", "detail"), "operator"));
+    rig_answer_done(&a);
+    rig_refused(rig, RIG_OPERATOR, &cancel, "conflict", "cancelled");
+    rig_work(rig);
+    a = look("/api/v1/packages/dropped/versions/1");
+    assert_string_equal(rig_text(&a, "state"), "draft");
+    rig_answer_done(&a);
+}
+
+/* What an operator asks for while it runs: as if another process had claimed it. */
+static void a_running_task_ends_at_a_safe_place(void **state)
+{
+    char task[128];
+    struct rig_answer a;
+
+    (void)state;
+    asked("stopped", task);
+    rig_sql("UPDATE tasks SET cancel_requested = true WHERE state = 'waiting'");
+    rig_work(rig);
+    a = look(task);
+    assert_string_equal(rig_text(&a, "state"), "cancelled");
+    rig_answer_done(&a);
+    a = look("/api/v1/packages/stopped/versions/1");
+    assert_string_equal(rig_text(&a, "state"), "draft");
+    rig_answer_done(&a);
+}
+
+static void a_stopping_service_leaves_it_for_the_next_start(void **state)
+{
+    const atomic_bool stop = true;
+    struct cp_error err = {.code = CP_OK};
+    char task[128];
+    struct rig_answer a;
+
+    (void)state;
+    asked("later", task);
+    assert_int_equal(jobs_do_one(&rig->jobs, &stop, &err), CP_OK);
+    a = look(task);
+    assert_string_equal(rig_text(&a, "state"), "waiting");
+    assert_int_equal(rig_number(&a, "attempts"), 1);
+    rig_answer_done(&a);
+    rig_work(rig);
+    a = look(task);
+    assert_string_equal(rig_text(&a, "state"), "done");
+    rig_answer_done(&a);
+}
+
+static void work_of_another_program_fails_with_a_sentence(void **state)
+{
+    struct rig_answer a;
+
+    (void)state;
+    rig_sql("INSERT INTO tasks (node_id, kind) SELECT id, 'paint-house' FROM nodes");
+    rig_work(rig);
+    a = look("/api/v1/tasks?kind=paint-house");
+    assert_string_equal(
+        part(&(struct rig_answer){.json = json_array_get(json_object_get(a.json, "items"), 0)},
+             "error", "code"),
+        "internal-error");
+    rig_answer_done(&a);
+}
+
+static void lists_are_filtered_and_paged(void **state)
+{
+    struct rig_answer a;
+    const json_t *items;
+
+    (void)state;
+    a = look("/api/v1/tasks?state=cancelled&limit=1");
+    items = json_object_get(a.json, "items");
+    assert_int_equal(json_array_size(items), 1);
+    assert_string_equal(json_string_value(json_object_get(json_array_get(items, 0), "subject")),
+                        "package stopped version 1");
+    assert_non_null(rig_text(&a, "next"));
+    rig_answer_done(&a);
+    rig_refused(rig, RIG_VIEWER,
+                &(struct rig_call){.method = API_GET, .path = "/api/v1/tasks?state=busy"},
+                "invalid-request", NULL);
+    rig_refused(rig, RIG_VIEWER,
+                &(struct rig_call){.method = API_GET, .path = "/api/v1/tasks/none"}, "not-found",
+                "none");
+}
+
+static void workers_hear_of_new_tasks(void **state)
+{
+    static const char *const channels[] = {DB_CHANNEL_TASKS};
+    const char *conninfo = getenv("CASTPOINT_TEST_DB");
+    struct cp_error err = {.code = CP_OK};
+    struct db_listener *listener;
+    struct jobs *jobs;
+    char task[128];
+    bool ended = false;
+
+    (void)state;
+    assert_int_equal(db_listener_open(conninfo, channels, 1, &listener, &err), CP_OK);
+    assert_int_equal(jobs_start(&rig->jobs, listener, &jobs, &err), CP_OK);
+    asked("heard", task);
+    for (int i = 0; i < 3000 && !ended; i++) {
+        struct rig_answer a = look(task);
+
+        ended = strcmp(rig_text(&a, "state"), "done") == 0;
+        rig_answer_done(&a);
+        (void)poll(NULL, 0, ended ? 0 : 10);
+    }
+    jobs_stop(jobs);
+    db_listener_close(listener);
+    assert_true(ended);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    rig = rig_new();
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    rig_free(rig);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(work_is_asked_for_and_done),
+        cmocka_unit_test(a_waiting_task_is_cancelled),
+        cmocka_unit_test(a_running_task_ends_at_a_safe_place),
+        cmocka_unit_test(a_stopping_service_leaves_it_for_the_next_start),
+        cmocka_unit_test(work_of_another_program_fails_with_a_sentence),
+        cmocka_unit_test(lists_are_filtered_and_paged),
+        cmocka_unit_test(workers_hear_of_new_tasks),
+    };
+
+    return cmocka_run_group_tests_name("tasks", tests, setup, teardown);
+}
