@@ -17,8 +17,6 @@
 
 #define SEAL "/api/v1/packages/%s/versions/1/seal"
 
-static struct rig *rig;
-
 static struct rig_call seal_of(const char *package, char path[128])
 {
     (void)snprintf(path, 128, SEAL, package);
@@ -199,20 +197,6 @@ static void workers_hear_of_new_tasks(void **state)
     assert_true(ended);
 }
 
-static int setup(void **state)
-{
-    (void)state;
-    rig = rig_new();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rig_free(rig);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -225,5 +209,5 @@ int main(void)
         cmocka_unit_test(workers_hear_of_new_tasks),
     };
 
-    return cmocka_run_group_tests_name("tasks", tests, setup, teardown);
+    return cmocka_run_group_tests(tests, rig_set_up, rig_tear_down);
 }
