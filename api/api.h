@@ -129,6 +129,9 @@ struct api_call {
  * handler, problem. Always returns a response. */
 struct api_response api_handle(const struct api_context *ctx, const struct api_request *rq);
 
+/* Whether a request is a streamed upload, by its address and method alone. */
+bool api_is_upload(const struct api_request *rq);
+
 /* How to treat a request once its headers are here, before any body byte:
  * true: it is a streamed upload: *ret_upload is set, or it is NULL and *ret_response refuses it.
  * false: collect the body (≤ api_body_max()) and call api_handle. */

@@ -95,12 +95,9 @@ struct api_response api_handle(const struct api_context *ctx, const struct api_r
     return rs;
 }
 
-bool api_upload_start(const struct api_context *ctx, const struct api_request *rq,
-                      struct api_upload **ret_upload, struct api_response *ret_response)
+bool api_is_upload(const struct api_request *rq)
 {
     struct api_match match = {.route = NULL};
-    struct api_principal who;
-    struct api_call call;
     const struct api_route *routes;
     size_t count;
     bool is_upload;
@@ -109,7 +106,17 @@ bool api_upload_start(const struct api_context *ctx, const struct api_request *r
     is_upload = api_route_find(routes, count, rq->method, rq->path, &match, NULL) == CP_OK &&
                 match.route->upload != NULL;
     api_match_done(&match);
-    if (!is_upload) {
+    return is_upload;
+}
+
+bool api_upload_start(const struct api_context *ctx, const struct api_request *rq,
+                      struct api_upload **ret_upload, struct api_response *ret_response)
+{
+    struct api_match match = {.route = NULL};
+    struct api_principal who;
+    struct api_call call;
+
+    if (!api_is_upload(rq)) {
         return false;
     }
     *ret_upload = NULL;

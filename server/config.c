@@ -192,7 +192,7 @@ static const struct option options[] = {
     {"name", "NAME", set_name, "name of this distribution point (the host's name)"},
     {"public-url", "URL", set_public_url, "where clients reach it (https://HOST:PORT)"},
     {"openapi", "FILE", set_openapi, "description of the API that it serves"},
-    {"threads", "N", set_threads, "threads that serve HTTPS (8)"},
+    {"threads", "N", set_threads, "requests handled at a time (8)"},
     {"log-format", "text|json", set_log_format, "form of the log on standard error (text)"},
     {"log-level", "LEVEL", set_log_level, "debug, info, warn or error (info)"},
 };

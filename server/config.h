@@ -27,7 +27,7 @@ struct srv_config {
     char name[64];                  /* this node's name */
     char public_url[SRV_PATH_SIZE]; /* without trailing slash */
     char openapi[SRV_PATH_SIZE];
-    unsigned threads; /* that serve HTTP */
+    unsigned threads; /* that handle requests */
     enum cp_log_format log_format;
     enum cp_log_level log_level;
 };

@@ -16,7 +16,7 @@ struct srv_http_config {
     uint16_t listen_port;          /* 0: one the kernel picks */
     const char *cert_pem;          /* borrowed until stop; NULL: plain HTTP (tests only) */
     const char *key_pem;           /* borrowed until stop */
-    unsigned threads;              /* that serve connections */
+    unsigned threads;              /* workers: requests that are handled at a time */
     unsigned connections;          /* limit; 0: 4096 */
     unsigned timeout_s;            /* a silent connection is closed; 0: 60 */
     const struct api_context *api; /* borrowed until stop */

@@ -49,6 +49,12 @@ size_t api_body_max(void)
     return 65536;
 }
 
+bool api_is_upload(const struct api_request *rq)
+{
+    (void)rq;
+    return false;
+}
+
 bool api_upload_start(const struct api_context *ctx, const struct api_request *rq,
                       struct api_upload **ret_upload, struct api_response *ret_response)
 {

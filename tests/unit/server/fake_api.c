@@ -3,6 +3,7 @@
 #include "tests/unit/server/fake_api.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,6 +82,39 @@ static struct api_response file_answer(void)
     return rs;
 }
 
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+static int waiting;
+static bool released;
+
+static void await_release(void)
+{
+    (void)pthread_mutex_lock(&lock);
+    waiting++;
+    (void)pthread_cond_broadcast(&changed);
+    while (!released) {
+        (void)pthread_cond_wait(&changed, &lock);
+    }
+    (void)pthread_mutex_unlock(&lock);
+}
+
+void fake_await_waiting(int count)
+{
+    (void)pthread_mutex_lock(&lock);
+    while (waiting < count) {
+        (void)pthread_cond_wait(&changed, &lock);
+    }
+    (void)pthread_mutex_unlock(&lock);
+}
+
+void fake_release(void)
+{
+    (void)pthread_mutex_lock(&lock);
+    released = true;
+    (void)pthread_cond_broadcast(&changed);
+    (void)pthread_mutex_unlock(&lock);
+}
+
 struct api_response api_handle(const struct api_context *ctx, const struct api_request *rq)
 {
     static const char *const methods[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"};
@@ -91,6 +125,9 @@ struct api_response api_handle(const struct api_context *ctx, const struct api_r
     atomic_fetch_add(&calls, 1);
     if (strcmp(rq->path, "/file") == 0) {
         return file_answer();
+    }
+    if (strcmp(rq->path, "/wait") == 0) {
+        await_release();
     }
     if (strcmp(rq->path, "/empty") == 0) {
         return (struct api_response){.status = 204, .fd = -1};
@@ -117,11 +154,16 @@ struct api_upload {
     uint32_t sum;
 };
 
+bool api_is_upload(const struct api_request *rq)
+{
+    return rq->method == API_PUT && strncmp(rq->path, "/up", 3) == 0;
+}
+
 bool api_upload_start(const struct api_context *ctx, const struct api_request *rq,
                       struct api_upload **ret_upload, struct api_response *ret_response)
 {
     (void)ctx;
-    if (rq->method != API_PUT || strncmp(rq->path, "/up", 3) != 0) {
+    if (!api_is_upload(rq)) {
         return false;
     }
     if (strcmp(rq->path, "/up") != 0) {

@@ -4,10 +4,12 @@
 #ifndef TESTS_UNIT_SERVER_FAKE_API_H
 #define TESTS_UNIT_SERVER_FAKE_API_H
 
-/* Paths: "/file" answers bytes 10…29 of a file; "/empty" 204; PUT "/up" is an upload, "/up/no" a
+/* Paths: "/wait" is answered after fake_release(); "/file" answers bytes 10…29 of a file; "/empty" 204; PUT "/up" is an upload, "/up/no" a
  * refused one; everything else echoes "METHOD path|query…|content_length|body|header X-Echo". */
 #define FAKE_BODY_MAX 1000u
 
+void fake_await_waiting(int count); /* until so many requests for "/wait" have come */
+void fake_release(void);
 int fake_uploads_cut(void);       /* uploads that ended incomplete */
 int fake_calls(void);             /* of api_handle */
 const char *fake_file_text(void); /* the whole text of the file */

@@ -19,6 +19,7 @@
 
 #define HOST "Host: x\r\n"
 #define END  "\r\n"
+#define SLOW 20
 
 struct fixture {
     struct srv_http *http;
@@ -266,6 +267,33 @@ static void broken_upload_is_told(void **state)
     assert_int_equal(fake_uploads_cut(), before + 1);
 }
 
+/* More of them than there are threads that move bytes. */
+static void slow_handlers_hold_up_nobody_else(void **state)
+{
+    static const char wait[] = "GET /wait HTTP/1.1\r\n" HOST END;
+    struct fixture *f = *state;
+    struct srv_http_config c = {.listen_host = "127.0.0.1", .threads = SLOW + 1, .timeout_s = 5};
+    struct srv_http *http = NULL;
+    struct cp_error err;
+    int fds[SLOW];
+
+    assert_int_equal(srv_http_start(&c, &http, &err), CP_OK);
+    for (int i = 0; i < SLOW; i++) {
+        fds[i] = raw_connect(srv_http_port(http));
+        assert_true(raw_send(fds[i], wait, strlen(wait)));
+    }
+    fake_await_waiting(SLOW);
+    raw_ask(srv_http_port(http), "GET /quick HTTP/1.1\r\n" HOST END, &f->answer);
+    assert_int_equal(f->answer.status, 200);
+    fake_release();
+    for (int i = 0; i < SLOW; i++) {
+        raw_read(fds[i], 0, &f->answer);
+        assert_int_equal(f->answer.status, 200);
+        (void)close(fds[i]);
+    }
+    srv_http_stop(http);
+}
+
 static void request_id_is_kept_or_made(void **state)
 {
     struct fixture *f = *state;
@@ -398,6 +426,7 @@ int main(void)
         TEST(body_limit_is_exact),
         TEST(uploads_are_streamed),
         TEST(broken_upload_is_told),
+        TEST(slow_handlers_hold_up_nobody_else),
         TEST(request_id_is_kept_or_made),
         TEST(access_log_has_no_secrets),
         TEST(taken_port_is_named),

@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * One request. What may take time is a job for a worker; the connection is suspended until it is
+ * done, then MHD calls again and finds it further on. While a worker takes a piece of an upload the
+ * next one may arrive; only a third has to wait. */
+#include "server/http_exchange.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/api.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "server/http_answer.h"
+#include "server/http_request.h"
+#include "server/http_work.h"
+
+/* A chunked body over the limit is read on, so that the client sees the 413; not for ever. */
+#define DISCARD_MAX (16u * 1024u * 1024u)
+
+enum stage {
+    STAGE_HEADERS,
+    STAGE_BODY,    /* collecting */
+    STAGE_UPLOAD,  /* streaming */
+    STAGE_DISCARD, /* reading on, to refuse at the end */
+    STAGE_READY,   /* `response` waits to be queued */
+    STAGE_ANSWERED
+};
+
+/* MHD's per-request context. */
+struct exchange {
+    struct srv_job job; /* first: a job is its exchange */
+    const struct srv_serving *serving;
+    struct MHD_Connection *connection;
+    struct srv_request *request;
+    struct api_upload *upload;
+    enum stage stage;
+    uint64_t discarded;
+    enum cp_err refusal; /* while discarding: what to say at the end */
+    struct api_response response;
+    bool close; /* the connection ends after the response */
+    bool begun; /* an upload: MHD repeats the call that was suspended */
+    cp_time started;
+    char method[16];
+    int status;
+    uint64_t bytes; /* of the response's body */
+
+    pthread_mutex_t lock;
+    pthread_cond_t idle;
+    bool busy;      /* a worker has the job */
+    bool suspended; /* until it is done */
+    char *piece;    /* of an upload, for the worker */
+    size_t piece_size, piece_room;
+};
+
+/* ---- between MHD's thread and a worker ---- */
+
+/* At the end of a job: MHD goes on with the connection if it waits for this. */
+static void job_done(struct exchange *x)
+{
+    struct MHD_Connection *resume;
+
+    (void)pthread_mutex_lock(&x->lock);
+    resume = x->suspended ? x->connection : NULL;
+    x->busy = false;
+    x->suspended = false;
+    /* Under the lock: once it is gone the exchange may be gone too. */
+    if (resume != NULL) {
+        MHD_resume_connection(resume);
+    }
+    (void)pthread_cond_signal(&x->idle);
+    (void)pthread_mutex_unlock(&x->lock);
+}
+
+/* Gives the job to a worker; wait: with the connection suspended. False: the service stops. */
+static bool start_job(struct exchange *x, void (*fn)(struct srv_job *job), bool wait)
+{
+    if (!srv_work_reserve(x->serving->work)) {
+        return false;
+    }
+    (void)pthread_mutex_lock(&x->lock);
+    x->busy = true;
+    x->suspended = wait;
+    if (wait) {
+        MHD_suspend_connection(x->connection);
+    }
+    (void)pthread_mutex_unlock(&x->lock);
+    x->job.fn = fn;
+    srv_work_submit(x->serving->work, &x->job);
+    return true;
+}
+
+/* True: a worker is still at the last job, and MHD will call again when it is done. */
+static bool wait_if_busy(struct exchange *x)
+{
+    bool busy;
+
+    (void)pthread_mutex_lock(&x->lock);
+    busy = x->busy;
+    if (busy) {
+        x->suspended = true;
+        MHD_suspend_connection(x->connection);
+    }
+    (void)pthread_mutex_unlock(&x->lock);
+    return busy;
+}
+
+/* ---- answers ---- */
+
+static enum MHD_Result answer(struct exchange *x, struct api_response *rs, bool close)
+{
+    uint64_t size = rs->fd >= 0 ? rs->fd_size : rs->body_size;
+
+    x->stage = STAGE_ANSWERED;
+    x->status = rs->status;
+    x->bytes = x->request->rq.method == API_HEAD ? 0 : size;
+    return srv_answer(x->connection, rs, x->request->id, close);
+}
+
+static enum MHD_Result refuse(struct exchange *x, enum cp_err code, const char *text)
+{
+    struct cp_error err;
+    struct api_response rs;
+
+    (void)cp_error_set(&err, code, "%s", text);
+    rs = api_problem(&x->request->rq, &err);
+    return answer(x, &rs, true);
+}
+
+static enum MHD_Result refuse_stopping(struct exchange *x)
+{
+    return refuse(x, CP_ERR_UNAVAILABLE, "The service is stopping.");
+}
+
+/* ---- jobs ---- */
+
+static void begin_upload(struct srv_job *job)
+{
+    struct exchange *x = (struct exchange *)job;
+
+    cp_log_correlation(x->request->id);
+    (void)api_upload_start(x->serving->api, &x->request->rq, &x->upload, &x->response);
+    x->stage = x->upload != NULL ? STAGE_UPLOAD : STAGE_READY;
+    x->begun = x->upload != NULL;
+    x->close = true; /* refused before the body: what follows on the connection is that body */
+    cp_log_correlation(NULL);
+    job_done(x);
+}
+
+static void take_piece(struct srv_job *job)
+{
+    struct exchange *x = (struct exchange *)job;
+
+    api_upload_data(x->upload, x->piece, x->piece_size);
+    job_done(x);
+}
+
+static void handle(struct srv_job *job)
+{
+    struct exchange *x = (struct exchange *)job;
+
+    cp_log_correlation(x->request->id);
+    if (x->upload != NULL) {
+        x->response = api_upload_finish(x->upload, true);
+        x->upload = NULL;
+    } else {
+        x->response = api_handle(x->serving->api, &x->request->rq);
+    }
+    x->stage = STAGE_READY;
+    x->close = false;
+    cp_log_correlation(NULL);
+    job_done(x);
+}
+
+/* ---- a request comes in ---- */
+
+static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char *name,
+                                 const char *value)
+{
+    (void)kind;
+    srv_request_add_header(cls, name, value);
+    return MHD_YES;
+}
+
+static void find_remote(struct MHD_Connection *connection, struct srv_request *r)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    const struct sockaddr *sa = info == NULL ? NULL : info->client_addr;
+
+    if (sa != NULL && sa->sa_family == AF_INET) {
+        (void)inet_ntop(AF_INET, &((const struct sockaddr_in *)(const void *)sa)->sin_addr,
+                        r->remote, sizeof r->remote);
+    } else if (sa != NULL && sa->sa_family == AF_INET6) {
+        const struct in6_addr *a = &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr;
+
+        if (IN6_IS_ADDR_V4MAPPED(a)) {
+            (void)inet_ntop(AF_INET, a->s6_addr + 12, r->remote, sizeof r->remote);
+        } else {
+            (void)inet_ntop(AF_INET6, a, r->remote, sizeof r->remote);
+        }
+    }
+}
+
+/* All headers are here, no byte of the body: refuse, begin an upload, or collect. */
+static enum MHD_Result begin(struct exchange *x, const char *method)
+{
+    struct srv_request *r = x->request;
+    struct cp_error err;
+
+    (void)snprintf(x->method, sizeof x->method, "%s", method);
+    find_remote(x->connection, r);
+    (void)MHD_get_connection_values(x->connection, MHD_HEADER_KIND, on_header, r);
+    err.text[0] = '\0';
+    if (srv_request_finish(r, method, &err) != CP_OK) {
+        return refuse(x, err.code, err.text);
+    }
+    if (api_is_upload(&r->rq)) {
+        return start_job(x, begin_upload, true) ? MHD_YES : refuse_stopping(x);
+    }
+    if (!r->chunked && r->rq.content_length > api_body_max()) {
+        return refuse(x, CP_ERR_TOO_LARGE, "Content-Length is over this limit");
+    }
+    x->stage = STAGE_BODY;
+    return MHD_YES;
+}
+
+/* The data are MHD's and may move as soon as this returns: the worker gets a copy. */
+static enum MHD_Result pass_on(struct exchange *x, const char *data, size_t *size)
+{
+    if (wait_if_busy(x)) {
+        return MHD_YES; /* the same data come again */
+    }
+    if (x->piece_room < *size) {
+        free(x->piece);
+        x->piece = malloc(*size);
+        x->piece_room = x->piece != NULL ? *size : 0;
+        if (x->piece == NULL) {
+            return MHD_NO;
+        }
+    }
+    memcpy(x->piece, data, *size);
+    x->piece_size = *size;
+    *size = 0;
+    return start_job(x, take_piece, false) ? MHD_YES : MHD_NO;
+}
+
+/* A piece of the body. */
+static enum MHD_Result take(struct exchange *x, const char *data, size_t *size)
+{
+    enum cp_err rc;
+
+    if (x->stage == STAGE_UPLOAD) {
+        return pass_on(x, data, size);
+    }
+    if (x->stage == STAGE_BODY) {
+        rc = srv_request_add_body(x->request, data, *size, api_body_max());
+        if (rc != CP_OK) {
+            x->refusal = rc;
+            x->stage = STAGE_DISCARD;
+        }
+    } else {
+        x->discarded += *size;
+        if (x->discarded > DISCARD_MAX) {
+            return MHD_NO;
+        }
+    }
+    *size = 0;
+    return MHD_YES;
+}
+
+/* The whole request is here. */
+static enum MHD_Result finish(struct exchange *x)
+{
+    if (x->stage == STAGE_DISCARD) {
+        return refuse(x, x->refusal, "");
+    }
+    if (wait_if_busy(x)) {
+        return MHD_YES;
+    }
+    return start_job(x, handle, true) ? MHD_YES : refuse_stopping(x);
+}
+
+/* ---- what MHD calls ---- */
+
+static void drop(struct exchange *x)
+{
+    srv_request_free(x->request);
+    free(x->piece);
+    (void)pthread_cond_destroy(&x->idle);
+    (void)pthread_mutex_destroy(&x->lock);
+    free(x);
+}
+
+/* First sight of a request: the only place where MHD shows the target as it was received. */
+void *srv_on_target(void *cls, const char *target, struct MHD_Connection *connection)
+{
+    struct exchange *x = calloc(1, sizeof *x);
+
+    if (x == NULL) {
+        return NULL;
+    }
+    (void)pthread_mutex_init(&x->lock, NULL);
+    (void)pthread_cond_init(&x->idle, NULL);
+    x->serving = cls;
+    x->connection = connection;
+    x->response.fd = -1;
+    x->started = cp_clock_now();
+    x->request = srv_request_new(target);
+    if (x->request == NULL) {
+        drop(x);
+        return NULL;
+    }
+    return x;
+}
+
+enum MHD_Result srv_on_request(void *cls, struct MHD_Connection *connection, const char *url,
+                               const char *method, const char *version, const char *data,
+                               size_t *size, void **context)
+{
+    struct exchange *x = *context;
+
+    (void)cls;
+    (void)connection;
+    (void)url;
+    (void)version;
+    if (x == NULL) {
+        return MHD_NO; /* out of memory in srv_on_target() */
+    }
+    if (x->stage == STAGE_READY) {
+        return answer(x, &x->response, x->close);
+    }
+    if (x->stage == STAGE_HEADERS) {
+        return begin(x, method);
+    }
+    if (x->begun) {
+        x->begun = false;
+        return MHD_YES;
+    }
+    if (*size > 0) {
+        return take(x, data, size);
+    }
+    return x->stage == STAGE_ANSWERED ? MHD_YES : finish(x);
+}
+
+/* Each receiver reports every second: a line each would drown all else. */
+static bool is_routine(const struct exchange *x)
+{
+    static const char tail[] = "/progress";
+    size_t size = strlen(x->request->target);
+
+    return x->status < 300 && size > sizeof tail &&
+           strcmp(x->request->target + size - (sizeof tail - 1), tail) == 0;
+}
+
+static void write_access_log(const struct exchange *x, bool complete)
+{
+    const struct srv_request *r = x->request;
+    cp_time spent = cp_clock_now() - x->started;
+
+    cp_log_correlation(r->id);
+    cp_log(is_routine(x) ? CP_LOG_DEBUG : CP_LOG_INFO, "request", "remote", r->remote, "method",
+           x->method, "path", r->target, "status", cp_log_u64((uint64_t)x->status), "bytes",
+           cp_log_u64(x->bytes), "ms", cp_log_u64(spent / CP_MSEC), "cut", complete ? NULL : "yes",
+           NULL);
+    cp_log_correlation(NULL);
+}
+
+/* The client went while a worker was at its upload's last piece: that takes a moment. */
+static void await_worker(struct exchange *x)
+{
+    (void)pthread_mutex_lock(&x->lock);
+    while (x->busy) {
+        (void)pthread_cond_wait(&x->idle, &x->lock);
+    }
+    (void)pthread_mutex_unlock(&x->lock);
+}
+
+void srv_on_completed(void *cls, struct MHD_Connection *connection, void **context,
+                      enum MHD_RequestTerminationCode code)
+{
+    struct exchange *x = *context;
+
+    (void)cls;
+    (void)connection;
+    if (x == NULL) {
+        return;
+    }
+    *context = NULL;
+    await_worker(x);
+    if (x->upload != NULL) {
+        x->response = api_upload_finish(x->upload, false);
+        x->status = x->response.status;
+        x->stage = STAGE_READY;
+    }
+    if (x->stage == STAGE_READY) {
+        api_response_done(&x->response); /* nobody is there to have it */
+    }
+    if (x->method[0] != '\0') {
+        write_access_log(x, code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
+    }
+    drop(x);
+}
