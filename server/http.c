@@ -98,13 +98,12 @@ static struct MHD_Daemon *start_daemon(const struct srv_http_config *c, struct s
         {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)PRIORITIES},
         {MHD_OPTION_END, 0, NULL},
     };
-    unsigned flags =
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG | MHD_ALLOW_SUSPEND_RESUME;
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG | MHD_ALLOW_SUSPEND_RESUME;
 
     flags |= tls ? (unsigned)MHD_USE_TLS : 0u;
     flags |= address->ss_family == AF_INET6 ? (unsigned)MHD_USE_DUAL_STACK : 0u;
-    return MHD_start_daemon(flags, c->listen_port, NULL, NULL, srv_on_request, &http->serving, MHD_OPTION_ARRAY,
-                            options, MHD_OPTION_END);
+    return MHD_start_daemon(flags, c->listen_port, NULL, NULL, srv_on_request, &http->serving,
+                            MHD_OPTION_ARRAY, options, MHD_OPTION_END);
 }
 
 enum cp_err srv_http_start(const struct srv_http_config *config, struct srv_http **ret_http,

@@ -65,7 +65,8 @@ enum cp_err srv_work_new(size_t threads, struct srv_work **ret_work, struct cp_e
     struct srv_work *w = calloc(1, sizeof *w);
 
     if (w == NULL) {
-        return cp_error_set(err, CP_ERR_NO_MEMORY, "No memory for the threads that serve requests.");
+        return cp_error_set(err, CP_ERR_NO_MEMORY,
+                            "No memory for the threads that serve requests.");
     }
     (void)pthread_mutex_init(&w->lock, NULL);
     (void)pthread_cond_init(&w->something, NULL);
