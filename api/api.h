@@ -12,6 +12,9 @@
 #include "common/err.h"
 
 struct api_auth_cache; /* api/auth.h */
+struct api_logins;     /* api/login.h */
+struct api_negotiate;  /* api/negotiate.h */
+struct api_gate;       /* api/gate.h */
 struct keys_ring;      /* keys/keyring.h */
 struct api_progress;   /* api/progress.h */
 struct blob_store;     /* content/blob.h */
@@ -23,6 +26,21 @@ enum api_method { API_GET, API_HEAD, API_POST, API_PUT, API_PATCH, API_DELETE, A
 struct api_pair {
     const char *name;
     const char *value;
+};
+
+/* What server/ found out about the certificate that a client showed in the TLS handshake. */
+enum api_certificate_state {
+    API_CERTIFICATE_VALID,   /* of --client-ca, in its time, not revoked */
+    API_CERTIFICATE_EXPIRED, /* or not valid yet */
+    API_CERTIFICATE_REVOKED,
+    API_CERTIFICATE_FOREIGN /* of another authority, or not for clients */
+};
+#define API_NAME_SIZE 256
+struct api_certificate {
+    enum api_certificate_state state;
+    char sha256[65];             /* of the DER form, lower-case hex */
+    char subject[API_NAME_SIZE]; /* RFC 4514, "" when it is longer */
+    char issuer[API_NAME_SIZE];
 };
 
 /* Everything a handler may know of a request. All strings are borrowed until the response. */
@@ -38,6 +56,7 @@ struct api_request {
     uint64_t content_length; /* announced; UINT64_MAX when chunked or absent */
     const char *remote;      /* client's address as text */
     const char *request_id;  /* correlation id: from X-Request-Id when well-formed, else made */
+    const struct api_certificate *certificate; /* NULL: the client showed none */
 };
 
 /* Headers a response carries besides Content-Type and Content-Length. */
@@ -69,8 +88,22 @@ enum api_role {
     API_ROLE_OPERATOR,
     API_ROLE_ADMIN
 };
+/* How it was found out who asks. */
+enum api_auth_method {
+    API_AUTH_NONE, /* anonymous */
+    API_AUTH_PASSWORD,
+    API_AUTH_TOKEN,
+    API_AUTH_RECEIVER, /* receiver token of a join */
+    API_AUTH_CERTIFICATE,
+    API_AUTH_NEGOTIATE /* Kerberos */
+};
+/* "none", "password", "token", "receiver", "certificate", "kerberos". */
+const char *api_auth_method_name(enum api_auth_method method);
+
 struct api_principal {
-    enum api_role role;   /* NONE: anonymous */
+    enum api_role role; /* NONE: anonymous */
+    enum api_auth_method method;
+    const char *ways;     /* credentials that are taken here, for refusals; static */
     char account_id[37];  /* uuid text, "" when anonymous */
     char account[64];     /* its name */
     char token_id[37];    /* the token used, "" with Basic */
@@ -100,8 +133,12 @@ struct api_context {
     const char *tls_fingerprint;       /* "sha256//…" as curl's --pinnedpubkey wants it */
     const char *version;               /* castpoint's version */
     struct api_auth_cache *auth_cache; /* may be NULL: every password is verified anew */
+    struct api_logins *logins;         /* may be NULL: addresses are not counted */
+    struct api_negotiate *negotiate;   /* NULL: no Kerberos */
+    bool client_certificates;          /* there is a --client-ca */
     struct api_progress *progress;     /* may be NULL: every report is written at once */
     api_find_link *find_link;          /* NULL: nothing is known of links */
+    struct api_gate *gate; /* NULL: open. While it is shut the other parts may be missing */
 };
 
 /* One streamed upload in progress: made by an upload route's begin. */

@@ -14,7 +14,8 @@
 #define RETRY_SOON_S  "5"
 #define RETRY_LATER_S "30"
 
-static void add_problem_headers(struct api_response *rs, const struct cp_err_info *info)
+static void add_problem_headers(struct api_response *rs, const struct cp_err_info *info,
+                                unsigned retry_after_s)
 {
     if (info->http_status == 401) {
         bool failed = strcmp(info->code, cp_err_info(CP_ERR_AUTH_FAILED)->code) == 0;
@@ -23,7 +24,9 @@ static void add_problem_headers(struct api_response *rs, const struct cp_err_inf
         api_header_add(rs, "WWW-Authenticate", "Bearer realm=\"castpoint\"%s",
                        failed ? ", error=\"invalid_token\"" : "");
     }
-    if (info->http_status == 503 || info->http_status == 429) {
+    if (retry_after_s > 0) {
+        api_header_add(rs, "Retry-After", "%u", retry_after_s);
+    } else if (info->http_status == 503 || info->http_status == 429) {
         bool draft = strcmp(info->code, cp_err_info(CP_ERR_VERSION_NOT_SEALED)->code) == 0;
 
         api_header_add(rs, "Retry-After", "%s", draft ? RETRY_LATER_S : RETRY_SOON_S);
@@ -70,7 +73,7 @@ struct api_response api_problem_fields(const struct api_request *rq, const struc
     if (rs.body != NULL) {
         rs.content_type = "application/problem+json";
     }
-    add_problem_headers(&rs, info);
+    add_problem_headers(&rs, info, err->retry_after_s);
     api_response_seal(rq, &rs);
     return rs;
 }

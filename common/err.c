@@ -46,6 +46,7 @@ enum cp_err cp_error_set(struct cp_error *err, enum cp_err code, const char *fmt
 
     if (err != NULL) {
         err->code = code;
+        err->retry_after_s = 0;
         va_start(args, fmt);
         (void)vsnprintf(err->text, sizeof err->text, fmt, args);
         va_end(args);

@@ -58,6 +58,7 @@ enum cp_err cp_err_from_code(const char *code);
 struct cp_error {
     enum cp_err code;
     char text[CP_ERROR_TEXT_SIZE]; /* detail of this very case; empty: the catalogue's title */
+    unsigned retry_after_s;        /* with 429 and 503: how long to wait; 0: as the code's usual */
 };
 
 /* Fills *err (may be NULL) and returns the code, so that "return cp_error_set(…)" reads well. */

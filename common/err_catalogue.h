@@ -52,6 +52,9 @@
     X(AUTH_FAILED, "authentication-failed", 401, 3, 0x8007052Eu, "The credentials are wrong.", \
       "The account is unknown or disabled, the password is wrong, or the token is unknown, disabled or expired.", \
       "Check the account's name and password, or make a new token.") \
+    X(ACCOUNT_LOCKED, "account-locked", 429, 3, 0x80070775u, "Too many failed logins.", \
+      "Too many wrong passwords were given for this account's name, or from this address.", \
+      "Wait for as long as Retry-After says; tokens, client certificates and Kerberos are not locked. An administrator may unlock the account ('POST …/unlock').") \
     X(ACCESS_DENIED, "access-denied", 403, 3, 0x80070005u, "Access denied.", \
       "The account is known but its role or its token's scope does not allow this.", \
       "Use an account or token with the scope that the answer names.") \
