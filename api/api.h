@@ -12,6 +12,7 @@
 #include "common/err.h"
 
 struct api_auth_cache; /* api/auth.h */
+struct api_live;       /* api/live.h */
 struct api_logins;     /* api/login.h */
 struct api_negotiate;  /* api/negotiate.h */
 struct api_gate;       /* api/gate.h */
@@ -21,7 +22,16 @@ struct blob_store;     /* content/blob.h */
 struct db_pool;        /* db/db.h */
 struct json_t;         /* jansson */
 
-enum api_method { API_GET, API_HEAD, API_POST, API_PUT, API_PATCH, API_DELETE, API_METHOD_COUNT };
+enum api_method {
+    API_GET,
+    API_HEAD,
+    API_POST,
+    API_PUT,
+    API_PATCH,
+    API_DELETE,
+    API_OPTIONS,
+    API_METHOD_COUNT
+};
 
 struct api_pair {
     const char *name;
@@ -57,16 +67,24 @@ struct api_request {
     const char *remote;      /* client's address as text */
     const char *request_id;  /* correlation id: from X-Request-Id when well-formed, else made */
     const struct api_certificate *certificate; /* NULL: the client showed none */
+    bool plain; /* came without TLS: content and manifests only, no credentials */
 };
 
 /* Headers a response carries besides Content-Type and Content-Length. */
-#define API_HEADERS_MAX 12
+#define API_HEADERS_MAX 16
 struct api_header {
     char name[40];
     char value[360];
 };
 
-/* What to send. Either `body` (malloced, owned by the response) or a piece of a file. */
+/* Of a multipart/byteranges body: so much of `body`, then a piece of the file. */
+struct api_piece {
+    size_t text_size;
+    uint64_t offset, size;
+};
+
+/* What to send. `body` (malloced, owned by the response), or a piece of a file, or, with pieces,
+ * both in turn, what is left of `body` last. */
 struct api_response {
     int status;
     const char *content_type; /* static string; NULL when there is no body */
@@ -74,11 +92,17 @@ struct api_response {
     size_t body_size;
     int fd; /* -1: none; else the file is the body, owned by the response */
     uint64_t fd_offset, fd_size;
+    struct api_piece *pieces; /* malloced; NULL: the file from fd_offset on, fd_size bytes */
+    size_t piece_count;
+    char boundary[33]; /* with pieces: the parameter of content_type */
     struct api_header headers[API_HEADERS_MAX];
     size_t header_count;
+    char *link; /* value of the header Link, malloced, owned by the response; NULL: none */
 };
 
 void api_response_done(struct api_response *rs);
+/* Bytes of what is sent (for HEAD: would be). */
+uint64_t api_response_size(const struct api_response *rs);
 
 /* Who asks; filled by authentication before the handler runs. */
 enum api_role {
@@ -138,6 +162,7 @@ struct api_context {
     bool client_certificates;          /* there is a --client-ca */
     struct api_progress *progress;     /* may be NULL: every report is written at once */
     api_find_link *find_link;          /* NULL: nothing is known of links */
+    struct api_live *live; /* NULL: requests are not counted, no page of another site may ask */
     struct api_gate *gate; /* NULL: open. While it is shut the other parts may be missing */
 };
 

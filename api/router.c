@@ -30,8 +30,8 @@ const char *api_need_name(enum api_need need)
 
 const char *api_method_name(enum api_method method)
 {
-    static const char *const names[API_METHOD_COUNT] = {"GET", "HEAD",  "POST",
-                                                        "PUT", "PATCH", "DELETE"};
+    static const char *const names[API_METHOD_COUNT] = {"GET",   "HEAD",   "POST",   "PUT",
+                                                        "PATCH", "DELETE", "OPTIONS"};
 
     CP_ASSERT(method < API_METHOD_COUNT);
     return names[method];

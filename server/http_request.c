@@ -266,8 +266,8 @@ static void choose_id(struct srv_request *r)
 
 static bool find_method(const char *text, enum api_method *ret_method)
 {
-    static const char *const names[API_METHOD_COUNT] = {"GET", "HEAD",  "POST",
-                                                        "PUT", "PATCH", "DELETE"};
+    static const char *const names[API_METHOD_COUNT] = {"GET",   "HEAD",   "POST",   "PUT",
+                                                        "PATCH", "DELETE", "OPTIONS"};
 
     for (size_t i = 0; i < API_METHOD_COUNT; i++) {
         if (strcmp(text, names[i]) == 0) {
