@@ -40,6 +40,15 @@
       "The Range header asks for bytes that do not exist.", "Ask for a range within Content-Range's size.") \
     X(TOO_MANY_REQUESTS, "too-many-requests", 429, 5, 0u, "Too many requests.", \
       "The limit of this address was reached.", "Wait for as long as Retry-After says.") \
+    X(TARGET_TOO_LONG, "target-too-long", 414, 2, 0u, "The address is too long.", \
+      "Path and query are longer than the service takes (docs/limits.md).", "Send a shorter path or query.") \
+    X(HEADERS_TOO_LARGE, "headers-too-large", 431, 2, 0u, "The header fields are too large.", \
+      "There are more header fields, or longer ones, than the service takes (docs/limits.md).", "Send fewer and shorter ones.") \
+    X(IDEMPOTENCY_REUSED, "idempotency-key-reused", 422, 2, 0u, "The Idempotency-Key was used for another request.", \
+      "A request of the same account had this key within the last day, but another method, address, query or body.", \
+      "Choose a new key for each new request; repeat a request unchanged to get its answer again.") \
+    X(IDEMPOTENCY_BUSY, "idempotency-key-busy", 409, 5, 0u, "The request with this Idempotency-Key is under way.", \
+      "The same account sent a request with this key, and it has not been answered yet.", "Send the request again after Retry-After.") \
     X(UNAVAILABLE, "unavailable", 503, 5, 0x800706BAu, "The service cannot do this right now.", \
       "The service is starting or stopping, or something it needs is away.", "Try again after Retry-After.") \
     X(DATABASE, "database-unavailable", 503, 5, 0x800706BAu, "The database does not answer.", \
@@ -58,6 +67,9 @@
     X(ACCESS_DENIED, "access-denied", 403, 3, 0x80070005u, "Access denied.", \
       "The account is known but its role or its token's scope does not allow this.", \
       "Use an account or token with the scope that the answer names.") \
+    X(TLS_REQUIRED, "tls-required", 403, 3, 0x80070005u, "This needs HTTPS.", \
+      "The request came over plain HTTP, where everybody on the way reads it, and carries credentials, needs some, or asks for something else than content.", \
+      "Send it to the service's HTTPS address; change a password or token that was sent over plain HTTP.") \
     X(PACKAGE_NOT_FOUND, "package-not-found", 404, 4, 0x80070490u, "There is no such package.", \
       "No package of that name exists on this distribution point.", "Check the name; 'GET /api/v1/packages' lists them.") \
     X(VERSION_NOT_FOUND, "version-not-found", 404, 4, 0x80070490u, "There is no such version.", \
@@ -79,16 +91,29 @@
       "Choose another path, or delete the other file first.") \
     X(UPLOAD_INCOMPLETE, "upload-incomplete", 400, 5, 0u, "The upload ended early.", \
       "Fewer bytes arrived than Content-Length announced, or the connection broke.", "Upload the file again.") \
+    X(UPLOAD_OFFSET, "upload-offset-mismatch", 409, 5, 0u, "The upload goes on at another place.", \
+      "Upload-Offset is not where the service's part of the file ends: a chunk was lost, or sent twice.", \
+      "Ask for the offset with HEAD and send the bytes from there on.") \
+    X(UPLOAD_CHECKSUM, "upload-checksum-mismatch", 460, 8, 0x80091007u, "A chunk does not have the checksum that was announced.", \
+      "The chunk changed on its way, or the checksum belongs to another one; none of it was kept.", "Send the chunk again.") \
+    X(UPLOAD_LOCKED, "upload-locked", 423, 5, 0u, "Another request is at this upload.", \
+      "An earlier request of the same upload has not ended, perhaps because its connection broke unnoticed.", \
+      "Wait a moment, ask for the offset with HEAD and go on from there.") \
+    X(TUS_VERSION, "tus-version", 412, 2, 0u, "The version of the tus protocol is not spoken here.", \
+      "The header Tus-Resumable is missing or names another version than 1.0.0.", "Send 'Tus-Resumable: 1.0.0'.") \
     X(STORAGE_FULL, "storage-full", 507, 9, 0x80070070u, "The distribution point has no room.", \
-      "The content library's file system is full, or has less room than the upload announced.", \
-      "Free space on the content library's file system, or give it a larger one.") \
+      "The content library's quota or its file system, of which a reserve is kept free, has less room than the upload needs.", \
+      "Delete versions that nobody needs, free space on the content library's file system, or change library_quota_bytes or library_reserve_bytes.") \
     X(STORAGE, "storage-failed", 500, 1, 0x8007045Du, "The content library failed.", \
       "Reading or writing a blob failed.", "Check the file system and its permissions; the log has the system's error.") \
     X(BLOB_MISSING, "blob-missing", 500, 4, 0x80070002u, "Content is missing from the library.", \
       "A file's bytes are not in the content library although the database names them.", "Upload the same file again: it heals the library.") \
+    X(CONTENT_DAMAGED, "content-damaged", 503, 4, 0x80070017u, "Content of this version is damaged.", \
+      "Validation of the content library found that bytes of a file are missing or are not what was uploaded; they were set aside.", \
+      "Upload the same file again, to a draft of any package: it heals every version that has it. 'GET …/files' shows which one.") \
     X(KEY_UNUSABLE, "multicast-key-unusable", 503, 6, 0x80004005u, "A key cannot be used and could not be replaced.", \
-      "The stored key is missing, damaged or sealed under another master key, and making a new one failed.", \
-      "Check the master key file and the database; 'GET …/keys' says what is wrong.") \
+      "The stored key is missing, damaged or sealed under another master key, and making a new one failed or is switched off (key_repair).", \
+      "'GET …/distribution-points/local/keys' says what is wrong. Put the right master key back, or make new keys with 'POST …/keys/identity/rotate' and 'POST …/keys/multicast/rotate'.") \
     X(SIGNATURE, "signature-invalid", 502, 6, 0x80096010u, "A signature is not valid.", \
       "A ticket, certificate or manifest was not signed by this distribution point's keys, or was changed on the way.", \
       "Check that you talk to the right service; look for a proxy that rewrites content.") \
@@ -120,6 +145,9 @@
       "Give its authority with --cacert, or its key with --pin sha256//BASE64; castpointd prints that at start.") \
     X(PROTOCOL, "unexpected-answer", 502, 5, 0x8007000Du, "The service's answer was not understood.", \
       "The answer is not of the form that the API promises.", "Check that the URL is a castpoint service and that both sides have matching versions.") \
+    X(WEBHOOK, "webhook-failed", 502, 5, 0u, "A webhook's receiver did not take what was sent.", \
+      "The receiver is not reachable, its certificate is not trusted, it did not answer in time, or its answer was not 2xx.", \
+      "Look at the attempt's error ('GET /api/v1/webhooks/{webhook}/deliveries'), and at the receiver's log.") \
     X(CHUNK_DIGEST, "chunk-digest-mismatch", 502, 8, 0x80091007u, "Content is not what was signed.", \
       "A chunk's SHA-256 differs from the signed manifest even after it was fetched again.", \
       "Validate the package on the distribution point; look for failing memory or disk on either side.") \
@@ -131,6 +159,9 @@
       "The file system or device is smaller than the content.", "Free space, or choose another output.") \
     X(DEADLINE, "session-deadline", 504, 10, 0x800705B4u, "It took too long.", \
       "The session's or the request's deadline passed.", "Join again; look at the session's receivers for what held it up.") \
+    X(SESSION_REKEYED, "session-rekeyed", 409, 7, 0u, "The session got a new secret.", \
+      "Content access was changed while the session waited: tickets that were given before do not open it any more.", \
+      "Join again; castget does that by itself.") \
     X(CANCELLED, "cancelled", 409, 11, 0x800704C7u, "It was cancelled.", \
       "An operator cancelled the session, or the service is stopping.", "Join again when the operator agrees.") \
     X(INTERRUPTED, "interrupted", 503, 12, 0x800704C7u, "Interrupted.", \

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The content library on a file system: root/sha256/ab/<64 digits>, root/incoming/, root/lock.
+ * The content library on a file system: root/sha256/ab/<64 digits>, root/incoming/, root/partial/,
+ * root/quarantine/, root/lock.
  * Thread-safe: the only shared thing that changes is the counter that names incoming files. */
 #include "content/blob.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,27 +16,9 @@
 #include <unistd.h>
 
 #include "common/hex.h"
+#include "content/blob_private.h"
 
-/* Write-back is started every so many bytes, so that commit's fsync finds little left to do. */
-#define WRITE_BACK_STEP ((uint64_t)8 << 20)
-#define NAME_SIZE       24u
-
-struct blob_store {
-    int root, incoming, blobs, lock; /* descriptors; the first three are folders */
-    atomic_uint_fast64_t next_name;
-};
-
-struct blob_writer {
-    struct blob_store *store;
-    struct content_sha256 *hash;
-    int fd;
-    uint64_t size, written_back;
-    char name[NAME_SIZE]; /* in incoming/ */
-    bool is_expected;     /* `expected` was given */
-    uint8_t expected[CONTENT_DIGEST_SIZE];
-};
-
-static enum cp_err storage_error(struct cp_error *err, int error, const char *what)
+enum cp_err blob_storage_error(struct cp_error *err, int error, const char *what)
 {
     enum cp_err code = error == ENOSPC || error == EDQUOT ? CP_ERR_STORAGE_FULL : CP_ERR_STORAGE;
 
@@ -50,21 +32,20 @@ static void close_fd(int fd)
     }
 }
 
-/* Opens a folder of the store, making it when it is not there. */
-static enum cp_err open_folder(int parent, const char *name, int *ret_fd, struct cp_error *err)
+enum cp_err blob_open_folder(int parent, const char *name, int *ret_fd, struct cp_error *err)
 {
     int fd;
 
     if (mkdirat(parent, name, 0700) == 0) {
         if (parent != AT_FDCWD && fsync(parent) != 0) {
-            return storage_error(err, errno, name);
+            return blob_storage_error(err, errno, name);
         }
     } else if (errno != EEXIST) {
-        return storage_error(err, errno, name);
+        return blob_storage_error(err, errno, name);
     }
     fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0) {
-        return storage_error(err, errno, name);
+        return blob_storage_error(err, errno, name);
     }
     *ret_fd = fd;
     return CP_OK;
@@ -74,12 +55,12 @@ static enum cp_err take_lock(struct blob_store *s, struct cp_error *err)
 {
     s->lock = openat(s->root, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (s->lock < 0) {
-        return storage_error(err, errno, "lock");
+        return blob_storage_error(err, errno, "lock");
     }
     if (flock(s->lock, LOCK_EX | LOCK_NB) != 0) {
         return errno == EWOULDBLOCK
                    ? cp_error_set(err, CP_ERR_STORAGE, "another process uses this content library")
-                   : storage_error(err, errno, "lock");
+                   : blob_storage_error(err, errno, "lock");
     }
     return CP_OK;
 }
@@ -92,7 +73,7 @@ static enum cp_err remove_leftovers(struct blob_store *s, struct cp_error *err)
     const struct dirent *entry;
 
     if (dir == NULL) {
-        enum cp_err code = storage_error(err, errno, "incoming");
+        enum cp_err code = blob_storage_error(err, errno, "incoming");
 
         close_fd(fd);
         return code;
@@ -114,17 +95,26 @@ enum cp_err blob_store_open(const char *root, struct blob_store **ret_store, str
     if (s == NULL) {
         return cp_error_set(err, CP_ERR_NO_MEMORY, "content library");
     }
-    s->root = s->incoming = s->blobs = s->lock = -1;
+    s->root = s->incoming = s->partial = s->blobs = s->quarantine = s->lock = -1;
+    blob_holds_init(s);
     atomic_init(&s->next_name, 0);
-    code = open_folder(AT_FDCWD, root, &s->root, err);
+    (void)pthread_mutex_init(&s->ledger_lock, NULL);
+    (void)pthread_mutex_init(&s->partial_lock, NULL);
+    code = blob_open_folder(AT_FDCWD, root, &s->root, err);
     if (code == CP_OK) {
         code = take_lock(s, err);
     }
     if (code == CP_OK) {
-        code = open_folder(s->root, "incoming", &s->incoming, err);
+        code = blob_open_folder(s->root, "incoming", &s->incoming, err);
     }
     if (code == CP_OK) {
-        code = open_folder(s->root, "sha256", &s->blobs, err);
+        code = blob_open_folder(s->root, "partial", &s->partial, err);
+    }
+    if (code == CP_OK) {
+        code = blob_open_folder(s->root, "sha256", &s->blobs, err);
+    }
+    if (code == CP_OK) {
+        code = blob_open_folder(s->root, "quarantine", &s->quarantine, err);
     }
     if (code == CP_OK) {
         code = remove_leftovers(s, err);
@@ -141,7 +131,13 @@ enum cp_err blob_store_open(const char *root, struct blob_store **ret_store, str
 void blob_store_close(struct blob_store *s)
 {
     if (s != NULL) {
+        blob_partials_free(s);
+        blob_holds_done(s);
+        (void)pthread_mutex_destroy(&s->partial_lock);
+        (void)pthread_mutex_destroy(&s->ledger_lock);
+        close_fd(s->quarantine);
         close_fd(s->blobs);
+        close_fd(s->partial);
         close_fd(s->incoming);
         close_fd(s->root);
         close_fd(s->lock); /* gives the lock back */
@@ -154,167 +150,53 @@ enum cp_err blob_store_free_space(struct blob_store *s, uint64_t *ret_bytes, str
     struct statvfs st;
 
     if (fstatvfs(s->incoming, &st) != 0) {
-        return storage_error(err, errno, "free space");
+        return blob_storage_error(err, errno, "free space");
     }
     *ret_bytes = (uint64_t)st.f_bavail * st.f_frsize;
     return CP_OK;
 }
 
-static void writer_free(struct blob_writer *w)
+void blob_store_promise(struct blob_store *s, uint64_t bytes)
 {
-    close_fd(w->fd);
-    content_sha256_free(w->hash);
-    free(w);
+    (void)pthread_mutex_lock(&s->ledger_lock);
+    s->promised += bytes;
+    (void)pthread_mutex_unlock(&s->ledger_lock);
 }
 
-enum cp_err blob_writer_open(struct blob_store *s, uint64_t expected_size,
-                             struct blob_writer **ret_writer, struct cp_error *err)
+void blob_store_withdraw(struct blob_store *s, uint64_t bytes)
 {
-    struct blob_writer *w;
-    uint64_t room = 0;
+    (void)pthread_mutex_lock(&s->ledger_lock);
+    s->promised -= bytes;
+    (void)pthread_mutex_unlock(&s->ledger_lock);
+}
 
-    CP_TRY(blob_store_free_space(s, &room, err));
-    if (expected_size != BLOB_SIZE_UNKNOWN && expected_size > room) {
-        return cp_error_set(err, CP_ERR_STORAGE_FULL, "%llu bytes are to come, %llu are free",
-                            (unsigned long long)expected_size, (unsigned long long)room);
-    }
-    w = calloc(1, sizeof *w);
-    if (w == NULL) {
-        return cp_error_set(err, CP_ERR_NO_MEMORY, "upload");
-    }
-    w->store = s;
-    w->fd = -1;
-    if (content_sha256_new(&w->hash) != CP_OK) {
-        writer_free(w);
-        return cp_error_set(err, CP_ERR_NO_MEMORY, "upload");
-    }
-    (void)snprintf(w->name, sizeof w->name, "%llu",
-                   (unsigned long long)atomic_fetch_add(&s->next_name, 1));
-    w->fd =
-        openat(s->incoming, w->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (w->fd < 0) {
-        enum cp_err code = storage_error(err, errno, "incoming file");
+void blob_store_settled(struct blob_store *s, uint64_t bytes)
+{
+    (void)pthread_mutex_lock(&s->ledger_lock);
+    s->unsettled -= bytes;
+    (void)pthread_mutex_unlock(&s->ledger_lock);
+}
 
-        writer_free(w);
-        return code;
-    }
-    *ret_writer = w;
+enum cp_err blob_store_room(struct blob_store *s, struct blob_room *ret_room, struct cp_error *err)
+{
+    struct blob_room room;
+
+    CP_TRY(blob_store_free_space(s, &room.free, err));
+    (void)pthread_mutex_lock(&s->ledger_lock);
+    room.promised = s->promised + s->unsettled;
+    room.left = s->promised > s->written ? s->promised - s->written : 0;
+    (void)pthread_mutex_unlock(&s->ledger_lock);
+    *ret_room = room;
     return CP_OK;
 }
 
-enum cp_err blob_writer_add(struct blob_writer *w, const void *data, size_t size,
-                            struct cp_error *err)
-{
-    const char *p = data;
-
-    content_sha256_add(w->hash, data, size);
-    while (size > 0) {
-        ssize_t n = write(w->fd, p, size);
-
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n < 0) {
-            return storage_error(err, errno, "writing the incoming file");
-        }
-        p += n;
-        size -= (size_t)n;
-        w->size += (uint64_t)n;
-    }
-    if (w->size - w->written_back >= WRITE_BACK_STEP) {
-        (void)sync_file_range(w->fd, (off_t)w->written_back, (off_t)(w->size - w->written_back),
-                              SYNC_FILE_RANGE_WRITE);
-        w->written_back = w->size;
-    }
-    return CP_OK;
-}
-
-/* "ab" of the digest's text: the folder. */
-static void folder_name(const char *hex, char ret_name[3])
-{
-    ret_name[0] = hex[0];
-    ret_name[1] = hex[1];
-    ret_name[2] = '\0';
-}
-
-static enum cp_err publish(struct blob_writer *w, const char *hex, struct cp_error *err)
-{
-    char name[3];
-    int folder;
-    enum cp_err code = CP_OK;
-
-    folder_name(hex, name);
-    CP_TRY(open_folder(w->store->blobs, name, &folder, err));
-    if (renameat(w->store->incoming, w->name, folder, hex) != 0) {
-        code = storage_error(err, errno, "naming the blob");
-    } else if (fsync(folder) != 0) {
-        /* The file itself is whole and synced: it may stay, it is only not known to be durable. */
-        code = storage_error(err, errno, "syncing the blob's folder");
-    }
-    (void)close(folder);
-    return code;
-}
-
-void blob_writer_expect(struct blob_writer *w, const uint8_t digest[CONTENT_DIGEST_SIZE])
-{
-    memcpy(w->expected, digest, sizeof w->expected);
-    w->is_expected = true;
-}
-
-static enum cp_err check_expected(const struct blob_writer *w,
-                                  const uint8_t digest[CONTENT_DIGEST_SIZE], const char *hex,
-                                  struct cp_error *err)
-{
-    char wanted[CONTENT_DIGEST_TEXT_SIZE];
-
-    if (!w->is_expected || memcmp(digest, w->expected, CONTENT_DIGEST_SIZE) == 0) {
-        return CP_OK;
-    }
-    cp_hex_encode(w->expected, CONTENT_DIGEST_SIZE, wanted);
-    return cp_error_set(err, CP_ERR_DIGEST_MISMATCH,
-                        "the content has the SHA-256 %s, announced was %s", hex, wanted);
-}
-
-enum cp_err blob_writer_commit(struct blob_writer *w, uint8_t ret_digest[CONTENT_DIGEST_SIZE],
-                               uint64_t *ret_size, struct cp_error *err)
-{
-    uint8_t digest[CONTENT_DIGEST_SIZE];
-    char hex[CONTENT_DIGEST_TEXT_SIZE];
-    enum cp_err code;
-
-    content_sha256_finish(w->hash, digest);
-    cp_hex_encode(digest, sizeof digest, hex);
-    code = check_expected(w, digest, hex, err);
-    if (code == CP_OK) {
-        code = fsync(w->fd) == 0 ? publish(w, hex, err)
-                                 : storage_error(err, errno, "syncing the incoming file");
-    }
-    if (code != CP_OK) {
-        blob_writer_abort(w);
-        return code;
-    }
-    memcpy(ret_digest, digest, sizeof digest);
-    *ret_size = w->size;
-    writer_free(w);
-    return CP_OK;
-}
-
-void blob_writer_abort(struct blob_writer *w)
-{
-    if (w != NULL) {
-        (void)unlinkat(w->store->incoming, w->name, 0);
-        writer_free(w);
-    }
-}
-
-/* Folder of a digest's blob, opened without making it; -1 with errno. */
-static int digest_folder(struct blob_store *s, const uint8_t digest[CONTENT_DIGEST_SIZE],
-                         char ret_hex[CONTENT_DIGEST_TEXT_SIZE])
+int blob_digest_folder(struct blob_store *s, const uint8_t digest[CONTENT_DIGEST_SIZE],
+                       char ret_hex[CONTENT_DIGEST_TEXT_SIZE])
 {
     char name[3];
 
     cp_hex_encode(digest, CONTENT_DIGEST_SIZE, ret_hex);
-    folder_name(ret_hex, name);
+    (void)snprintf(name, sizeof name, "%.2s", ret_hex);
     return openat(s->blobs, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
@@ -323,7 +205,7 @@ enum cp_err blob_open(struct blob_store *s, const uint8_t digest[CONTENT_DIGEST_
 {
     char hex[CONTENT_DIGEST_TEXT_SIZE];
     struct stat st;
-    int folder = digest_folder(s, digest, hex);
+    int folder = blob_digest_folder(s, digest, hex);
     int error = errno;
     int fd = -1;
 
@@ -341,7 +223,7 @@ enum cp_err blob_open(struct blob_store *s, const uint8_t digest[CONTENT_DIGEST_
         error = EIO;
     }
     if (fd < 0) {
-        enum cp_err code = storage_error(err, error, "opening");
+        enum cp_err code = blob_storage_error(err, error, "opening");
 
         cp_error_prefix(err, "blob %s", hex);
         return code;
@@ -367,14 +249,14 @@ enum cp_err blob_remove(struct blob_store *s, const uint8_t digest[CONTENT_DIGES
                         struct cp_error *err)
 {
     char hex[CONTENT_DIGEST_TEXT_SIZE];
-    int folder = digest_folder(s, digest, hex);
+    int folder = blob_digest_folder(s, digest, hex);
     enum cp_err code = CP_OK;
 
     if (folder < 0) {
-        return errno == ENOENT ? CP_OK : storage_error(err, errno, "removing a blob");
+        return errno == ENOENT ? CP_OK : blob_storage_error(err, errno, "removing a blob");
     }
     if (unlinkat(folder, hex, 0) != 0 && errno != ENOENT) {
-        code = storage_error(err, errno, "removing a blob");
+        code = blob_storage_error(err, errno, "removing a blob");
     }
     (void)close(folder);
     return code;

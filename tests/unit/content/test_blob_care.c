@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Looking after the content library: holds and claims, walks, validation, quarantine. */
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/hex.h"
+#include "content/blob.h"
+#include "content/blob_care.h"
+
+struct fixture {
+    char root[64];
+    struct blob_store *store;
+};
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+
+    assert_non_null(f);
+    (void)snprintf(f->root, sizeof f->root, "/tmp/castpoint-care.XXXXXX");
+    assert_non_null(mkdtemp(f->root));
+    assert_int_equal(blob_store_open(f->root, &f->store, NULL), CP_OK);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    char command[128];
+
+    blob_store_close(f->store);
+    (void)snprintf(command, sizeof command, "rm -rf '%s'", f->root);
+    assert_int_equal(system(command), 0);
+    free(f);
+    return 0;
+}
+
+/* Stored and held, as an upload leaves it before its row is written. */
+static void put_held(const struct fixture *f, const char *text, uint8_t ret_digest[32])
+{
+    struct blob_writer *w;
+    uint64_t size;
+
+    assert_int_equal(blob_writer_open(f->store, BLOB_SIZE_UNKNOWN, &w, NULL), CP_OK);
+    assert_int_equal(blob_writer_add(w, text, strlen(text), NULL), CP_OK);
+    assert_int_equal(blob_writer_commit(w, ret_digest, &size, NULL), CP_OK);
+}
+
+static void put(const struct fixture *f, const char *text, uint8_t ret_digest[32])
+{
+    put_held(f, text, ret_digest);
+    blob_release(f->store, ret_digest);
+}
+
+static void path_of(const struct fixture *f, const uint8_t digest[32], char ret_path[192])
+{
+    char hex[CONTENT_DIGEST_TEXT_SIZE];
+
+    cp_hex_encode(digest, 32, hex);
+    (void)snprintf(ret_path, 192, "%s/sha256/%.2s/%s", f->root, hex, hex);
+}
+
+static void overwrite(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_TRUNC | O_CREAT | O_CLOEXEC, 0600);
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    assert_int_equal(close(fd), 0);
+}
+
+/* ---- holds and claims ---- */
+
+struct claimer {
+    struct blob_store *store;
+    const uint8_t *digest;
+    bool hold;
+    atomic_bool has;
+};
+
+static void *take(void *arg)
+{
+    struct claimer *c = arg;
+    enum cp_err rc = c->hold ? blob_hold(c->store, c->digest) : blob_claim(c->store, c->digest);
+
+    atomic_store(&c->has, rc == CP_OK);
+    return NULL;
+}
+
+/* Starts somebody who must wait; what he waits for ends; he has it then. */
+static void waits_until(struct claimer *c, void (*end)(struct blob_store *, const uint8_t *))
+{
+    pthread_t thread;
+
+    assert_int_equal(pthread_create(&thread, NULL, take, c), 0);
+    (void)usleep(20000); /* long enough to go wrong in; it cannot fail by being too short */
+    assert_false(atomic_load(&c->has));
+    end(c->store, c->digest);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_true(atomic_load(&c->has));
+}
+
+static void a_claim_waits_for_every_holder(void **state)
+{
+    const struct fixture *f = *state;
+    uint8_t digest[32];
+    uint8_t other[32];
+    struct claimer claimer = {.store = f->store, .digest = digest};
+
+    put_held(f, "one", digest);
+    assert_int_equal(blob_hold(f->store, digest), CP_OK);
+    put_held(f, "two", other); /* another blob is nobody's matter */
+    blob_release(f->store, digest);
+    waits_until(&claimer, blob_release);
+    blob_unclaim(f->store, digest);
+    assert_int_equal(blob_claim(f->store, digest), CP_OK); /* nobody is left */
+    blob_unclaim(f->store, digest);
+    blob_release(f->store, other);
+}
+
+static void a_hold_waits_for_the_claim(void **state)
+{
+    const struct fixture *f = *state;
+    const uint8_t digest[32] = {1};
+    const uint8_t other[32] = {2};
+    struct claimer holder = {.store = f->store, .digest = digest, .hold = true};
+
+    assert_int_equal(blob_claim(f->store, digest), CP_OK);
+    assert_int_equal(blob_claim(f->store, other), CP_OK);
+    waits_until(&holder, blob_unclaim);
+    blob_release(f->store, digest);
+    assert_int_equal(blob_claim(f->store, digest), CP_OK);
+    blob_unclaim(f->store, digest);
+    blob_unclaim(f->store, other);
+}
+
+/* ---- walks ---- */
+
+struct seen {
+    unsigned count;
+    uint64_t bytes, disk;
+    uint8_t last[32];
+};
+
+static enum cp_err see(void *arg, const struct blob_found *found, struct cp_error *err)
+{
+    struct seen *s = arg;
+
+    (void)err;
+    s->count++;
+    s->bytes += found->size;
+    s->disk += found->disk_bytes;
+    memcpy(s->last, found->digest, sizeof s->last);
+    assert_true(found->changed_at > UINT64_C(1600000000000000000));
+    return CP_OK;
+}
+
+static enum cp_err refuse(void *arg, const struct blob_found *found, struct cp_error *err)
+{
+    (void)arg;
+    (void)found;
+    return cp_error_set(err, CP_ERR_CANCELLED, "enough");
+}
+
+static void a_walk_shows_what_is_ours(void **state)
+{
+    const struct fixture *f = *state;
+    struct seen s = {.count = 0};
+    uint8_t digest[32];
+    char path[192];
+    struct blob_writer *w;
+    uint64_t size, room;
+
+    assert_int_equal(blob_store_walk(f->store, BLOB_IN_STORE, see, &s, NULL), CP_OK);
+    assert_int_equal(s.count, 0);
+    put(f, "some content", digest);
+    path_of(f, digest, path);
+    memcpy(strrchr(path, '/'), "/notes.txt", 11);
+    overwrite(path, "not ours");
+    memcpy(strrchr(path, '/'), "/.hidden", 9);
+    overwrite(path, "not ours");
+    assert_int_equal(blob_store_walk(f->store, BLOB_IN_STORE, see, &s, NULL), CP_OK);
+    assert_int_equal(s.count, 1);
+    assert_int_equal(s.bytes, 12);
+    assert_true(s.disk > 0);
+    assert_memory_equal(s.last, digest, 32);
+    assert_int_equal(blob_store_walk(f->store, BLOB_IN_STORE, refuse, NULL, NULL),
+                     CP_ERR_CANCELLED);
+    assert_int_equal(blob_writer_open(f->store, BLOB_SIZE_UNKNOWN, &w, NULL), CP_OK);
+    assert_int_equal(blob_writer_add(w, "half", 4, NULL), CP_OK);
+    s = (struct seen){.count = 0};
+    assert_int_equal(blob_store_walk(f->store, BLOB_INCOMING, see, &s, NULL), CP_OK);
+    assert_int_equal(s.count, 1);
+    assert_int_equal(s.bytes, 4);
+    blob_writer_abort(w);
+    assert_int_equal(blob_store_space(f->store, &size, &room, NULL), CP_OK);
+    assert_true(size >= room && room > 0);
+}
+
+/* ---- validation ---- */
+
+struct pacing {
+    uint64_t bytes;
+    enum cp_err answer;
+};
+
+static enum cp_err pace(void *arg, uint64_t bytes, struct cp_error *err)
+{
+    struct pacing *p = arg;
+
+    p->bytes += bytes;
+    return p->answer == CP_OK ? CP_OK : cp_error_set(err, p->answer, "stop");
+}
+
+static enum blob_condition verify(const struct fixture *f, const uint8_t *digest, uint64_t size,
+                                  int *ret_fd)
+{
+    struct pacing p = {.answer = CP_OK};
+    struct blob_check check = {.digest = digest, .size = size, .pace = pace, .arg = &p};
+    enum blob_condition found;
+
+    assert_int_equal(blob_verify(f->store, &check, &found, ret_fd, NULL), CP_OK);
+    return found;
+}
+
+static void looks_like(const struct fixture *f, const uint8_t *digest, uint64_t size,
+                       enum blob_condition expected)
+{
+    int fd;
+
+    assert_int_equal(verify(f, digest, size, &fd), expected);
+    assert_true(blob_is_still(f->store, digest, fd));
+    if (fd >= 0) {
+        assert_int_equal(close(fd), 0);
+    }
+}
+
+static void every_damage_is_found(void **state)
+{
+    const struct fixture *f = *state;
+    uint8_t digest[32];
+    char path[192];
+
+    put(f, "good bytes", digest);
+    path_of(f, digest, path);
+    looks_like(f, digest, 10, BLOB_GOOD);
+    overwrite(path, "good byteS");
+    looks_like(f, digest, 10, BLOB_DAMAGED);
+    overwrite(path, "good");
+    looks_like(f, digest, 10, BLOB_SIZE_DIFFERS);
+    assert_int_equal(unlink(path), 0);
+    looks_like(f, digest, 10, BLOB_MISSING);
+    assert_int_equal(symlink("/etc/passwd", path), 0);
+    looks_like(f, digest, 10, BLOB_DAMAGED);
+    put(f, "good bytes", digest);
+    looks_like(f, digest, 10, BLOB_GOOD);
+}
+
+static void the_pace_is_asked_for_every_byte(void **state)
+{
+    const struct fixture *f = *state;
+    struct pacing p = {.answer = CP_OK};
+    enum blob_condition found;
+    uint8_t digest[32];
+    struct blob_check check = {.digest = digest, .size = 3, .pace = pace, .arg = &p};
+    struct cp_error err;
+    int fd;
+
+    put(f, "abc", digest);
+    assert_int_equal(blob_verify(f->store, &check, &found, &fd, NULL), CP_OK);
+    assert_int_equal(p.bytes, 3);
+    assert_int_equal(close(fd), 0);
+    p.answer = CP_ERR_INTERRUPTED;
+    assert_int_equal(blob_verify(f->store, &check, &found, &fd, &err), CP_ERR_INTERRUPTED);
+}
+
+/* ---- quarantine ---- */
+
+static void what_is_damaged_is_set_aside(void **state)
+{
+    const struct fixture *f = *state;
+    struct seen s = {.count = 0};
+    uint8_t digest[32];
+    char path[192];
+    bool moved = false;
+    int fd;
+
+    put(f, "good bytes", digest);
+    path_of(f, digest, path);
+    overwrite(path, "bad bytes!");
+    assert_int_equal(verify(f, digest, 10, &fd), BLOB_DAMAGED);
+    assert_false(blob_quarantined(f->store, digest));
+    assert_int_equal(blob_quarantine(f->store, digest, fd, &moved, NULL), CP_OK);
+    assert_true(moved);
+    assert_true(blob_quarantined(f->store, digest));
+    assert_false(blob_exists(f->store, digest, BLOB_SIZE_UNKNOWN));
+    assert_int_equal(blob_store_walk(f->store, BLOB_IN_QUARANTINE, see, &s, NULL), CP_OK);
+    assert_int_equal(s.count, 1);
+    assert_memory_equal(s.last, digest, 32);
+    assert_int_equal(blob_quarantine(f->store, digest, fd, &moved, NULL), CP_OK);
+    assert_false(moved); /* it is not there any more */
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(blob_quarantine_remove(f->store, digest, NULL), CP_OK);
+    assert_int_equal(blob_quarantine_remove(f->store, digest, NULL), CP_OK);
+    assert_false(blob_quarantined(f->store, digest));
+}
+
+static void what_was_stored_anew_is_left_alone(void **state)
+{
+    const struct fixture *f = *state;
+    uint8_t digest[32];
+    char path[192];
+    bool moved = true;
+    int fd;
+
+    put(f, "good bytes", digest);
+    path_of(f, digest, path);
+    overwrite(path, "bad bytes!");
+    assert_int_equal(verify(f, digest, 10, &fd), BLOB_DAMAGED);
+    put(f, "good bytes", digest);
+    assert_false(blob_is_still(f->store, digest, fd));
+    assert_int_equal(blob_quarantine(f->store, digest, fd, &moved, NULL), CP_OK);
+    assert_false(moved);
+    assert_int_equal(close(fd), 0);
+    looks_like(f, digest, 10, BLOB_GOOD);
+    assert_false(blob_is_still(f->store, digest, -1)); /* it was missing, and came */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_claim_waits_for_every_holder, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_hold_waits_for_the_claim, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_walk_shows_what_is_ours, setup, teardown),
+        cmocka_unit_test_setup_teardown(every_damage_is_found, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_pace_is_asked_for_every_byte, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_damaged_is_set_aside, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_was_stored_anew_is_left_alone, setup, teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
