@@ -34,13 +34,13 @@ static const struct {
     enum cp_err code;
     enum db_fault fault;
 } meanings[] = {
-    {"40001", CP_ERR_DB_RETRY, DB_FAULT_RETRY},      /* serialization failure */
-    {"40P01", CP_ERR_DB_RETRY, DB_FAULT_RETRY},      /* deadlock */
-    {"55P03", CP_ERR_DB_RETRY, DB_FAULT_RETRY},      /* lock_timeout */
-    {"23505", CP_ERR_CONFLICT, DB_FAULT_NONE},       /* unique */
-    {"23503", CP_ERR_CONFLICT, DB_FAULT_NONE},       /* foreign key */
-    {"23", CP_ERR_INVALID, DB_FAULT_NONE},           /* check, not null */
-    {"22", CP_ERR_INVALID, DB_FAULT_NONE},           /* value out of range or malformed */
+    {"40001", CP_ERR_DB_RETRY, DB_FAULT_RETRY}, /* serialization failure */
+    {"40P01", CP_ERR_DB_RETRY, DB_FAULT_RETRY}, /* deadlock */
+    {"55P03", CP_ERR_DB_RETRY, DB_FAULT_NONE},  /* lock_timeout: that was a long wait already */
+    {"23505", CP_ERR_CONFLICT, DB_FAULT_NONE},  /* unique */
+    {"23503", CP_ERR_CONFLICT, DB_FAULT_NONE},  /* foreign key */
+    {"23", CP_ERR_INVALID, DB_FAULT_NONE},      /* check, not null */
+    {"22", CP_ERR_INVALID, DB_FAULT_NONE},      /* value out of range or malformed */
     {"CP001", CP_ERR_VERSION_SEALED, DB_FAULT_NONE}, /* our triggers */
     {"CP002", CP_ERR_CONFLICT, DB_FAULT_NONE},
     {"57014", CP_ERR_DATABASE, DB_FAULT_NONE}, /* statement_timeout */
@@ -127,10 +127,10 @@ enum cp_err db_connect(const char *conninfo, PGconn **ret_pg, struct cp_error *e
     PGconn *pg;
 
     if (given == NULL) {
-        set_error(err, CP_ERR_DATABASE, "database address",
+        set_error(err, CP_ERR_USAGE, "database address",
                   complaint != NULL ? complaint : "out of memory");
         PQfreemem(complaint);
-        return CP_ERR_DATABASE;
+        return CP_ERR_USAGE;
     }
     (void)gather_options(given, keywords, values);
     pg = PQconnectdbParams(keywords, values, 0);
@@ -155,8 +155,13 @@ enum cp_err db_conn_open(struct db_conn *c, const char *conninfo, struct cp_erro
 
 void db_conn_close(struct db_conn *c)
 {
+    int64_t slot = c->slot;
+    int64_t mark = c->mark;
+
     PQfinish(c->pg);
     memset(c, 0, sizeof *c);
+    c->slot = slot;
+    c->mark = mark;
 }
 
 bool db_conn_usable(const struct db_conn *c)

@@ -24,6 +24,9 @@ enum db_fault {
 
 struct db_conn {
     PGconn *pg; /* NULL: not connected */
+    /* By these the server is asked whether a commit happened (tx.c); they outlive the connection. */
+    int64_t slot;
+    int64_t mark;
     enum db_fault fault;
     char constraint[DB_NAME_SIZE];
     const struct db_stmt *prepared[DB_PREPARED_MAX];
@@ -44,7 +47,7 @@ CP_MUST_CHECK enum cp_err db_conn_failed(struct db_conn *c, const PGresult *resu
                                          const char *what, struct cp_error *err);
 
 /* libpq's connection for a conninfo with our defaults (time-outs, encoding). Shared with the
- * listener. CP_ERR_DATABASE; nothing to close then. */
+ * listener. CP_ERR_DATABASE, or CP_ERR_USAGE for what is no conninfo; nothing to close then. */
 CP_MUST_CHECK enum cp_err db_connect(const char *conninfo, PGconn **ret_pg, struct cp_error *err);
 
 #endif

@@ -31,16 +31,26 @@ struct db_conn;
 
 /* Opens `size` (1 … 64) connections lazily; the first one at once, so that a wrong address shows
  * here. conninfo: as libpq takes it; connect_timeout, statement_timeout and lock_timeout are set
- * unless given. Errors: CP_ERR_DATABASE, CP_ERR_NO_MEMORY. */
+ * unless given. Errors: CP_ERR_DATABASE, CP_ERR_USAGE (no conninfo), CP_ERR_NO_MEMORY. */
 CP_MUST_CHECK enum cp_err db_pool_open(const char *conninfo, size_t size, struct db_pool **ret_pool,
                                        struct cp_error *err);
 /* No transaction may be running. NULL is fine. */
 void db_pool_close(struct db_pool *pool);
 
 /* Brings the schema up to date (migrations are in the program), under an advisory lock, each in
- * its own transaction. CP_ERR_CONFLICT: an applied migration's digest is not ours, or the database
- * is newer than the program; err says which. Call once, before anything else. */
+ * its own transaction; changes nothing when it is. CP_ERR_CONFLICT: an applied migration's digest is
+ * not ours, the database is newer than the program, or one is missing and the pool's role may not
+ * change the schema; err says which. Call once, before anything else. */
 CP_MUST_CHECK enum cp_err db_migrate(struct db_pool *pool, struct cp_error *err);
+
+/* Name of the role that the pool's connections act as. */
+CP_MUST_CHECK enum cp_err db_role(struct db_pool *pool, char ret_role[DB_NAME_SIZE],
+                                  struct cp_error *err);
+
+/* Over connections of the schema's owner: lets `role` do on every table what a service does, and no
+ * more (castpoint_grant() in migrations/0012_role.sql has the list). CP_ERR_CONFLICT: it is the owner
+ * itself. */
+CP_MUST_CHECK enum cp_err db_grant(struct db_pool *owner, const char *role, struct cp_error *err);
 
 /* For /readyz: a round trip. */
 CP_MUST_CHECK enum cp_err db_ping(struct db_pool *pool, struct cp_error *err);
@@ -51,10 +61,11 @@ CP_MUST_CHECK enum cp_err db_ping(struct db_pool *pool, struct cp_error *err);
 typedef enum cp_err db_tx_fn(struct db_conn *conn, void *arg, struct cp_error *err);
 
 /* SERIALIZABLE transaction: whatever the body read and decided still holds at commit. The runner
- * retries serialization failures, deadlocks and lost connections (also one lost during COMMIT: it
- * asks the server whether that commit happened), with back-off, up to 12 runs: then
- * CP_ERR_DB_RETRY or CP_ERR_DATABASE. name: for error texts and pg_stat_activity. Waits up to 10 s
- * for a free connection (CP_ERR_UNAVAILABLE). */
+ * retries serialization failures and deadlocks up to 12 times (then CP_ERR_DB_RETRY) and lost
+ * connections for about 3 s (then CP_ERR_DATABASE; at once while the database has been away for
+ * longer), with back-off. A connection lost during COMMIT: the server is asked for up to 20 s
+ * whether that commit happened. A lock not had within lock_timeout is CP_ERR_DB_RETRY at once.
+ * name: for error texts. Waits up to 10 s for a free connection (CP_ERR_UNAVAILABLE). */
 CP_MUST_CHECK enum cp_err db_run_tx(struct db_pool *pool, const char *name, db_tx_fn *body,
                                     void *arg, struct cp_error *err);
 
@@ -72,6 +83,9 @@ CP_MUST_CHECK enum cp_err db_run_read(struct db_pool *pool, const char *name, db
  * came from a check of ours ("packages_name_key" → the field "name" is taken). Valid in the body
  * until the next statement. */
 const char *db_constraint(const struct db_conn *conn);
+
+/* Forgets what earlier processes left to tell what became of their commits. Once a start. */
+CP_MUST_CHECK enum cp_err db_marks_sweep(struct db_conn *conn, struct cp_error *err);
 
 /* Wakes listeners of the channel when the transaction commits. Channels: DB_CHANNEL_…. */
 CP_MUST_CHECK enum cp_err db_notify(struct db_conn *conn, const char *channel, const char *payload,

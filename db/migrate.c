@@ -20,6 +20,13 @@ static const struct db_stmt record_stmt = {
 static const struct db_stmt encoding_stmt = {"migrate_encoding",
                                              "SELECT current_setting('server_encoding')"};
 
+static const struct db_stmt standing_stmt = {
+    "migrate_standing",
+    "SELECT current_user::text, coalesce(has_schema_privilege(current_schema(), 'CREATE'), false),"
+    " to_regclass('schema_migrations') IS NOT NULL"};
+static const struct db_stmt role_stmt = {"migrate_role", "SELECT current_user::text"};
+static const struct db_stmt grant_stmt = {"migrate_grant", "SELECT castpoint_grant($1::name)"};
+
 static const char create_sql[] =
     "CREATE TABLE IF NOT EXISTS schema_migrations ("
     "    number integer PRIMARY KEY, name text NOT NULL, digest text NOT NULL,"
@@ -37,6 +44,12 @@ struct applied {
 
 struct encoding {
     char name[DB_NAME_SIZE];
+};
+
+struct standing {
+    char role[DB_NAME_SIZE];
+    bool may_create;
+    bool begun; /* the table of migrations is there */
 };
 
 /* SQL_ASCII, for instance, would let any bytes in as text. */
@@ -93,20 +106,47 @@ struct step {
     bool done;
 };
 
+/* How far the schema is; makes the table that says so. */
+static enum cp_err look(struct db_conn *conn, size_t *ret_count, struct cp_error *err)
+{
+    static const struct db_col cols[] = {DB_COL_TEXT(standing, role),
+                                         DB_COL_BOOL(standing, may_create),
+                                         DB_COL_BOOL(standing, begun)};
+    struct db_query query = {.stmt = &standing_stmt, .cols = cols, .col_count = DB_COUNT(cols)};
+    struct standing now;
+    size_t count = 0;
+
+    CP_TRY(db_one(conn, query, &now, err));
+    if (now.begun) {
+        CP_TRY(check_applied(conn, &count, err));
+    }
+    if (count < db_migration_count && !now.may_create) {
+        return cp_error_set(err, CP_ERR_CONFLICT,
+                            "the database lacks migration %s, and its role '%s' may not change the "
+                            "schema: run castpointd --migrate, with --migrate-database naming the "
+                            "schema's owner",
+                            db_migrations[count].name, now.role);
+    }
+    if (!now.begun) {
+        CP_TRY(db_conn_text(conn, create_sql, err));
+    }
+    *ret_count = count;
+    return CP_OK;
+}
+
 /* Applies the first migration that is missing. The lock is held to the end of the transaction. */
 static enum cp_err step_body(struct db_conn *conn, void *arg, struct cp_error *err)
 {
     struct step *step = arg;
     const struct db_migration *next;
-    size_t count;
+    size_t count = 0;
     enum cp_err rc;
 
     /* A migration of a large table may take its time. */
     CP_TRY(db_conn_text(conn, "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0", err));
     CP_TRY(db_conn_text(conn, "SELECT pg_advisory_xact_lock(" LOCK_KEY ")", err));
     CP_TRY(check_encoding(conn, err));
-    CP_TRY(db_conn_text(conn, create_sql, err));
-    CP_TRY(check_applied(conn, &count, err));
+    CP_TRY(look(conn, &count, err));
     step->done = count == db_migration_count;
     if (step->done) {
         return CP_OK;
@@ -130,7 +170,45 @@ enum cp_err db_migrate(struct db_pool *pool, struct cp_error *err)
     struct step step = {.done = false};
 
     while (!step.done) {
-        CP_TRY(db_run_tx_locking(pool, "migrate", step_body, &step, err));
+        CP_TRY(db_run_again(pool, "migrate", step_body, &step, err));
     }
     return CP_OK;
+}
+
+struct role_row {
+    char role[DB_NAME_SIZE];
+};
+
+static enum cp_err role_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    static const struct db_col cols[] = {DB_COL_TEXT(role_row, role)};
+
+    return db_one(conn, (struct db_query){.stmt = &role_stmt, .cols = cols, .col_count = 1}, arg,
+                  err);
+}
+
+enum cp_err db_role(struct db_pool *pool, char ret_role[DB_NAME_SIZE], struct cp_error *err)
+{
+    struct role_row row;
+
+    CP_TRY(db_run_read(pool, "role", role_body, &row, err));
+    memcpy(ret_role, row.role, DB_NAME_SIZE);
+    return CP_OK;
+}
+
+/* Two owners that grant at the same moment would meet in the catalogue. */
+static enum cp_err grant_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    struct db_param params[] = {db_p_text(arg)};
+
+    CP_TRY(db_conn_text(conn, "SELECT pg_advisory_xact_lock(" LOCK_KEY ")", err));
+    return db_do(conn, DB_COMMAND(&grant_stmt, params), NULL, err);
+}
+
+enum cp_err db_grant(struct db_pool *owner, const char *role, struct cp_error *err)
+{
+    char name[DB_NAME_SIZE];
+
+    (void)snprintf(name, sizeof name, "%s", role);
+    return db_run_again(owner, "grant", grant_body, name, err);
 }

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
 
 #include "common/clock.h"
@@ -13,12 +14,19 @@
 
 #define POOL_SIZE_MAX 64
 #define ACQUIRE_WAIT  (10 * CP_SEC)
+/* As long as the runner tries a lost transaction again: a restart or a failover takes less. */
+#define AWAY_AFTER  (3 * CP_SEC)
+#define PROBE_EVERY (500 * CP_MSEC)
 
 struct db_pool {
     char *conninfo;
     pthread_mutex_t mutex;
     pthread_cond_t freed;
-    struct cp_prng prng; /* jitter of back-off; under the mutex */
+    struct cp_prng prng;   /* jitter of back-off; under the mutex, as all that follows */
+    cp_time failing_since; /* connecting has failed since then; 0: it did not */
+    cp_time probe_at;      /* while the database is away: the next try */
+    bool probing;
+    struct cp_error why;
     size_t size;
     size_t idle_count;
     struct db_conn *idle[POOL_SIZE_MAX]; /* a stack: warm connections on top */
@@ -43,6 +51,20 @@ static bool init_locks(struct db_pool *pool)
     return ok;
 }
 
+/* A number for each connection that no other process has. */
+static bool number_slots(struct db_pool *pool)
+{
+    for (size_t i = 0; i < pool->size; i++) {
+        uint64_t random;
+
+        if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random) {
+            return false;
+        }
+        pool->conns[i].slot = (int64_t)(random >> 1);
+    }
+    return true;
+}
+
 enum cp_err db_pool_open(const char *conninfo, size_t size, struct db_pool **ret_pool,
                          struct cp_error *err)
 {
@@ -65,7 +87,9 @@ enum cp_err db_pool_open(const char *conninfo, size_t size, struct db_pool **ret
     for (size_t i = 0; i < size; i++) {
         pool->idle[pool->idle_count++] = &pool->conns[size - 1 - i];
     }
-    rc = db_conn_open(&pool->conns[0], pool->conninfo, err);
+    rc = number_slots(pool)
+             ? db_conn_open(&pool->conns[0], pool->conninfo, err)
+             : cp_error_set(err, CP_ERR_INTERNAL, "no random numbers for the database pool");
     if (rc != CP_OK) {
         db_pool_close(pool);
         return rc;
@@ -119,9 +143,64 @@ void db_pool_release(struct db_pool *pool, struct db_conn *conn)
     (void)pthread_mutex_unlock(&pool->mutex);
 }
 
+static bool is_away(const struct db_pool *pool, cp_time now)
+{
+    return pool->failing_since != 0 && now - pool->failing_since > AWAY_AFTER;
+}
+
+bool db_pool_away(struct db_pool *pool)
+{
+    bool away;
+
+    (void)pthread_mutex_lock(&pool->mutex);
+    away = is_away(pool, cp_clock_now());
+    (void)pthread_mutex_unlock(&pool->mutex);
+    return away;
+}
+
+/* False: another caller tries, or did a moment ago. */
+static bool may_connect(struct db_pool *pool, struct cp_error *ret_why)
+{
+    cp_time now = cp_clock_now();
+    bool may = true;
+
+    (void)pthread_mutex_lock(&pool->mutex);
+    if (is_away(pool, now)) {
+        may = !pool->probing && now >= pool->probe_at;
+        pool->probing = pool->probing || may;
+        *ret_why = pool->why;
+    }
+    (void)pthread_mutex_unlock(&pool->mutex);
+    return may;
+}
+
+static void note_outcome(struct db_pool *pool, const struct cp_error *why)
+{
+    cp_time now = cp_clock_now();
+
+    (void)pthread_mutex_lock(&pool->mutex);
+    pool->probing = false;
+    if (why == NULL) {
+        pool->failing_since = 0;
+    } else {
+        pool->failing_since = pool->failing_since != 0 ? pool->failing_since : now;
+        pool->probe_at = now + PROBE_EVERY;
+        pool->why = *why;
+    }
+    (void)pthread_mutex_unlock(&pool->mutex);
+}
+
 enum cp_err db_pool_connect(struct db_pool *pool, struct db_conn *conn, struct cp_error *err)
 {
-    return db_conn_open(conn, pool->conninfo, err);
+    struct cp_error why = {.code = CP_OK};
+    enum cp_err rc;
+
+    if (!may_connect(pool, &why)) {
+        return cp_error_set(err, why.code, "%s", why.text);
+    }
+    rc = db_conn_open(conn, pool->conninfo, &why);
+    note_outcome(pool, rc == CP_OK ? NULL : &why);
+    return rc == CP_OK ? CP_OK : cp_error_set(err, rc, "%s", why.text);
 }
 
 void db_pool_back_off(struct db_pool *pool, uint32_t base_ms, uint32_t max_ms, uint32_t run)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "db/pool.h"
 
 /* Runs of one transaction because it met others: 1 s of pauses in all. */
@@ -15,51 +16,66 @@
 #define LOST_RUNS_MAX 7
 #define LOST_BASE_MS  50
 #define LOST_MAX_MS   1600
-/* Questions to the server whether a commit happened whose answer was lost. */
-#define RESOLVE_RUNS_MAX 10
+/* How long the server is asked whether a commit happened whose answer was lost. */
+#define RESOLVE_PATIENCE (20 * CP_SEC)
 
 struct tx {
     struct db_pool *pool;
     const char *name;
     const char *begin;
     bool read_only;
+    bool unmarked; /* doing it twice is as good as once */
     db_tx_fn *body;
     void *arg;
 };
 
-struct xid_row {
-    char xid[DB_NAME_SIZE];
-};
+/* Every transaction that wrote something leaves a new number in its connection's own row. When the
+ * answer to COMMIT is lost, that row tells what became of it, on this server after a crash as on the
+ * standby that took over: pg_xact_status() does not, since numbers of transactions that were not
+ * flushed or not replicated are given out again. */
+static const struct db_stmt mark_stmt = {
+    "tx_mark", "INSERT INTO commit_marks (slot, mark) SELECT $1::bigint, $2::bigint"
+               " WHERE pg_current_xact_id_if_assigned() IS NOT NULL"
+               " ON CONFLICT (slot) DO UPDATE SET mark = EXCLUDED.mark, marked_at = now()"};
+/* Waits for the row, should the server still be at that transaction. */
+static const struct db_stmt asked_stmt = {
+    "tx_asked", "INSERT INTO commit_marks (slot, mark) VALUES ($1, 0)"
+                " ON CONFLICT (slot) DO UPDATE SET mark = commit_marks.mark RETURNING mark"};
 
-static const struct db_stmt xid_stmt = {"tx_xid", "SELECT pg_current_xact_id_if_assigned()::text"};
-static const struct db_stmt status_stmt = {"tx_status", "SELECT pg_xact_status($1::text::xid8)"};
-static const struct db_col xid_cols[] = {DB_COL_TEXT(xid_row, xid)};
+static const struct db_stmt sweep_stmt = {
+    "tx_sweep", "DELETE FROM commit_marks WHERE marked_at < now() - interval '1 day'"};
+
+struct mark_row {
+    int64_t mark;
+};
 
 /* The COMMIT was sent and its answer lost: asks on a new connection what became of it. CP_OK: it
  * was committed. */
-static enum cp_err resolve_commit(const struct tx *tx, struct db_conn *conn, const char *xid,
-                                  struct cp_error *err)
+static enum cp_err resolve_commit(const struct tx *tx, struct db_conn *conn, struct cp_error *err)
 {
-    struct db_param params[] = {db_p_text(xid)};
-    struct xid_row row = {.xid = ""};
+    static const struct db_col cols[] = {DB_COL_INT(mark_row, mark)};
+    struct db_param params[] = {db_p_i64(conn->slot)};
+    cp_time end = cp_clock_now() + RESOLVE_PATIENCE;
+    struct mark_row row = {.mark = 0};
 
-    for (uint32_t run = 1; run <= RESOLVE_RUNS_MAX; run++) {
+    for (uint32_t run = 1; cp_clock_now() < end; run++) {
         if (run > 1) {
             db_pool_back_off(tx->pool, LOST_BASE_MS, LOST_MAX_MS, run);
         }
         if (!db_conn_usable(conn) && db_pool_connect(tx->pool, conn, err) != CP_OK) {
             continue;
         }
-        if (db_one(conn, DB_QUERY(&status_stmt, params, xid_cols), &row, err) != CP_OK) {
+        if (db_one(conn, DB_QUERY(&asked_stmt, params, cols), &row, err) != CP_OK) {
+            if (conn->fault == DB_FAULT_LOST) {
+                db_conn_close(conn); /* it may be a standby now */
+            }
             continue;
         }
-        if (strcmp(row.xid, "committed") == 0) {
+        if (row.mark == conn->mark) {
             return CP_OK;
         }
-        if (strcmp(row.xid, "aborted") == 0) {
-            conn->fault = DB_FAULT_LOST;
-            return cp_error_set(err, CP_ERR_DATABASE, "%s: the connection was lost", tx->name);
-        }
+        conn->fault = DB_FAULT_LOST;
+        return cp_error_set(err, CP_ERR_DATABASE, "the connection was lost");
     }
     conn->fault = DB_FAULT_NONE;
     return cp_error_set(err, CP_ERR_DATABASE,
@@ -69,19 +85,19 @@ static enum cp_err resolve_commit(const struct tx *tx, struct db_conn *conn, con
 
 static enum cp_err commit(const struct tx *tx, struct db_conn *conn, struct cp_error *err)
 {
-    struct xid_row row = {.xid = ""};
+    uint64_t marked = 0;
     enum cp_err rc;
 
     /* A body that returned CP_OK after a failed statement would commit nothing and report success. */
     CP_ASSERT(PQtransactionStatus(conn->pg) != PQTRANS_INERROR);
-    if (!tx->read_only) {
-        struct db_query q = {.stmt = &xid_stmt, .cols = xid_cols, .col_count = DB_COUNT(xid_cols)};
+    if (!tx->read_only && !tx->unmarked) {
+        struct db_param params[] = {db_p_i64(conn->slot), db_p_i64(++conn->mark)};
 
-        CP_TRY(db_one(conn, q, &row, err));
+        CP_TRY(db_do(conn, DB_COMMAND(&mark_stmt, params), &marked, err));
     }
     rc = db_conn_text(conn, "COMMIT", err);
-    if (rc != CP_OK && conn->fault == DB_FAULT_LOST && row.xid[0] != '\0') {
-        return resolve_commit(tx, conn, row.xid, err);
+    if (rc != CP_OK && conn->fault == DB_FAULT_LOST && marked > 0) {
+        return resolve_commit(tx, conn, err);
     }
     return rc;
 }
@@ -146,7 +162,7 @@ static enum cp_err run(const struct tx *tx, struct cp_error *err)
         }
         if (fault == DB_FAULT_RETRY && ++retries < RETRY_RUNS_MAX) {
             db_pool_back_off(tx->pool, RETRY_BASE_MS, RETRY_MAX_MS, retries + 1);
-        } else if (fault == DB_FAULT_LOST && ++losses < LOST_RUNS_MAX) {
+        } else if (fault == DB_FAULT_LOST && ++losses < LOST_RUNS_MAX && !db_pool_away(tx->pool)) {
             db_pool_back_off(tx->pool, LOST_BASE_MS, LOST_MAX_MS, losses + 1);
         } else {
             cp_error_prefix(err, "%s", tx->name);
@@ -179,6 +195,19 @@ enum cp_err db_run_tx_locking(struct db_pool *pool, const char *name, db_tx_fn *
     return run(&tx, err);
 }
 
+enum cp_err db_run_again(struct db_pool *pool, const char *name, db_tx_fn *body, void *arg,
+                         struct cp_error *err)
+{
+    struct tx tx = {.pool = pool,
+                    .name = name,
+                    .begin = "BEGIN ISOLATION LEVEL READ COMMITTED",
+                    .unmarked = true,
+                    .body = body,
+                    .arg = arg};
+
+    return run(&tx, err);
+}
+
 enum cp_err db_run_read(struct db_pool *pool, const char *name, db_tx_fn *body, void *arg,
                         struct cp_error *err)
 {
@@ -203,6 +232,11 @@ enum cp_err db_notify(struct db_conn *conn, const char *channel, const char *pay
     struct db_param params[] = {db_p_text(channel), db_p_text(payload)};
 
     return db_do(conn, DB_COMMAND(&notify_stmt, params), NULL, err);
+}
+
+enum cp_err db_marks_sweep(struct db_conn *conn, struct cp_error *err)
+{
+    return db_do(conn, (struct db_query){.stmt = &sweep_stmt}, NULL, err);
 }
 
 static enum cp_err ping_body(struct db_conn *conn, void *arg, struct cp_error *err)

@@ -102,7 +102,7 @@ static void test_open_refused(void **state)
     (void)state;
     assert_int_equal(db_pool_open("host=/nonexistent user=x", 1, &pool, &err), CP_ERR_DATABASE);
     assert_non_null(strstr(err.text, "/nonexistent"));
-    assert_int_equal(db_pool_open("no such keyword=1", 1, &pool, &err), CP_ERR_DATABASE);
+    assert_int_equal(db_pool_open("no such keyword=1", 1, &pool, &err), CP_ERR_USAGE);
     assert_null(pool);
     db_pool_close(NULL);
 }

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the service's role may do and what not: run through tests/support/with-postgres. */
+#include "tests/unit/db/fixture.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* As the service: its own pool, and a schema that the fixture's superuser made. */
+struct roles {
+    struct fixture *f;
+    struct db_pool *service;
+};
+
+static int set_up(void **state)
+{
+    struct roles *r = calloc(1, sizeof *r);
+    const char *conninfo = getenv("CASTPOINT_TEST_SERVICE_DB");
+    void *fixture = NULL;
+
+    assert_non_null(r);
+    assert_non_null(conninfo); /* run under tests/support/with-postgres */
+    assert_int_equal(fixture_open(&fixture), 0);
+    r->f = fixture;
+    OK(r->f, db_pool_open(conninfo, 1, &r->service, &r->f->err));
+    *state = r;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct roles *r = *state;
+    void *fixture = r->f;
+
+    db_pool_close(r->service);
+    free(r);
+    return fixture_close(&fixture);
+}
+
+static void grant(const struct roles *r)
+{
+    char role[DB_NAME_SIZE];
+
+    OK(r->f, db_role(r->service, role, &r->f->err));
+    assert_string_equal(role, "castpoint_service");
+    OK(r->f, db_grant(r->f->pool, role, &r->f->err));
+}
+
+static enum cp_err text_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    return db_conn_text(conn, arg, err);
+}
+
+/* The service's role may not do that. */
+static void forbidden(const struct roles *r, const char *sql)
+{
+    struct cp_error err = {.text = ""};
+    char copy[200];
+    enum cp_err rc;
+
+    (void)strncpy(copy, sql, sizeof copy - 1);
+    copy[sizeof copy - 1] = '\0';
+    rc = db_run_again(r->service, "forbidden", text_body, copy, &err);
+    if (rc == CP_OK ||
+        (strstr(err.text, "permission denied") == NULL && strstr(err.text, "must be") == NULL)) {
+        fail_msg("%s: %s", sql, rc == CP_OK ? "it may" : err.text);
+    }
+}
+
+static void schema_is_out_of_reach(void **state)
+{
+    static const char *const statements[] = {
+        "CREATE TABLE mine (n int)",
+        "CREATE VIEW mine AS SELECT 1",
+        "CREATE INDEX mine ON packages (description)",
+        "CREATE SEQUENCE mine",
+        "CREATE FUNCTION mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "CREATE SCHEMA mine",
+        "CREATE ROLE mine",
+        "CREATE TRIGGER mine BEFORE UPDATE ON versions FOR EACH ROW EXECUTE FUNCTION"
+        " versions_protect()",
+        "ALTER TABLE packages ADD COLUMN mine int",
+        "ALTER TABLE versions DISABLE TRIGGER ALL",
+        "ALTER TABLE packages OWNER TO castpoint_service",
+        "ALTER FUNCTION versions_protect() OWNER TO castpoint_service",
+        "DROP TABLE packages",
+        "DROP TRIGGER versions_protect ON versions",
+        "DROP FUNCTION castpoint_grant(name)",
+        "TRUNCATE events",
+        "GRANT ALL ON packages TO castpoint_service; TRUNCATE packages",
+        "SELECT castpoint_grant('castpoint_service')",
+        "INSERT INTO schema_migrations VALUES (9999, 'x', 'y')",
+        "UPDATE schema_migrations SET digest = ''",
+        "DELETE FROM schema_migrations",
+        "SET session_replication_role = replica",
+    };
+
+    grant(*state);
+    for (size_t i = 0; i < sizeof statements / sizeof statements[0]; i++) {
+        forbidden(*state, statements[i]);
+    }
+}
+
+static void audit_is_only_added_to(void **state)
+{
+    const struct roles *r = *state;
+
+    grant(r);
+    forbidden(r, "UPDATE audit SET account = account");
+    forbidden(r, "DELETE FROM audit");
+    forbidden(r, "TRUNCATE audit");
+    forbidden(r, "SELECT 1 FROM audit FOR UPDATE");
+    assert_int_equal(
+        fixture_number(r->f, "SELECT (has_table_privilege('castpoint_service', 'audit', 'INSERT')"
+                             " AND has_table_privilege('castpoint_service', 'audit', 'SELECT'))"
+                             "::int::bigint"),
+        1);
+}
+
+/* Counts tables on which the role has not exactly what it should. */
+static void all_others_are_its_own(void **state)
+{
+    const struct roles *r = *state;
+
+    grant(r);
+    assert_int_equal(
+        fixture_number(
+            r->f,
+            "SELECT count(*) FROM pg_tables, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE',"
+            " 'TRUNCATE', 'REFERENCES', 'TRIGGER']) WITH ORDINALITY AS p (name, place)"
+            " WHERE schemaname = 'public'"
+            " AND has_table_privilege('castpoint_service', 'public.' || tablename, p.name)"
+            " <> (place <= CASE tablename WHEN 'audit' THEN 2 WHEN 'schema_migrations' THEN 1"
+            " ELSE 4 END)"),
+        0);
+    assert_true(fixture_number(r->f, "SELECT count(*) FROM pg_tables"
+                                     " WHERE schemaname = 'public'") > 10);
+}
+
+/* A schema that is up to date is only looked at; one that is not is said to be. */
+static void service_does_not_migrate(void **state)
+{
+    const struct roles *r = *state;
+    struct cp_error *err = &r->f->err;
+
+    grant(r);
+    OK(r->f, db_migrate(r->service, err));
+    fixture_sql(r->f, "DELETE FROM schema_migrations WHERE number = (SELECT max(number)"
+                      " FROM schema_migrations)");
+    assert_int_equal(db_migrate(r->service, err), CP_ERR_CONFLICT);
+    assert_non_null(strstr(err->text, "castpoint_service"));
+    assert_non_null(strstr(err->text, "--migrate"));
+    fixture_sql(r->f, "DROP SCHEMA public CASCADE; CREATE SCHEMA public;"
+                      " GRANT USAGE ON SCHEMA public TO PUBLIC");
+    assert_int_equal(db_migrate(r->service, err), CP_ERR_CONFLICT);
+    assert_non_null(strstr(err->text, "0001_node.sql"));
+}
+
+/* What an earlier grant or PUBLIC gave too much is taken back. */
+static void grants_are_made_exact(void **state)
+{
+    const struct roles *r = *state;
+
+    fixture_sql(r->f, "GRANT ALL ON ALL TABLES IN SCHEMA public TO PUBLIC, castpoint_service;"
+                      " GRANT ALL ON SCHEMA public TO PUBLIC, castpoint_service");
+    all_others_are_its_own(state);
+    schema_is_out_of_reach(state);
+}
+
+static void owner_is_no_service(void **state)
+{
+    const struct roles *r = *state;
+    struct cp_error *err = &r->f->err;
+
+    assert_int_equal(db_grant(r->f->pool, "castpoint", err), CP_ERR_CONFLICT);
+    assert_non_null(strstr(err->text, "role of its own"));
+    assert_int_equal(db_grant(r->f->pool, "nobody of that name", err), CP_ERR_INTERNAL);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(schema_is_out_of_reach),   TEST(audit_is_only_added_to), TEST(all_others_are_its_own),
+        TEST(service_does_not_migrate), TEST(grants_are_made_exact),  TEST(owner_is_no_service),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
