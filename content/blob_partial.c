@@ -253,14 +253,48 @@ uint64_t blob_partial_size(const struct blob_partial *p)
 
 /* ---- the end ---- */
 
+/* Bytes from `at` on that are a hole, at most `rest`: they need not be read. */
+static uint64_t hole_at(int fd, uint64_t at, uint64_t rest)
+{
+    off_t data = lseek(fd, (off_t)at, SEEK_DATA);
+
+    if (data < 0) {
+        return errno == ENXIO ? rest : 0;
+    }
+    return (uint64_t)data - at < rest ? (uint64_t)data - at : rest;
+}
+
+static size_t piece_of(uint64_t rest)
+{
+    return rest < READ_SIZE ? (size_t)rest : READ_SIZE;
+}
+
+static void hash_zeros(struct blob_partial_state *state, char *buffer, uint64_t size)
+{
+    memset(buffer, 0, piece_of(size));
+    while (size > 0) {
+        size_t piece = piece_of(size);
+
+        content_sha256_add(state->hash, buffer, piece);
+        state->hashed += piece;
+        size -= piece;
+    }
+}
+
 static enum cp_err read_rest(struct blob_partial *p, char *buffer, struct cp_error *err)
 {
     struct blob_partial_state *state = p->state;
 
     while (state->hashed < p->file.size) {
         uint64_t rest = p->file.size - state->hashed;
-        ssize_t n = pread(p->file.fd, buffer, rest < READ_SIZE ? (size_t)rest : READ_SIZE,
-                          (off_t)state->hashed);
+        uint64_t hole = hole_at(p->file.fd, state->hashed, rest);
+        ssize_t n;
+
+        if (hole > 0) {
+            hash_zeros(state, buffer, hole);
+            continue;
+        }
+        n = pread(p->file.fd, buffer, piece_of(rest), (off_t)state->hashed);
 
         if (n < 0 && errno == EINTR) {
             continue;
