@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Content by its digest: given out when any version that holds it may be had by the caller.
  * Touches the database and the blob store; thread-safe. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,11 +82,14 @@ static enum cp_err read_users(struct db_conn *conn, void *arg, struct cp_error *
 {
     struct content_read *c = arg;
     enum db_access node;
+    char what[80];
     size_t count;
 
     CP_TRY(api_deliver_setting(conn, c->ctx, &node, err));
     CP_TRY(db_blob_users(conn, c->call->params[0], USERS_MAX, c->users, &count, err));
-    return decide(c, count, node, err);
+    CP_TRY(decide(c, count, node, err));
+    (void)snprintf(what, sizeof what, "Content '%.64s'", c->call->params[0]);
+    return db_blob_usable(conn, c->call->params[0], what, err);
 }
 
 static bool is_digest(const char *text)
@@ -113,5 +117,5 @@ struct api_response api_content_get(const struct api_context *ctx, const struct 
     if (err.code != CP_OK) {
         return api_refuse(call, &err);
     }
-    return api_deliver_blob(ctx, call, call->params[0], true);
+    return api_deliver_blob(ctx, call, call->params[0], API_MODIFIED_UNKNOWN, true);
 }

@@ -5,16 +5,22 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "api/access.h"
 #include "api/etag.h"
+#include "api/http_date.h"
 #include "api/range.h"
 #include "api/respond.h"
 #include "common/base64.h"
 #include "common/hex.h"
 #include "content/blob.h"
+
+#define CONTENT_TYPE "application/octet-stream"
 
 struct api_deliver_facts api_deliver_facts_of(const struct db_version *v)
 {
@@ -66,67 +72,163 @@ enum cp_err api_deliver_setting(struct db_conn *conn, const struct api_context *
     return CP_OK;
 }
 
-static void add_content_headers(struct api_response *rs, const char *etag, const uint8_t *digest,
-                                bool immutable)
+/* ---- the answer ---- */
+
+struct delivery {
+    const struct api_call *call;
+    char etag[API_ETAG_SIZE];
+    char modified[API_HTTP_DATE_SIZE];
+    int64_t modified_s;
+    uint8_t digest[CONTENT_DIGEST_SIZE];
+    bool immutable;
+    uint64_t size;
+    struct api_ranges ranges;
+};
+
+static void add_content_headers(struct api_response *rs, const struct delivery *d)
 {
     char base64[CP_BASE64_SIZE(CONTENT_DIGEST_SIZE)];
 
-    (void)cp_base64_encode(CP_BASE64_STD, digest, CONTENT_DIGEST_SIZE, base64);
-    api_header_add(rs, "ETag", "%s", etag);
+    (void)cp_base64_encode(CP_BASE64_STD, d->digest, CONTENT_DIGEST_SIZE, base64);
+    api_header_add(rs, "ETag", "%s", d->etag);
+    api_header_add(rs, "Last-Modified", "%s", d->modified);
     api_header_add(rs, "Repr-Digest", "sha-256=:%s:", base64);
     api_header_add(rs, "Accept-Ranges", "bytes");
     /* private: a cache in between does not know who may have it */
     api_header_add(rs, "Cache-Control", "%s",
-                   immutable ? "private, max-age=31536000, immutable" : "private, no-cache");
+                   d->immutable ? "private, max-age=31536000, immutable" : "private, no-cache");
 }
 
-static struct api_response outside(const struct api_call *call, uint64_t size)
+/* RFC 9110 13.1.3: If-Modified-Since counts only without If-None-Match. */
+static bool client_has_it(const struct delivery *d)
 {
-    struct api_response rs =
-        api_refuse_text(call, CP_ERR_RANGE,
-                        "Header 'Range' is '%.100s' but the content has %" PRIu64
-                        " bytes: ask for bytes 0 to %" PRIu64 ".",
-                        api_request_header(call->rq, "Range"), size, size > 0 ? size - 1 : 0);
+    const struct api_request *rq = d->call->rq;
+    const char *since = api_request_header(rq, "If-Modified-Since");
+    int64_t since_s;
 
-    api_header_add(&rs, "Content-Range", "bytes */%" PRIu64, size);
+    if (since == NULL || api_request_header(rq, "If-None-Match") != NULL) {
+        return api_etag_none_match(rq, d->etag);
+    }
+    return api_http_date_parse(since, &since_s) && d->modified_s <= since_s;
+}
+
+static struct api_response outside(const struct delivery *d)
+{
+    struct api_response rs = api_refuse_text(
+        d->call, CP_ERR_RANGE,
+        "Header 'Range' is '%.100s' but the content has %" PRIu64
+        " bytes: ask for bytes 0 to %" PRIu64 ".",
+        api_request_header(d->call->rq, "Range"), d->size, d->size > 0 ? d->size - 1 : 0);
+
+    api_header_add(&rs, "Content-Range", "bytes */%" PRIu64, d->size);
     return rs;
+}
+
+/* Before each range of a multipart body (RFC 9110 14.6), and after the last one. */
+#define PART_HEAD                                                                                  \
+    "\r\n--%s\r\nContent-Type: " CONTENT_TYPE "\r\nContent-Range: bytes %" PRIu64 "-%" PRIu64      \
+    "/%" PRIu64 "\r\n\r\n"
+#define PART_HEAD_MAX (sizeof PART_HEAD + sizeof(((struct api_response *)0)->boundary) + 3 * 20)
+
+static enum cp_err make_parts(struct api_response *rs, const struct delivery *d)
+{
+    uint8_t random[(sizeof rs->boundary - 1) / 2];
+    size_t cap = (d->ranges.count + 1) * PART_HEAD_MAX;
+
+    rs->pieces = calloc(d->ranges.count, sizeof *rs->pieces);
+    rs->body = malloc(cap);
+    if (rs->pieces == NULL || rs->body == NULL) {
+        return CP_ERR_NO_MEMORY;
+    }
+    /* Random, so that no content can have it on purpose. */
+    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random) {
+        return CP_ERR_INTERNAL;
+    }
+    cp_hex_encode(random, sizeof random, rs->boundary);
+    rs->piece_count = d->ranges.count;
+    for (size_t i = 0; i < d->ranges.count; i++) {
+        const struct api_range *r = &d->ranges.items[i];
+        int size = snprintf(rs->body + rs->body_size, cap - rs->body_size, PART_HEAD, rs->boundary,
+                            r->offset, r->offset + r->size - 1, d->size);
+
+        rs->pieces[i] =
+            (struct api_piece){.text_size = (size_t)size, .offset = r->offset, .size = r->size};
+        rs->body_size += (size_t)size;
+    }
+    rs->body_size += (size_t)snprintf(rs->body + rs->body_size, cap - rs->body_size,
+                                      "\r\n--%s--\r\n", rs->boundary);
+    return CP_OK;
+}
+
+static enum cp_err add_ranges(struct api_response *rs, const struct delivery *d)
+{
+    const struct api_range *first = &d->ranges.items[0];
+
+    rs->status = 206;
+    if (d->ranges.count > 1) {
+        rs->content_type = "multipart/byteranges";
+        return make_parts(rs, d);
+    }
+    rs->fd_offset = first->offset;
+    rs->fd_size = first->size;
+    api_header_add(rs, "Content-Range", "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, first->offset,
+                   first->offset + first->size - 1, d->size);
+    return CP_OK;
+}
+
+/* What the blob itself tells. */
+static void find_times(struct delivery *d, int fd, int64_t modified_s)
+{
+    struct stat st;
+
+    d->modified_s = modified_s;
+    if (modified_s == API_MODIFIED_UNKNOWN) {
+        d->modified_s = fstat(fd, &st) == 0 ? (int64_t)st.st_mtime : 0;
+    }
+    api_http_date(d->modified_s, d->modified);
+}
+
+/* With the blob open. */
+static enum cp_err fill(struct api_response *rs, struct delivery *d)
+{
+    if (client_has_it(d)) {
+        (void)close(rs->fd);
+        rs->fd = -1;
+        rs->status = 304;
+        add_content_headers(rs, d);
+        return CP_OK;
+    }
+    /* A date names bytes for good only where the address does (RFC 9110 8.8.2.2). */
+    api_range_request(d->call->rq, d->etag, d->immutable ? d->modified : "", d->size, &d->ranges);
+    if (d->ranges.kind == API_RANGE_OUTSIDE) {
+        return CP_ERR_RANGE;
+    }
+    rs->content_type = CONTENT_TYPE;
+    rs->fd_size = d->size;
+    add_content_headers(rs, d);
+    return d->ranges.kind == API_RANGE_PART ? add_ranges(rs, d) : CP_OK;
 }
 
 struct api_response api_deliver_blob(const struct api_context *ctx, const struct api_call *call,
-                                     const char *sha256, bool immutable)
+                                     const char *sha256, int64_t modified_s, bool immutable)
 {
+    struct delivery d = {.call = call, .immutable = immutable};
     struct api_response rs = api_response_empty(200);
     struct cp_error err = {.code = CP_OK};
-    uint8_t digest[CONTENT_DIGEST_SIZE];
-    char etag[API_ETAG_SIZE];
-    enum api_range_kind kind;
-    uint64_t size;
 
-    (void)snprintf(etag, sizeof etag, "\"%s\"", sha256);
-    if (!cp_hex_decode(sha256, digest, sizeof digest)) {
+    (void)snprintf(d.etag, sizeof d.etag, "\"%s\"", sha256);
+    if (!cp_hex_decode(sha256, d.digest, sizeof d.digest)) {
         return api_refuse_text(call, CP_ERR_INTERNAL, "A digest in the database is damaged.");
     }
-    if (api_etag_none_match(call->rq, etag)) {
-        rs.status = 304;
-        add_content_headers(&rs, etag, digest, immutable);
-        return rs;
-    }
-    err.code = blob_open(ctx->blobs, digest, &rs.fd, &size, &err);
+    err.code = blob_open(ctx->blobs, d.digest, &rs.fd, &d.size, &err);
     if (err.code != CP_OK) {
         return api_refuse(call, &err);
     }
-    rs.fd_size = size;
-    kind = api_range_request(call->rq, etag, size, &rs.fd_offset, &rs.fd_size);
-    if (kind == API_RANGE_OUTSIDE) {
-        api_response_done(&rs);
-        return outside(call, size);
+    find_times(&d, rs.fd, modified_s);
+    err.code = fill(&rs, &d);
+    if (err.code == CP_OK) {
+        return rs;
     }
-    rs.content_type = "application/octet-stream";
-    add_content_headers(&rs, etag, digest, immutable);
-    if (kind == API_RANGE_PART) {
-        rs.status = 206;
-        api_header_add(&rs, "Content-Range", "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, rs.fd_offset,
-                       rs.fd_offset + rs.fd_size - 1, size);
-    }
-    return rs;
+    api_response_done(&rs);
+    return err.code == CP_ERR_RANGE ? outside(&d) : api_refuse(call, &err);
 }

@@ -32,9 +32,13 @@ CP_MUST_CHECK enum cp_err api_deliver_decide(const struct api_deliver_facts *v, 
 CP_MUST_CHECK enum cp_err api_deliver_setting(struct db_conn *conn, const struct api_context *ctx,
                                               enum db_access *ret_access, struct cp_error *err);
 
-/* 200, 206, 304 or 416 with the blob of a digest: ETag, Repr-Digest, Accept-Ranges, Range,
- * If-Range, If-None-Match. immutable: the address always means these bytes. */
+#define API_MODIFIED_UNKNOWN INT64_MIN
+
+/* 200, 206, 304 or 416 with the blob of a digest: ETag, Last-Modified, Repr-Digest, Accept-Ranges,
+ * Range, If-Range, If-None-Match, If-Modified-Since. modified_s: when these bytes came to this
+ * address, seconds since 1970, or API_MODIFIED_UNKNOWN: when the blob was stored. immutable: the
+ * address always means these bytes. */
 struct api_response api_deliver_blob(const struct api_context *ctx, const struct api_call *call,
-                                     const char *sha256, bool immutable);
+                                     const char *sha256, int64_t modified_s, bool immutable);
 
 #endif

@@ -1,22 +1,38 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The Range header (RFC 9110 section 14), single byte ranges. Pure. */
+ * The Range header (RFC 9110 section 14): one byte range or several. Pure. */
 #ifndef API_RANGE_H
 #define API_RANGE_H
 
 #include "api/api.h"
 
+/* A client that resumes asks for one range, one that repairs for a few: more is no use but to make
+ * a server work (RFC 9110 14.2). */
+#define API_RANGES_MAX 16
+
 enum api_range_kind {
-    API_RANGE_WHOLE,  /* none, another unit, several ranges or malformed: answer 200 with all */
-    API_RANGE_PART,   /* 206 */
+    API_RANGE_WHOLE,  /* none, another unit, too many, overlapping or malformed: 200 with all */
+    API_RANGE_PART,   /* 206; with several a multipart/byteranges body */
     API_RANGE_OUTSIDE /* 416 */
 };
 
-/* header may be NULL; size is the whole content's. Outputs are set for API_RANGE_PART only. */
-enum api_range_kind api_range_parse(const char *header, uint64_t size, uint64_t *ret_offset,
-                                    uint64_t *ret_size);
+struct api_range {
+    uint64_t offset, size; /* never empty, inside the content */
+};
 
-/* Range with If-Range: an If-Range that is not exactly this strong ETag switches the range off. */
-enum api_range_kind api_range_request(const struct api_request *rq, const char *etag, uint64_t size,
-                                      uint64_t *ret_offset, uint64_t *ret_size);
+struct api_ranges {
+    enum api_range_kind kind;
+    size_t count; /* API_RANGE_PART: at least 1 */
+    struct api_range items[API_RANGES_MAX];
+};
+
+/* header may be NULL; size is the whole content's. Ranges keep the order that they were asked in;
+ * of several those that lie outside are left out. */
+void api_range_parse(const char *header, uint64_t size, struct api_ranges *ret_ranges);
+
+/* Range with If-Range, for GET; other methods know no ranges. An If-Range that is neither exactly
+ * this strong ETag nor `modified` (as Last-Modified has it; "" when a date would be too weak)
+ * switches the ranges off. */
+void api_range_request(const struct api_request *rq, const char *etag, const char *modified,
+                       uint64_t size, struct api_ranges *ret_ranges);
 
 #endif

@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "db/settings.h"
 #include "server/array.h"
+#include "server/http_throttle.h"
 #include "server/link.h"
 #include "server/run.h"
 #include "server/share.h"
@@ -99,6 +100,7 @@ enum cp_err srv_runs_read_ceiling(struct srv_runs *rs, struct cp_error *err)
     uint64_t ceiling;
 
     CP_TRY(db_run_read(rs->api->db, "read-ceiling", settings_body, &a, err));
+    srv_throttle_set(rs->throttle, a.settings.https_rate_ceiling_bps);
     ceiling = ceiling_of(&a.settings);
     if (ceiling == rs->ceiling_bps) {
         return CP_OK;

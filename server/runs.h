@@ -12,12 +12,14 @@
 #include "common/time.h"
 #include "db/session.h"
 
-struct api_context; /* api/api.h */
-struct srv_run;     /* server/run.h */
+struct api_context;  /* api/api.h */
+struct srv_run;      /* server/run.h */
+struct srv_throttle; /* server/http_throttle.h */
 
 struct srv_runs {
     const struct api_context *api;
-    int wake_fd; /* for engines that end */
+    int wake_fd;                   /* for engines that end */
+    struct srv_throttle *throttle; /* of HTTPS, which has a ceiling of its own; NULL allowed */
     struct srv_run **items;
     uint64_t *wants, *shares; /* scratch space for one more than there are */
     size_t count, room;

@@ -36,6 +36,7 @@ struct srv_scheduler {
     atomic_bool stop;
     int wake_fd;
     struct db_listener *listener;
+    struct srv_throttle *throttle;
     struct srv_runs runs;
     struct srv_starting starting;
     struct db_receiver_report *reports; /* API_PROGRESS_BATCH */
@@ -292,6 +293,7 @@ static enum cp_err prepare(struct srv_scheduler *s, struct cp_error *err)
 {
     s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     srv_runs_init(&s->runs, s->api, s->wake_fd);
+    s->runs.throttle = s->throttle;
     s->reports = calloc(API_PROGRESS_BATCH, sizeof *s->reports);
     s->starting = (struct srv_starting){
         .api = s->api,
@@ -317,6 +319,7 @@ enum cp_err srv_scheduler_start(const struct srv_scheduler_config *config,
     }
     s->api = config->api;
     s->listener = config->listener;
+    s->throttle = config->throttle;
     s->wake_fd = -1;
     /* Receivers get the time to be heard again before they count as lost. */
     s->sweep_at = cp_clock_now() + SILENCE_MAX;

@@ -10,11 +10,13 @@
 struct api_context; /* api/api.h */
 struct db_listener; /* db/listener.h */
 struct srv_scheduler;
+struct srv_throttle; /* server/http_throttle.h */
 
 struct srv_scheduler_config {
     const struct api_context *api; /* borrowed until stop */
     /* Connected, on DB_CHANNEL_SESSIONS, _RECEIVERS and _SETTINGS; borrowed until stop. */
     struct db_listener *listener;
+    struct srv_throttle *throttle; /* learns its ceiling; borrowed until stop; NULL allowed */
 };
 
 /* Settles what an earlier process left behind (a session whose receivers were heard of lately goes

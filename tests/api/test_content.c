@@ -241,6 +241,50 @@ static void a_receiver_token_opens_its_version_only(void **state)
     rig_refused(rig, RIG_NOBODY, &call, "authentication-failed", NULL);
 }
 
+/* ---- without TLS ---- */
+
+/* What was published with open access, and nothing else; credentials are never asked for. */
+static void plain_http_is_for_content_only(void **state)
+{
+    static const struct {
+        enum api_method method;
+        const char *path, *code;
+    } cases[] = {
+        {API_GET, "/healthz", "tls-required"},
+        {API_GET, "/api/v1/packages", "tls-required"},
+        {API_GET, "/api/v1/packages/open/versions/1", "tls-required"},
+        {API_POST, "/api/v1/joins", "tls-required"},
+        {API_PUT, "/api/v1/packages/open/versions/1/files/b.bin", "tls-required"},
+        {API_DELETE, "/api/v1/packages/open", "tls-required"},
+        {API_GET, "/api/v1/packages/closed/versions/1/manifest", "tls-required"},
+        {API_GET, "/api/v1/packages/closed/versions/1/files/a.bin", "tls-required"},
+        {API_GET, "/api/v1/nothing", "not-found"},
+    };
+    char path[128];
+    struct rig_call call = {
+        .method = API_GET, .path = content_path("open bytes", path), .plain = true};
+    struct rig_answer a;
+
+    (void)state;
+    rig_content_access(rig, "authenticated");
+    assert_int_equal(rig_status(rig, RIG_NOBODY, &call), 200);
+    call.path = "/api/v1/packages/open/versions/1/manifest";
+    assert_int_equal(rig_status(rig, RIG_NOBODY, &call), 200);
+    call.path = "/api/v1/packages/open/versions/1/files/a.bin";
+    call.method = API_HEAD;
+    assert_int_equal(rig_status(rig, RIG_NOBODY, &call), 200);
+    call.method = API_GET;
+    rig_refused(rig, RIG_ADMIN, &call, "tls-required", "Authorization");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        call.method = cases[i].method;
+        call.path = cases[i].path;
+        a = rig_send(rig, RIG_NOBODY, &call);
+        assert_string_equal(rig_text(&a, "code"), cases[i].code);
+        assert_null(rig_header(&a, "WWW-Authenticate"));
+        rig_answer_done(&a);
+    }
+}
+
 /* ---- ranges ---- */
 
 static void ranges_of_content(void **state)
@@ -256,7 +300,8 @@ static void ranges_of_content(void **state)
         {"Range: bytes=9-99", NULL, "9", "bytes 9-9/10", 206},
         {"Range: bytes=10-", NULL, NULL, "bytes */10", 416},
         {"Range: bytes=-0", NULL, NULL, "bytes */10", 416},
-        {"Range: bytes=0-1,3-4", NULL, "0123456789", NULL, 200},
+        {"Range: bytes=0-1,1-4", NULL, "0123456789", NULL, 200},
+        {"Range: bytes=0-1,20-", NULL, "01", "bytes 0-1/10", 206},
         {"Range: bytes=x", NULL, "0123456789", NULL, 200},
         {"Range: bytes=0-3", "If-Range: \"other\"", "0123456789", NULL, 200},
     };
@@ -298,6 +343,68 @@ static void ranges_of_content(void **state)
     rig_answer_done(&a);
 }
 
+/* RFC 9110 14.6: parts of one body, each with its own Content-Range. */
+static void several_ranges_are_one_multipart_body(void **state)
+{
+    char path[128];
+    char expected[512];
+    struct rig_call call = {.method = API_GET,
+                            .path = content_path("0123456789", path),
+                            .headers = {"Range: bytes=0-1, 4-4, -2"}};
+    struct rig_answer a = rig_expect(rig, RIG_NOBODY, &call, 206);
+    const char *b = a.rs.boundary;
+
+    (void)state;
+#define PART "\r\n--%s\r\nContent-Type: application/octet-stream\r\nContent-Range: bytes "
+    (void)snprintf(expected, sizeof expected,
+                   PART "0-1/10\r\n\r\n01" PART "4-4/10\r\n\r\n4" PART "8-9/10\r\n\r\n89"
+                        "\r\n--%s--\r\n",
+                   b, b, b, b);
+    assert_string_equal(a.rs.content_type, "multipart/byteranges");
+    assert_int_equal(strlen(b), 32);
+    assert_string_equal(a.bytes, expected);
+    assert_null(rig_header(&a, "Content-Range"));
+    assert_non_null(rig_header(&a, "Repr-Digest"));
+    rig_answer_done(&a);
+}
+
+static void dates_of_content(void **state)
+{
+    static const char path[] = "/api/v1/packages/ranges/versions/1/files/a.bin";
+    char digest_path[128];
+    char since[64];
+    char if_range[64];
+    struct rig_call call = {.method = API_GET, .path = path};
+    struct rig_answer a = rig_expect(rig, RIG_NOBODY, &call, 200);
+
+    (void)state;
+    assert_non_null(strstr(rig_header(&a, "Cache-Control"), "no-cache"));
+    (void)snprintf(since, sizeof since, "If-Modified-Since: %s", rig_header(&a, "Last-Modified"));
+    rig_answer_done(&a);
+    call.headers[0] = since;
+    assert_int_equal(rig_status(rig, RIG_NOBODY, &call), 304);
+    call.headers[0] = "If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT";
+    assert_int_equal(rig_status(rig, RIG_NOBODY, &call), 200);
+    call.headers[0] = "If-Modified-Since: some day";
+    assert_int_equal(rig_status(rig, RIG_NOBODY, &call), 200);
+    call.headers[0] = since; /* a tag is the better witness */
+    call.headers[1] = "If-None-Match: \"other\"";
+    assert_int_equal(rig_status(rig, RIG_NOBODY, &call), 200);
+
+    /* by digest a date names the bytes; by path it may be that of others */
+    call = (struct rig_call){.method = API_GET,
+                             .path = content_path("0123456789", digest_path),
+                             .headers = {"Range: bytes=0-1", if_range}};
+    a = rig_expect(rig, RIG_NOBODY, &(struct rig_call){.method = API_GET, .path = call.path}, 200);
+    (void)snprintf(if_range, sizeof if_range, "If-Range: %s", rig_header(&a, "Last-Modified"));
+    rig_answer_done(&a);
+    assert_int_equal(rig_status(rig, RIG_NOBODY, &call), 206);
+    call.path = path;
+    (void)snprintf(if_range, sizeof if_range, "If-Range: %s",
+                   since + strlen("If-Modified-Since: "));
+    assert_int_equal(rig_status(rig, RIG_NOBODY, &call), 200);
+}
+
 static void head_and_conditions(void **state)
 {
     char path[128];
@@ -309,6 +416,10 @@ static void head_and_conditions(void **state)
     assert_int_equal(a.size, 10);
     assert_null(a.bytes);
     (void)snprintf(none, sizeof none, "If-None-Match: %s", rig_header(&a, "ETag"));
+    rig_answer_done(&a);
+    call.headers[0] = "Range: bytes=0-1"; /* RFC 9110 14.2: ranges are GET's */
+    a = rig_expect(rig, RIG_NOBODY, &call, 200);
+    assert_int_equal(a.size, 10);
     rig_answer_done(&a);
     call =
         (struct rig_call){.method = API_GET, .path = path, .headers = {none, "Range: bytes=0-1"}};
@@ -330,7 +441,10 @@ int main(void)
         cmocka_unit_test(policy_require_gives_nothing_by_https),
         cmocka_unit_test(what_is_no_content),
         cmocka_unit_test(a_receiver_token_opens_its_version_only),
+        cmocka_unit_test(plain_http_is_for_content_only),
         cmocka_unit_test(ranges_of_content),
+        cmocka_unit_test(several_ranges_are_one_multipart_body),
+        cmocka_unit_test(dates_of_content),
         cmocka_unit_test(head_and_conditions),
     };
 

@@ -9,6 +9,7 @@
 
 #include "api/etag.h"
 #include "api/fields.h"
+#include "api/http_date.h"
 #include "api/interface.h"
 #include "api/range.h"
 #include "api/respond.h"
@@ -23,6 +24,8 @@ static const char *const examples[] = {
     "{\"name\": \"win11\", \"port\": 7000, \"encrypt\": true, \"policy\": \"off\"}",
     "{\"name\": null, \"name\": \"\\u0000\", \"port\": -1e99, \"x\": [[[{}]]]}",
     "bytes=0-99",
+    "bytes=0-0, 5-9,, 90-, -3",
+    "Sun, 06 Nov 1994 08:49:37 GMT",
     "bytes=-18446744073709551616",
     "\"r1\", W/\"r2\", *",
 };
@@ -105,17 +108,44 @@ static void query(const char *text)
     }
 }
 
+/* Inside the content, none twice. */
+static void check_ranges(const char *text, uint64_t size)
+{
+    struct api_ranges r;
+
+    api_range_parse(text, size, &r);
+    CP_ASSERT((r.kind == API_RANGE_PART) == (r.count > 0) && r.count <= API_RANGES_MAX);
+    for (size_t i = 0; i < r.count; i++) {
+        const struct api_range *a = &r.items[i];
+
+        CP_ASSERT(a->size > 0 && a->offset < size && a->size <= size - a->offset);
+        for (size_t k = 0; k < i; k++) {
+            const struct api_range *b = &r.items[k];
+
+            CP_ASSERT(a->offset + a->size <= b->offset || b->offset + b->size <= a->offset);
+        }
+    }
+}
+
+static void dates(const char *text)
+{
+    char again[API_HTTP_DATE_SIZE];
+    int64_t seconds;
+
+    if (api_http_date_parse(text, &seconds)) {
+        int64_t same = seconds + 1;
+
+        api_http_date(seconds, again);
+        CP_ASSERT(again[0] == '\0' || (api_http_date_parse(again, &same) && same == seconds));
+    }
+}
+
 static void conditions(const char *text)
 {
     static const uint64_t sizes[] = {0, 1, 100, UINT64_MAX};
 
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-        uint64_t offset = 0;
-        uint64_t size = 0;
-
-        if (api_range_parse(text, sizes[i], &offset, &size) == API_RANGE_PART) {
-            CP_ASSERT(size > 0 && offset < sizes[i] && size <= sizes[i] - offset);
-        }
+        check_ranges(text, sizes[i]);
     }
     if (api_etag_listed(text, "\"r1\"", true)) {
         CP_ASSERT(api_etag_listed(text, "\"r1\"", false)); /* strong implies weak */
@@ -142,6 +172,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     route(text);
     query(text);
     conditions(text);
+    dates(text);
     groups(text);
     body(text, length);
     return 0;

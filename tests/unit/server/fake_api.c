@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "api/api.h"
+#include "api/stream.h"
 
 static atomic_int cut;
 static atomic_int calls;
@@ -35,11 +36,22 @@ const char *fake_file_text(void)
 void api_response_done(struct api_response *rs)
 {
     free(rs->body);
+    free(rs->pieces);
     if (rs->fd >= 0) {
         (void)close(rs->fd);
     }
     memset(rs, 0, sizeof *rs);
     rs->fd = -1;
+}
+
+uint64_t api_response_size(const struct api_response *rs)
+{
+    uint64_t size = rs->body_size;
+
+    for (size_t i = 0; i < rs->piece_count; i++) {
+        size += rs->pieces[i].size;
+    }
+    return rs->fd >= 0 && rs->pieces == NULL ? rs->fd_size : size;
 }
 
 size_t api_body_max(void)
@@ -82,6 +94,35 @@ static struct api_response file_answer(void)
     return rs;
 }
 
+/* "<" + bytes 10 to 29, "|" + bytes 0 to 4, ">" */
+static struct api_response pieces_answer(void)
+{
+    struct api_response rs = file_answer();
+
+    rs.content_type = "multipart/byteranges";
+    (void)snprintf(rs.boundary, sizeof rs.boundary, "b0undary");
+    rs.body = strdup("<|>");
+    rs.body_size = 3;
+    rs.pieces = calloc(2, sizeof *rs.pieces);
+    rs.piece_count = 2;
+    rs.pieces[0] = (struct api_piece){.text_size = 1, .offset = 10, .size = 20};
+    rs.pieces[1] = (struct api_piece){.text_size = 1, .offset = 0, .size = 5};
+    return rs;
+}
+
+static struct api_response big_answer(const char *path)
+{
+    struct api_response rs = {.status = 200, .content_type = "application/octet-stream"};
+
+    rs.fd = memfd_create("big", MFD_CLOEXEC);
+    rs.fd_size = FAKE_BIG_SIZE;
+    /* of "/big/short" half is missing when it is read */
+    if (rs.fd < 0 || ftruncate(rs.fd, path[4] == '\0' ? FAKE_BIG_SIZE : FAKE_BIG_SIZE / 2) != 0) {
+        abort();
+    }
+    return rs;
+}
+
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static int waiting;
@@ -117,8 +158,9 @@ void fake_release(void)
 
 struct api_response api_handle(const struct api_context *ctx, const struct api_request *rq)
 {
-    static const char *const methods[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"};
-    char body[4096];
+    static const char *const methods[] = {"GET",   "HEAD",   "POST",   "PUT",
+                                          "PATCH", "DELETE", "OPTIONS"};
+    char body[16384];
     int at;
 
     (void)ctx;
@@ -126,8 +168,17 @@ struct api_response api_handle(const struct api_context *ctx, const struct api_r
     if (strcmp(rq->path, "/file") == 0) {
         return file_answer();
     }
+    if (strcmp(rq->path, "/pieces") == 0) {
+        return pieces_answer();
+    }
+    if (strncmp(rq->path, "/big", 4) == 0) {
+        return big_answer(rq->path);
+    }
     if (strcmp(rq->path, "/wait") == 0) {
         await_release();
+    }
+    if (strcmp(rq->path, "/plain") == 0) {
+        return text(200, "text/plain", rq->plain ? "plain" : "not plain");
     }
     if (strcmp(rq->path, "/empty") == 0) {
         return (struct api_response){.status = 204, .fd = -1};
@@ -200,4 +251,30 @@ struct api_response api_upload_finish(struct api_upload *u, bool complete)
     }
     free(u);
     return text(complete ? 201 : 400, "text/plain", body);
+}
+
+/* No answer here has a feed. */
+void api_feed_attach(struct api_feed *feed, const struct api_feed_owner *owner)
+{
+    (void)feed;
+    (void)owner;
+    abort();
+}
+
+size_t api_feed_read(struct api_feed *feed, char *buffer, size_t max)
+{
+    (void)feed;
+    (void)buffer;
+    (void)max;
+    abort();
+}
+
+void api_feed_close(struct api_feed *feed)
+{
+    (void)feed;
+}
+
+void api_stream_stop(struct api_stream *s)
+{
+    (void)s;
 }

@@ -4,9 +4,12 @@
 #ifndef TESTS_UNIT_SERVER_FAKE_API_H
 #define TESTS_UNIT_SERVER_FAKE_API_H
 
-/* Paths: "/wait" is answered after fake_release(); "/file" answers bytes 10…29 of a file; "/empty" 204; PUT "/up" is an upload, "/up/no" a
+/* Paths: "/wait" is answered after fake_release(); "/file" answers bytes 10…29 of a file, "/pieces" a body of
+ * several pieces, "/big" FAKE_BIG_SIZE zeros, "/big/short" half of that and then nothing; "/plain" whether
+ * it came without TLS; "/empty" 204; PUT "/up" is an upload, "/up/no" a
  * refused one; everything else echoes "METHOD path|query…|content_length|body|header X-Echo". */
 #define FAKE_BODY_MAX 1000u
+#define FAKE_BIG_SIZE (32u * 1024u * 1024u)
 
 void fake_await_waiting(int count); /* until so many requests for "/wait" have come */
 void fake_release(void);

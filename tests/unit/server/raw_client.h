@@ -27,4 +27,8 @@ int raw_closed(int fd);
 /* Connects, sends request, reads one response, closes. */
 void raw_ask(uint16_t port, const char *request, struct raw_answer *ret_answer);
 
+/* Connects, sends request, reads a first piece of what comes, closes. False when nobody listens.
+ * For threads: asserts nothing. */
+int raw_try(uint16_t port, const char *request, char *ret_some, size_t cap);
+
 #endif
