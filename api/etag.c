@@ -3,6 +3,7 @@
 #include "api/etag.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -70,6 +71,23 @@ enum cp_err api_etag_require(const struct api_request *rq, int64_t revision, str
                             header, etag);
     }
     return CP_OK;
+}
+
+enum cp_err api_etag_honour(const struct api_request *rq, int64_t revision, struct cp_error *err)
+{
+    return api_request_header(rq, "If-Match") == NULL ? CP_OK : api_etag_require(rq, revision, err);
+}
+
+enum cp_err api_etag_taken(const struct api_request *rq, struct cp_error *err, const char *fmt, ...)
+{
+    bool only_new = api_etag_none_match(rq, "\"\"");
+    char text[CP_ERROR_TEXT_SIZE];
+    va_list args;
+
+    va_start(args, fmt);
+    (void)vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    return cp_error_set(err, only_new ? CP_ERR_PRECONDITION_FAILED : CP_ERR_CONFLICT, "%s", text);
 }
 
 bool api_etag_none_match(const struct api_request *rq, const char *etag)

@@ -18,6 +18,15 @@ void api_etag_add(struct api_response *rs, int64_t revision);
 CP_MUST_CHECK enum cp_err api_etag_require(const struct api_request *rq, int64_t revision,
                                            struct cp_error *err);
 
+/* The same for an action on a thing with an ETag (promote, seal): only when If-Match is sent. */
+CP_MUST_CHECK enum cp_err api_etag_honour(const struct api_request *rq, int64_t revision,
+                                          struct cp_error *err);
+
+/* What a creation says when the name is taken: CP_ERR_CONFLICT with that text, or
+ * CP_ERR_PRECONDITION_FAILED when it was asked for with "If-None-Match: *". */
+enum cp_err api_etag_taken(const struct api_request *rq, struct cp_error *err, const char *fmt, ...)
+    CP_PRINTF(3, 4);
+
 /* If-None-Match of a GET names this tag (weak comparison, or "*"): answer 304. */
 bool api_etag_none_match(const struct api_request *rq, const char *etag);
 

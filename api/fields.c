@@ -53,29 +53,37 @@ static bool too_deep(const char *text, size_t size)
     return false;
 }
 
-static bool json_type_ok(const char *type)
+static bool type_is(const char *type, const char *wanted)
 {
-    size_t size;
+    size_t size = strcspn(type, "; \t");
+
+    return size == strlen(wanted) && strncasecmp(type, wanted, size) == 0;
+}
+
+static enum cp_err check_type(const struct api_request *rq, struct cp_error *err)
+{
+    const char *type = api_request_header(rq, "Content-Type");
+    bool patch = rq->method == API_PATCH;
 
     if (type == NULL) {
-        return false;
+        return cp_error_set(err, CP_ERR_UNSUPPORTED_MEDIA,
+                            "Header 'Content-Type' is missing: send 'application/json' with the "
+                            "body.");
     }
-    size = strcspn(type, "; \t");
-    return (size == strlen("application/json") &&
-            strncasecmp(type, "application/json", size) == 0) ||
-           (size == strlen("application/merge-patch+json") &&
-            strncasecmp(type, "application/merge-patch+json", size) == 0);
+    if (type_is(type, "application/json") ||
+        (patch && type_is(type, "application/merge-patch+json"))) {
+        return CP_OK;
+    }
+    return cp_error_set(err, CP_ERR_UNSUPPORTED_MEDIA,
+                        "Header 'Content-Type' is '%.100s': send 'application/json'%s.", type,
+                        patch ? " or 'application/merge-patch+json'" : "");
 }
 
 static void parse_body(struct api_fields *f, const struct api_request *rq)
 {
-    const char *type = api_request_header(rq, "Content-Type");
     json_error_t at;
 
-    if (!json_type_ok(type)) {
-        (void)cp_error_set(&f->fail, CP_ERR_UNSUPPORTED_MEDIA,
-                           "Header 'Content-Type' is '%.100s': send 'application/json'.",
-                           type != NULL ? type : "");
+    if (check_type(rq, &f->fail) != CP_OK) {
         return;
     }
     if (rq->body_size > api_body_max()) {
@@ -343,6 +351,32 @@ bool api_field_null(struct api_fields *f, const char *name)
     return f->fail.code == CP_OK && !f->from_query && json_is_null(json_object_get(f->body, name));
 }
 
+static json_t *structured(struct api_fields *f, const char *name, enum api_presence presence,
+                          json_type type)
+{
+    json_t *value = NULL;
+    const char *text;
+
+    if (!look_up(f, name, presence, &value, &text)) {
+        return NULL;
+    }
+    if (value == NULL || json_typeof(value) != type) {
+        api_field_error(f, name, "must be a JSON %s", type == JSON_OBJECT ? "object" : "array");
+        return NULL;
+    }
+    return value;
+}
+
+json_t *api_field_object(struct api_fields *f, const char *name, enum api_presence presence)
+{
+    return structured(f, name, presence, JSON_OBJECT);
+}
+
+json_t *api_field_array(struct api_fields *f, const char *name, enum api_presence presence)
+{
+    return structured(f, name, presence, JSON_ARRAY);
+}
+
 void api_fields_page(struct api_fields *f, int *ret_limit, const char **ret_after)
 {
     int64_t limit = API_LIMIT_DEFAULT;
@@ -397,6 +431,44 @@ bool api_fields_ok(struct api_fields *f)
     }
     refuse_unknown(f);
     return f->fail.code == CP_OK && json_array_size(f->errors) == 0;
+}
+
+void api_fields_inside(struct api_fields *f, const struct api_fields *parent, json_t *object)
+{
+    init(f, parent->rq);
+    f->body = json_is_object(object) ? json_incref(object) : json_object();
+    if (f->body == NULL || f->errors == NULL) {
+        (void)cp_error_set(&f->fail, CP_ERR_NO_MEMORY, "No memory to read the body.");
+    } else if (!json_is_object(object)) {
+        api_field_error(f, "", "must be a JSON object");
+    }
+}
+
+void api_fields_inside_end(struct api_fields *f, struct api_fields *parent, const char *prefix)
+{
+    size_t i;
+    json_t *error;
+
+    if (parent->fail.code == CP_OK) {
+        parent->fail = f->fail;
+    }
+    json_array_foreach(f->errors, i, error)
+    {
+        const char *field = json_string_value(json_object_get(error, "field"));
+        char path[256];
+
+        (void)snprintf(path, sizeof path, "%s%s%s", prefix, field[0] != '\0' ? "." : "", field);
+        (void)json_object_set_new(error, "field", json_string(path));
+        if (json_array_size(parent->errors) < ERRORS_MAX) {
+            (void)json_array_append(parent->errors, error);
+        }
+    }
+    api_fields_done(f);
+}
+
+void api_fields_again(struct api_fields *f)
+{
+    (void)json_array_clear(f->errors);
 }
 
 struct api_response api_fields_refuse(struct api_fields *f, const struct api_call *call)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Strict reading of JSON bodies and query parameters. Getters collect field errors (field, value,
+ * Strict reading of JSON bodies and query parameters. The body of a PATCH is a JSON Merge Patch (RFC
+ * 7396): what it leaves out stays, null takes a value away where that has a meaning. Getters collect field errors (field, value,
  * what is allowed) so that one answer names all that is wrong. Pure but for malloc; one object
  * belongs to one call.
  *
@@ -33,7 +34,8 @@ struct api_fields {
     struct cp_error fail; /* failure of the body as a whole: type, size, syntax */
 };
 
-/* Parses call's body, which must be one JSON object (Content-Type application/json).
+/* Parses call's body, which must be one JSON object (Content-Type application/json, for a PATCH also
+ * application/merge-patch+json).
  * Failures are kept for api_fields_refuse. An absent body counts as {}. */
 void api_fields_body(struct api_fields *f, const struct api_call *call);
 
@@ -61,6 +63,18 @@ int api_field_word(struct api_fields *f, const char *name, enum api_presence pre
 /* True when the field is there as JSON null: makes the name known, so call it before the getter
  * and skip the getter then. */
 bool api_field_null(struct api_fields *f, const char *name);
+
+/* An object or array as it is, borrowed; NULL when absent or of another type. */
+json_t *api_field_object(struct api_fields *f, const char *name, enum api_presence presence);
+json_t *api_field_array(struct api_fields *f, const char *name, enum api_presence presence);
+
+/* Reads an object that lies inside the body of `parent` by the same getters, api_fields_ok() last.
+ * The end makes its errors the parent's, with "prefix." before the field. */
+void api_fields_inside(struct api_fields *f, const struct api_fields *parent, json_t *object);
+void api_fields_inside_end(struct api_fields *f, struct api_fields *parent, const char *prefix);
+
+/* Forgets the errors: the same body is read again, as when a transaction is run again. */
+void api_fields_again(struct api_fields *f);
 
 /* Collects an error that a handler found itself; value may be NULL (shown as it was sent). */
 void api_field_error(struct api_fields *f, const char *name, const char *fmt, ...) CP_PRINTF(3, 4);

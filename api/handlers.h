@@ -19,10 +19,21 @@ api_handler api_packages_get;
 api_handler api_packages_update;
 api_handler api_packages_delete;
 
+/* configuration.c, configuration_import.c */
+api_handler api_configuration_get;
+api_handler api_configuration_put;
+
+/* promotions.c: {package}, {version} */
+api_handler api_versions_promote;
+api_handler api_packages_rollback;
+api_handler api_packages_unpin;
+api_handler api_promotions_list;
+
 /* versions.c, seal.c: {package} {version} */
 api_handler api_versions_list;
 api_handler api_versions_create;
 api_handler api_versions_get;
+api_handler api_versions_update;
 api_handler api_versions_delete;
 api_handler api_versions_seal;
 api_handler api_versions_retire;
@@ -30,11 +41,19 @@ api_handler api_versions_retire;
 /* manifest.c: {package} {version} */
 api_handler api_manifest_get;
 
-/* files.c, upload.c: {package} {version} {path} */
+/* files.c, upload_put.c: {package} {version} {path} */
 api_handler api_files_list;
 api_handler api_files_get;
 api_upload_begin api_files_put;
 api_handler api_files_delete;
+
+/* tus.c, tus_uploads.c: {package} {version}, {upload} or nothing */
+api_handler api_uploads_list;
+api_upload_begin api_uploads_create;
+api_handler api_uploads_options;
+api_handler api_uploads_get;
+api_upload_begin api_uploads_patch;
+api_handler api_uploads_delete;
 
 /* content.c: {sha256} */
 api_handler api_content_get;
@@ -45,9 +64,19 @@ api_handler api_nodes_get;
 api_handler api_settings_get;
 api_handler api_settings_update;
 
+/* library.c: {dp} */
+api_handler api_library_get;
+api_handler api_library_blobs;
+api_handler api_library_collect;
+api_handler api_library_recount;
+api_handler api_library_validate;
+
 /* keys.c: {dp} {kind} */
 api_handler api_keys_list;
+api_handler api_keys_get;
+api_handler api_keys_check;
 api_handler api_keys_rotate;
+api_handler api_keys_revoke;
 
 /* accounts.c: {account}; tokens.c: {account} or {token} */
 api_handler api_accounts_list;
@@ -55,9 +84,19 @@ api_handler api_accounts_create;
 api_handler api_accounts_get;
 api_handler api_accounts_update;
 api_handler api_accounts_delete;
+api_handler api_accounts_unlock;
 api_handler api_tokens_list;
 api_handler api_tokens_create;
+api_handler api_tokens_list_all;
+api_handler api_tokens_get;
+api_handler api_tokens_update;
 api_handler api_tokens_delete;
+
+/* certificates.c: {account} or {certificate} */
+api_handler api_certificates_list;
+api_handler api_certificates_create;
+api_handler api_certificates_get;
+api_handler api_certificates_delete;
 
 /* sessions.c, receivers.c, decisions.c: {session} */
 api_handler api_sessions_list;
@@ -80,5 +119,18 @@ api_handler api_tasks_log;
 
 /* events.c */
 api_handler api_events_list;
+api_handler api_events_stream;
+
+/* audit_list.c */
+api_handler api_audit_list;
+
+/* webhooks.c: {webhook} */
+api_handler api_webhooks_list;
+api_handler api_webhooks_create;
+api_handler api_webhooks_get;
+api_handler api_webhooks_update;
+api_handler api_webhooks_delete;
+api_handler api_webhooks_deliveries;
+api_handler api_webhooks_test;
 
 #endif

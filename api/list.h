@@ -47,7 +47,7 @@ struct api_list {
     enum api_cursor cursor;
     const struct api_sort *sorts; /* instead of `cursor`: what `sort` takes; NULL: no choice */
     size_t sort_count;
-    bool descending; /* without `sort`: the first of sorts, backwards */
+    bool descending;         /* without `sort`: the first of sorts, backwards */
     api_list_filter *filter; /* NULL: none */
     api_list_fetch *fetch;
     api_list_row *row;

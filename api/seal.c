@@ -7,6 +7,7 @@
 #include "api/etag.h"
 #include "api/fields.h"
 #include "api/handlers.h"
+#include "api/idempotency.h"
 #include "api/resource.h"
 #include "api/respond.h"
 #include "api/tasks.h"
@@ -21,9 +22,7 @@ struct seal_tx {
 static enum cp_err check(const struct api_call *call, const struct db_version *v,
                          struct cp_error *err)
 {
-    if (api_request_header(call->rq, "If-Match") != NULL) {
-        CP_TRY(api_etag_require(call->rq, v->revision, err));
-    }
+    CP_TRY(api_etag_honour(call->rq, v->revision, err));
     if (v->state != DB_VERSION_DRAFT) {
         return cp_error_set(err, CP_ERR_VERSION_SEALED, "Version %u of package '%s' is %s already.",
                             (unsigned)v->number, v->package, db_version_state_name(v->state));
@@ -50,16 +49,20 @@ static enum cp_err seal_body(struct db_conn *conn, void *arg, struct cp_error *e
     return api_task_ask(conn, t->ctx, t->call, &t->task, err);
 }
 
+static struct api_response accepted(const void *arg)
+{
+    const struct seal_tx *t = arg;
+
+    return api_task_accepted(&t->task);
+}
+
 struct api_response api_versions_seal(const struct api_context *ctx, const struct api_call *call)
 {
     struct seal_tx t = {
         .ctx = ctx, .call = call, .task = {.kind = "seal-version", .unit = DB_TASK_BYTES}};
-    struct cp_error err = {.code = CP_OK};
+    struct api_creation creation = {
+        .name = "ask-to-seal", .locking = true, .body = seal_body, .answer = accepted, .arg = &t};
     struct api_response rs;
 
-    if (!api_fields_none(call, &rs)) {
-        return rs;
-    }
-    err.code = db_run_tx_locking(ctx->db, "ask-to-seal", seal_body, &t, &err);
-    return err.code == CP_OK ? api_task_accepted(&t.task) : api_refuse(call, &err);
+    return api_fields_none(call, &rs) ? api_create(ctx, call, &creation) : rs;
 }

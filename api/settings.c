@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Settings of a distribution point: what was configured and what takes effect. Touches the
  * database and asks the system whether an interface exists; thread-safe. */
+#include "api/settings.h"
+
 #include <stdio.h>
 #include <string.h>
 
+#include "api/cors.h"
 #include "api/etag.h"
-#include "api/fields.h"
 #include "api/handlers.h"
 #include "api/interface.h"
+#include "api/live.h"
 #include "api/resource.h"
 #include "api/respond.h"
 #include "api/ticket.h"
-#include "db/settings.h"
 
 /* 224.0.0.0/24 never leaves its link and is full of protocols of routers and hosts. */
 #define GROUP_FIRST      0xE0000100u /* 224.0.1.0 */
@@ -24,8 +26,15 @@
 #define RATE_MIN 64000
 #define RATE_MAX 100000000000
 
-#define DELAY_MAX_MS   600000
-#define SLOW_SHARE_MAX 50 /* percent: when most are slow, that is the group's pace */
+#define REQUESTS_MAX      10000000
+#define DELAY_MAX_MS      600000
+#define GRACE_MAX_HOURS   8760
+#define DAYS_MAX          3650
+#define VALIDATE_RATE_MIN 1000000 /* a piece of 1 MiB takes seconds then */
+#define QUOTA_MIN         1048576
+#define ROOM_MAX          (INT64_C(1) << 50)
+#define EXPIRY_MAX_HOURS  8760
+#define SLOW_SHARE_MAX    50 /* percent: when most are slow, that is the group's pace */
 
 static const char *const access_words[] = {"anonymous", "authenticated", NULL};
 static const char *const control_words[] = {"lan", "tfmcc", "fixed", NULL};
@@ -47,15 +56,27 @@ static const struct plain {
     {FIELD(slow_share_percent), false, 0, SLOW_SHARE_MAX},
     {FIELD(jumbo_frames), false, 0, 1},
     {FIELD(gathering_delay_ms), false, 0, DELAY_MAX_MS},
+    {FIELD(https_rate_ceiling_bps), true, RATE_MIN, RATE_MAX},
+    {FIELD(requests_per_minute), false, 0, REQUESTS_MAX},
+    {FIELD(login_failures), false, 0, 1000},
+    {FIELD(login_lockout_s), false, 1, 86400},
+    {FIELD(library_grace_hours), false, 0, GRACE_MAX_HOURS},
+    {FIELD(library_validate_days), false, 0, DAYS_MAX},
+    {FIELD(library_validate_rate_bps), true, VALIDATE_RATE_MIN, RATE_MAX},
+    {FIELD(history_days), false, 0, DAYS_MAX},
+    {FIELD(library_quota_bytes), true, QUOTA_MIN, ROOM_MAX},
+    {FIELD(library_reserve_bytes), false, 0, ROOM_MAX},
+    {FIELD(upload_expiry_hours), false, 1, EXPIRY_MAX_HOURS},
+    {FIELD(key_rotation_days), false, 0, 3650},
+    {FIELD(key_overlap_hours), false, 0, 8760},
+    {FIELD(key_repair), false, 0, 1},
 };
 #define PLAIN_COUNT (sizeof plain_settings / sizeof plain_settings[0])
 
 struct settings_tx {
     const struct api_context *ctx;
     const struct api_call *call;
-    struct db_node node;
-    struct db_settings settings;
-    struct db_settings result;
+    struct api_settings_change change;
 };
 
 /* ---- as JSON ---- */
@@ -78,7 +99,20 @@ static json_t *plain_json(const struct db_settings *s, const struct plain *p)
     return p->null && wide == 0 ? json_null() : json_integer((json_int_t)wide);
 }
 
-static json_t *values_json(const struct db_settings *s)
+static json_t *origins_json(const char *origins)
+{
+    json_t *list = json_array();
+
+    for (const char *at = origins; *at != '\0';) {
+        size_t size = strcspn(at, " ");
+
+        (void)json_array_append_new(list, json_stringn(at, size));
+        at += size + strspn(at + size, " ");
+    }
+    return list;
+}
+
+json_t *api_settings_values(const struct db_settings *s)
 {
     json_t *value = json_pack(
         "{s:s, s:s, s:i, s:i, s:o, s:s, s:s}", "address_first", s->address_first, "address_last",
@@ -89,12 +123,13 @@ static json_t *values_json(const struct db_settings *s)
     for (size_t i = 0; i < PLAIN_COUNT; i++) {
         (void)json_object_set_new(value, plain_settings[i].name, plain_json(s, &plain_settings[i]));
     }
+    (void)json_object_set_new(value, "cors_origins", origins_json(s->cors_origins));
     return value;
 }
 
 static json_t *settings_json(const struct settings_tx *t, const struct db_settings *s)
 {
-    bool local = strcmp(t->node.id, t->ctx->node_id) == 0;
+    bool local = strcmp(t->change.node.id, t->ctx->node_id) == 0;
     struct api_link link = {.rate_mbps = 0};
     struct db_settings effective = *s;
 
@@ -108,9 +143,9 @@ static json_t *settings_json(const struct settings_tx *t, const struct db_settin
     if (s->interface[0] == '\0') {
         (void)snprintf(effective.interface, sizeof effective.interface, "%s", link.interface);
     }
-    return json_pack("{s:s, s:o, s:o, s:o}", "distribution_point", t->node.name, "configured",
-                     values_json(s), "effective", values_json(&effective), "updated_at",
-                     api_json_time(s->updated_at));
+    return json_pack("{s:s, s:o, s:o, s:o}", "distribution_point", t->change.node.name,
+                     "configured", api_settings_values(s), "effective",
+                     api_settings_values(&effective), "updated_at", api_json_time(s->updated_at));
 }
 
 /* ---- get ---- */
@@ -119,8 +154,8 @@ static enum cp_err get_body(struct db_conn *conn, void *arg, struct cp_error *er
 {
     struct settings_tx *t = arg;
 
-    CP_TRY(api_node_find(conn, t->ctx, t->call->params[0], &t->node, err));
-    return db_settings_get(conn, t->node.id, &t->settings, err);
+    CP_TRY(api_node_find(conn, t->ctx, t->call->params[0], &t->change.node, err));
+    return db_settings_get(conn, t->change.node.id, &t->change.present, err);
 }
 
 struct api_response api_settings_get(const struct api_context *ctx, const struct api_call *call)
@@ -132,7 +167,8 @@ struct api_response api_settings_get(const struct api_context *ctx, const struct
     if (err.code != CP_OK) {
         return api_refuse(call, &err);
     }
-    return api_response_resource(call->rq, t.settings.revision, settings_json(&t, &t.settings));
+    return api_response_resource(call->rq, t.change.present.revision,
+                                 settings_json(&t, &t.change.present));
 }
 
 /* ---- change ---- */
@@ -266,7 +302,36 @@ static void check_ranges(struct api_fields *f, const struct db_settings *s)
     }
 }
 
-static void read_changes(struct api_fields *f, bool local, struct db_settings *s)
+static void read_origins(struct api_fields *f, char ret_origins[DB_ORIGINS_SIZE])
+{
+    const json_t *list = api_field_array(f, "cors_origins", API_OPTIONAL);
+    char origins[DB_ORIGINS_SIZE] = "";
+    size_t at = 0;
+
+    if (list == NULL) {
+        return;
+    }
+    if (json_array_size(list) > API_CORS_ORIGINS_MAX) {
+        api_field_error(f, "cors_origins", "must not be more than %d", API_CORS_ORIGINS_MAX);
+        return;
+    }
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *origin = json_string_value(json_array_get(list, i));
+
+        if (origin == NULL || !api_cors_is_origin(origin)) {
+            api_field_error(f, "cors_origins",
+                            "has at place %zu something that is no origin: give each exactly as "
+                            "browsers send it, 'https://host' or 'https://host:port' in lower "
+                            "case, without a path; there is no '*'",
+                            i + 1);
+            return;
+        }
+        at += (size_t)snprintf(origins + at, sizeof origins - at, "%s%s", i > 0 ? " " : "", origin);
+    }
+    (void)snprintf(ret_origins, DB_ORIGINS_SIZE, "%s", origins);
+}
+
+void api_settings_read(struct api_fields *f, bool local, struct db_settings *s)
 {
     int access, control;
 
@@ -286,21 +351,38 @@ static void read_changes(struct api_fields *f, bool local, struct db_settings *s
     if (control >= 0) {
         (void)db_rate_control_parse(control_words[control], &s->rate_control);
     }
+    read_origins(f, s->cors_origins);
     check_ranges(f, s);
+}
+
+enum cp_err api_settings_change(struct db_conn *conn, const struct api_context *ctx,
+                                const struct api_call *call, struct api_settings_change *c,
+                                struct cp_error *err)
+{
+    bool access = c->wanted.content_access != c->present.content_access;
+    char subject[DB_TEXT_SIZE];
+
+    if (access) {
+        CP_TRY(api_access_change_begin(conn, err));
+    }
+    CP_TRY(db_settings_update(conn, &c->wanted, &c->result, err));
+    if (access) {
+        CP_TRY(api_access_change_settle(conn, ctx, call, &c->consequences, err));
+    }
+    (void)snprintf(subject, sizeof subject, "distribution-point %s", c->node.name);
+    return api_event_write(conn, ctx, call,
+                           &(struct api_event){.kind = "settings-changed",
+                                               .subject = subject,
+                                               .detail = api_settings_values(&c->result),
+                                               .before = api_settings_values(&c->present)},
+                           err);
 }
 
 static enum cp_err update_body(struct db_conn *conn, void *arg, struct cp_error *err)
 {
     struct settings_tx *t = arg;
-    char subject[DB_TEXT_SIZE];
 
-    CP_TRY(db_settings_update(conn, &t->settings, &t->result, err));
-    (void)snprintf(subject, sizeof subject, "distribution-point %s", t->node.name);
-    return api_event_write(conn, t->ctx, t->call,
-                           &(struct api_event){.kind = "settings-changed",
-                                               .subject = subject,
-                                               .detail = values_json(&t->result)},
-                           err);
+    return api_settings_change(conn, t->ctx, t->call, &t->change, err);
 }
 
 struct api_response api_settings_update(const struct api_context *ctx, const struct api_call *call)
@@ -308,23 +390,29 @@ struct api_response api_settings_update(const struct api_context *ctx, const str
     struct settings_tx t = {.ctx = ctx, .call = call};
     struct cp_error err = {.code = CP_OK};
     struct api_fields f;
+    json_t *value;
 
     err.code = db_run_read(ctx->db, "get-settings", get_body, &t, &err);
     if (err.code == CP_OK) {
-        err.code = api_etag_require(call->rq, t.settings.revision, &err);
+        err.code = api_etag_require(call->rq, t.change.present.revision, &err);
     }
     if (err.code != CP_OK) {
         return api_refuse(call, &err);
     }
+    t.change.wanted = t.change.present;
     api_fields_body(&f, call);
-    read_changes(&f, strcmp(t.node.id, ctx->node_id) == 0, &t.settings);
+    api_settings_read(&f, strcmp(t.change.node.id, ctx->node_id) == 0, &t.change.wanted);
     if (!api_fields_ok(&f)) {
         return api_fields_refuse(&f, call);
     }
     api_fields_done(&f);
-    err.code = db_run_tx(ctx->db, "update-settings", update_body, &t, &err);
+    /* the row's lock decides; a change of access must see the joins that it waited for */
+    err.code = db_run_tx_locking(ctx->db, "update-settings", update_body, &t, &err);
     if (err.code != CP_OK) {
         return api_refuse(call, &err);
     }
-    return api_response_resource(call->rq, t.result.revision, settings_json(&t, &t.result));
+    api_live_changed(ctx);
+    value = settings_json(&t, &t.change.result);
+    (void)json_object_set_new(value, "consequences", api_consequences_json(&t.change.consequences));
+    return api_response_resource(call->rq, t.change.result.revision, value);
 }

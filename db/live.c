@@ -10,6 +10,11 @@ static const struct db_stmt live_stmt = {
                      " WHERE s.ended_at IS NULL AND (v.package_id = $1 OR v.id = $2)"
                      " ORDER BY s.created_at LIMIT 3) live HAVING count(*) > 0"};
 
+static const struct db_stmt list_stmt = {
+    "live_list", "SELECT s.id FROM sessions s JOIN versions v ON v.id = s.version_id"
+                 " WHERE s.ended_at IS NULL AND (v.package_id = $1 OR v.id = $2)"
+                 " ORDER BY s.created_at, s.id LIMIT $3"};
+
 struct live_row {
     char ids[DB_TEXT_SIZE];
 };
@@ -28,4 +33,15 @@ enum cp_err db_live_refuse(struct db_conn *conn, const char *package_id, const c
     CP_TRY(rc);
     return cp_error_set(err, CP_ERR_CONFLICT,
                         "in use by sessions that have not ended: %s; cancel them or wait", row.ids);
+}
+
+enum cp_err db_live_list(struct db_conn *conn, const char *package_id, const char *version_id,
+                         size_t limit, struct db_live *ret_items, size_t *ret_count,
+                         struct cp_error *err)
+{
+    static const struct db_col id_cols[] = {DB_COL_TEXT(db_live, id)};
+    struct db_param params[] = {db_p_id(package_id), db_p_id(version_id), db_p_u64(limit)};
+    struct db_rows rows = {ret_items, sizeof *ret_items, limit, ret_count};
+
+    return db_many(conn, DB_QUERY(&list_stmt, params, id_cols), rows, err);
 }

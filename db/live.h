@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Inside db/ only: nothing is deleted while sessions that have not ended use it. */
+ * Nothing is deleted while sessions that have not ended use it. */
 #ifndef DB_LIVE_H
 #define DB_LIVE_H
 
@@ -9,5 +9,14 @@
  * have not ended. */
 CP_MUST_CHECK enum cp_err db_live_refuse(struct db_conn *conn, const char *package_id,
                                          const char *version_id, struct cp_error *err);
+
+/* The same sessions, the oldest first, at most limit. */
+struct db_live {
+    char id[DB_ID_SIZE];
+};
+CP_MUST_CHECK enum cp_err db_live_list(struct db_conn *conn, const char *package_id,
+                                       const char *version_id, size_t limit,
+                                       struct db_live *ret_items, size_t *ret_count,
+                                       struct cp_error *err);
 
 #endif

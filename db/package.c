@@ -10,20 +10,47 @@
 
 #define COLUMNS                                                                                    \
     "p.id, p.name, p.description, p.policy, p.encrypt, p.access,"                                  \
-    " (SELECT max(number) FROM versions v WHERE v.package_id = p.id AND v.state = 'sealed'),"      \
-    " (SELECT count(*) FROM versions v WHERE v.package_id = p.id),"                                \
-    " p.revision, p.created_at, p.updated_at"
+    " coalesce(p.current_number,"                                                                  \
+    "   (SELECT max(number) FROM versions v WHERE v.package_id = p.id AND v.state = 'sealed')),"   \
+    " p.current_number, (SELECT count(*) FROM versions v WHERE v.package_id = p.id),"              \
+    " p.labels::text, p.revision, p.created_at, p.updated_at"
 
 static const struct db_stmt create_stmt = {
-    "package_create", "INSERT INTO packages (name, description, policy, encrypt, access)"
-                      " VALUES ($1, $2, $3, $4, $5)"};
+    "package_create", "INSERT INTO packages (name, description, policy, encrypt, access, labels)"
+                      " VALUES ($1, $2, $3, $4, $5, coalesce($6::jsonb, '{}'))"};
 static const struct db_stmt get_stmt = {"package_get",
                                         "SELECT " COLUMNS " FROM packages p WHERE p.name = $1"};
 static const struct db_stmt get_id_stmt = {"package_get_id",
                                            "SELECT " COLUMNS " FROM packages p WHERE p.id = $1"};
-static const struct db_stmt list_stmt = {
-    "package_list",
-    "SELECT " COLUMNS " FROM packages p WHERE p.name > $1 ORDER BY p.name LIMIT $2"};
+
+/* Every order in both directions, each with and without a label, is a statement of its own, because
+ * an index is used by a condition, not by "the parameter is NULL or". $1 and $2 bound the name from
+ * below and above ('~' comes after all that a name may have), so that a prefix is such a condition,
+ * too. A row's place is $3, in an order by time after $8. */
+#define LIST(name, label, place, order)                                                            \
+    {                                                                                              \
+        "package_list_" name,                                                                      \
+            "SELECT " COLUMNS " FROM packages p WHERE p.name >= $1 AND"                            \
+            " p.name < $2 AND " place " AND ($4::text IS NULL OR p.policy = $4)"                   \
+            " AND ($5::text IS NULL OR p.access = $5) AND " label " ORDER BY " order " LIMIT $6"   \
+    }
+#define BOTH(name, place, order)                                                                   \
+    {                                                                                              \
+        LIST(name, "$7::text IS NULL", place, order),                                              \
+            LIST(name "_label", "p.labels @> $7::jsonb", place, order)                             \
+    }
+#define BY_TIME(name, column)                                                                      \
+    {                                                                                              \
+        BOTH(name, "(" column ", p.name) > ($8, $3)", column ", p.name"),                          \
+            BOTH(name "_down", "(" column ", p.name) < ($8, $3)", column " DESC, p.name DESC")     \
+    }
+static const struct db_stmt list_stmts[3][2][2] = {
+    [DB_PACKAGE_BY_NAME] = {BOTH("name", "p.name > $3 AND $8::timestamptz IS NULL", "p.name"),
+                            BOTH("name_down", "p.name < $3 AND $8::timestamptz IS NULL",
+                                 "p.name DESC")},
+    [DB_PACKAGE_BY_CREATED] = BY_TIME("created", "p.created_at"),
+    [DB_PACKAGE_BY_UPDATED] = BY_TIME("updated", "p.updated_at"),
+};
 static const struct db_stmt lock_name_stmt = {
     "package_lock_name", "SELECT id, revision FROM packages WHERE name = $1 FOR UPDATE"};
 static const struct db_stmt lock_id_stmt = {
@@ -31,10 +58,21 @@ static const struct db_stmt lock_id_stmt = {
 static const struct db_stmt update_stmt = {
     "package_update",
     "UPDATE packages SET description = $2, policy = $3, encrypt = $4, access = $5,"
-    " revision = revision + 1, updated_at = now() WHERE id = $1"};
+    " labels = coalesce($6::jsonb, '{}'), revision = revision + 1, updated_at = now()"
+    " WHERE id = $1"};
 static const struct db_stmt lock_versions_stmt = {
     "package_lock_versions", "SELECT 1 FROM versions WHERE package_id = $1 ORDER BY id FOR UPDATE"};
 static const struct db_stmt delete_stmt = {"package_delete", "DELETE FROM packages WHERE id = $1"};
+static const struct db_stmt measure_stmt = {
+    "package_measure",
+    "SELECT count(*), coalesce(sum(v.file_count), 0)::bigint, coalesce(sum(v.file_bytes), "
+    "0)::bigint,"
+    " coalesce(sum((SELECT count(*) FROM sessions s WHERE s.version_id = v.id)), 0)::bigint"
+    " FROM versions v WHERE v.package_id = $1"};
+static const struct db_stmt measure_version_stmt = {
+    "package_measure_version", "SELECT 1::bigint, v.file_count::bigint, v.file_bytes,"
+                               " (SELECT count(*) FROM sessions s WHERE s.version_id = v.id)"
+                               " FROM versions v WHERE v.id = $1"};
 
 static const struct db_col cols[] = {
     DB_COL_TEXT(db_package, id),
@@ -44,7 +82,9 @@ static const struct db_col cols[] = {
     DB_COL_BOOL(db_package, encrypt),
     DB_COL_ENUM(db_package, access, &db_access_names),
     DB_COL_INT(db_package, current_version),
+    DB_COL_INT(db_package, pinned_version),
     DB_COL_INT(db_package, version_count),
+    DB_COL_TEXT(db_package, labels),
     DB_COL_INT(db_package, revision),
     DB_COL_TIME(db_package, created_at),
     DB_COL_TIME(db_package, updated_at),
@@ -68,9 +108,12 @@ static enum cp_err not_found(enum cp_err rc, const char *ref, struct cp_error *e
 enum cp_err db_package_create(struct db_conn *conn, const struct db_package *in,
                               struct db_package *ret_package, struct cp_error *err)
 {
-    struct db_param params[] = {db_p_text(in->name), db_p_text(in->description),
-                                db_p_text(db_policy_name(in->policy)), db_p_bool(in->encrypt),
-                                db_p_text(db_access_name(in->access))};
+    struct db_param params[] = {db_p_text(in->name),
+                                db_p_text(in->description),
+                                db_p_text(db_policy_name(in->policy)),
+                                db_p_bool(in->encrypt),
+                                db_p_text(db_access_name(in->access)),
+                                db_p_some(in->labels)};
     enum cp_err rc = db_do(conn, DB_COMMAND(&create_stmt, params), NULL, err);
 
     if (rc == CP_ERR_CONFLICT) {
@@ -88,22 +131,43 @@ enum cp_err db_package_get(struct db_conn *conn, const char *name, struct db_pac
     return not_found(db_one(conn, DB_QUERY(&get_stmt, params, cols), ret_package, err), name, err);
 }
 
-enum cp_err db_package_list(struct db_conn *conn, const char *after, size_t limit,
+/* Before the first row and behind the last one of any order. */
+#define NAME_FIRST ""
+#define NAME_LAST  "~"
+#define TIME_FIRST 1000                                    /* 1970 */
+#define TIME_LAST  ((uint64_t)8 * 1000000000 * 1000000000) /* 2223 */
+
+enum cp_err db_package_list(struct db_conn *conn, const struct db_package_list *l, size_t limit,
                             struct db_package *ret_items, size_t *ret_count, struct cp_error *err)
 {
-    struct db_param params[] = {db_p_text(after), db_p_u64(limit)};
+    const char *prefix = l->name_prefix != NULL ? l->name_prefix : "";
+    bool from_start = l->after == NULL || l->after[0] == '\0';
+    const char *after = from_start ? (l->descending ? NAME_LAST : NAME_FIRST) : l->after;
+    uint64_t time = from_start ? (l->descending ? TIME_LAST : TIME_FIRST) : l->after_time;
+    char above[DB_NAME_SIZE + sizeof NAME_LAST];
+    struct db_param params[] = {
+        db_p_text(prefix),    db_p_text(above),
+        db_p_text(after),     db_p_text(l->policy),
+        db_p_text(l->access), db_p_u64(limit),
+        db_p_text(l->label),  db_p_time(l->sort == DB_PACKAGE_BY_NAME ? 0 : time)};
     struct db_rows rows = {ret_items, sizeof *ret_items, limit, ret_count};
 
-    return db_many(conn, DB_QUERY(&list_stmt, params, cols), rows, err);
+    (void)snprintf(above, sizeof above, "%s" NAME_LAST, prefix);
+    return db_many(conn,
+                   DB_QUERY(&list_stmts[l->sort][l->descending][l->label != NULL], params, cols),
+                   rows, err);
 }
 
 enum cp_err db_package_update(struct db_conn *conn, const struct db_package *in,
                               struct db_package *ret_package, struct cp_error *err)
 {
     struct db_param id[] = {db_p_id(in->id)};
-    struct db_param params[] = {db_p_id(in->id), db_p_text(in->description),
-                                db_p_text(db_policy_name(in->policy)), db_p_bool(in->encrypt),
-                                db_p_text(db_access_name(in->access))};
+    struct db_param params[] = {db_p_id(in->id),
+                                db_p_text(in->description),
+                                db_p_text(db_policy_name(in->policy)),
+                                db_p_bool(in->encrypt),
+                                db_p_text(db_access_name(in->access)),
+                                db_p_some(in->labels)};
     struct lock_row present;
 
     CP_TRY(not_found(db_one(conn, DB_QUERY(&lock_id_stmt, id, lock_cols), &present, err), in->id,
@@ -128,4 +192,22 @@ enum cp_err db_package_delete(struct db_conn *conn, const char *name, int64_t ex
     CP_TRY(db_do(conn, DB_COMMAND(&lock_versions_stmt, id), NULL, err));
     CP_TRY(db_live_refuse(conn, present.id, NULL, err));
     return db_do(conn, DB_COMMAND(&delete_stmt, id), NULL, err);
+}
+
+static const struct db_col extent_cols[] = {
+    DB_COL_INT(db_package_extent, versions),
+    DB_COL_INT(db_package_extent, files),
+    DB_COL_INT(db_package_extent, bytes),
+    DB_COL_INT(db_package_extent, sessions),
+};
+
+enum cp_err db_package_measure(struct db_conn *conn, const char *package_id, const char *version_id,
+                               struct db_package_extent *ret_extent, struct cp_error *err)
+{
+    struct db_param params[] = {db_p_id(package_id != NULL ? package_id : version_id)};
+
+    return db_one(
+        conn,
+        DB_QUERY(package_id != NULL ? &measure_stmt : &measure_version_stmt, params, extent_cols),
+        ret_extent, err);
 }

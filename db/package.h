@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Packages: named content and its policies. */
+ * Packages: named content and its policies, and which version is current. */
 #ifndef DB_PACKAGE_H
 #define DB_PACKAGE_H
 
@@ -12,6 +12,10 @@ enum db_policy { DB_POLICY_OFF, DB_POLICY_PREFER, DB_POLICY_REQUIRE };
 const char *db_policy_name(enum db_policy policy);
 bool db_policy_parse(const char *text, enum db_policy *ret_policy);
 
+/* JSON object of labels as text: 32 of them with keys of 63 bytes and values of 255 bytes, of which
+ * each may need a backslash, and what stands between them. */
+#define DB_LABELS_SIZE (32 * (63 + 2 * 255 + 8) + 3)
+
 struct db_package {
     char id[DB_ID_SIZE];
     char name[DB_NAME_SIZE]; /* [a-z0-9][a-z0-9._-]{0,62} */
@@ -19,14 +23,16 @@ struct db_package {
     enum db_policy policy;
     bool encrypt;
     enum db_access access;    /* INHERIT: the distribution point's setting */
-    uint32_t current_version; /* newest sealed one, 0 none */
+    uint32_t current_version; /* the pinned, else the newest sealed one; 0 none */
+    uint32_t pinned_version;  /* 0: none is */
     uint32_t version_count;
-    int64_t revision;
+    char labels[DB_LABELS_SIZE];
+    int64_t revision; /* changes of the package, and of what it shows of its versions */
     uint64_t created_at, updated_at;
 };
 
-/* Uses name, description, policy, encrypt, access. CP_ERR_CONFLICT: the name is taken
- * ("packages_name_key"). CP_ERR_INVALID: the name's form. */
+/* Uses name, description, policy, encrypt, access, labels ("" means {}). CP_ERR_CONFLICT: the name
+ * is taken ("packages_name_key"). CP_ERR_INVALID: the name's form. */
 CP_MUST_CHECK enum cp_err db_package_create(struct db_conn *conn, const struct db_package *in,
                                             struct db_package *ret_package, struct cp_error *err);
 
@@ -34,13 +40,27 @@ CP_MUST_CHECK enum cp_err db_package_create(struct db_conn *conn, const struct d
 CP_MUST_CHECK enum cp_err db_package_get(struct db_conn *conn, const char *name,
                                          struct db_package *ret_package, struct cp_error *err);
 
-/* By name, those after `after` ("" from the start), at most limit. */
-CP_MUST_CHECK enum cp_err db_package_list(struct db_conn *conn, const char *after, size_t limit,
-                                          struct db_package *ret_items, size_t *ret_count,
-                                          struct cp_error *err);
+enum db_package_sort { DB_PACKAGE_BY_NAME, DB_PACKAGE_BY_CREATED, DB_PACKAGE_BY_UPDATED };
 
-/* Stores description, policy, encrypt, access of the package in->id when in->revision is the
- * present one (or DB_REVISION_ANY). The name never changes. CP_ERR_PACKAGE_NOT_FOUND,
+/* Which packages, in which order, from where. Zeroed: all by name. */
+struct db_package_list {
+    const char *name_prefix; /* NULL: all */
+    const char *label;       /* JSON object with one label that it must have; NULL: all */
+    const char *policy;      /* word; NULL: all */
+    const char *access;      /* word; NULL: all */
+    enum db_package_sort sort;
+    bool descending;
+    const char *after;   /* name of the last row before; NULL or "": from the start */
+    uint64_t after_time; /* with an order by time: its time */
+};
+
+/* At most limit. */
+CP_MUST_CHECK enum cp_err db_package_list(struct db_conn *conn, const struct db_package_list *list,
+                                          size_t limit, struct db_package *ret_items,
+                                          size_t *ret_count, struct cp_error *err);
+
+/* Stores description, policy, encrypt, access, labels of the package in->id when in->revision is
+ * the present one (or DB_REVISION_ANY). The name never changes. CP_ERR_PACKAGE_NOT_FOUND,
  * CP_ERR_PRECONDITION_FAILED. */
 CP_MUST_CHECK enum cp_err db_package_update(struct db_conn *conn, const struct db_package *in,
                                             struct db_package *ret_package, struct cp_error *err);
@@ -50,5 +70,52 @@ CP_MUST_CHECK enum cp_err db_package_update(struct db_conn *conn, const struct d
  * db_run_tx a join at the same moment may leave it to the database's). Blobs stay until collected. */
 CP_MUST_CHECK enum cp_err db_package_delete(struct db_conn *conn, const char *name,
                                             int64_t expected_revision, struct cp_error *err);
+
+/* What a deletion takes along: of a package, or of one version (the other is NULL). */
+struct db_package_extent {
+    uint64_t versions, files, bytes;
+    uint64_t sessions; /* ended ones */
+};
+CP_MUST_CHECK enum cp_err db_package_measure(struct db_conn *conn, const char *package_id,
+                                             const char *version_id,
+                                             struct db_package_extent *ret_extent,
+                                             struct cp_error *err);
+
+/* ---- the current version ---- */
+
+enum db_promotion_kind { DB_PROMOTION_PROMOTE, DB_PROMOTION_ROLLBACK, DB_PROMOTION_UNPIN };
+const char *db_promotion_kind_name(enum db_promotion_kind kind);
+
+struct db_promotion {
+    uint64_t id; /* ascending */
+    enum db_promotion_kind kind;
+    uint32_t version, previous; /* pinned (0 with unpin); current before (0: none was) */
+    char actor[DB_NAME_SIZE];
+    uint64_t created_at;
+};
+
+/* Pins a sealed version. Again: no change (*ret_changed). CP_ERR_PACKAGE_NOT_FOUND,
+ * CP_ERR_VERSION_NOT_FOUND, CP_ERR_PRECONDITION_FAILED, CP_ERR_CONFLICT: it is not sealed. */
+CP_MUST_CHECK enum cp_err db_package_promote(struct db_conn *conn, const char *name,
+                                             uint32_t version, int64_t expected_revision,
+                                             const char *actor, bool *ret_changed,
+                                             struct cp_error *err);
+
+/* Pins the version that was current before the promotion that holds now; without one, the newest
+ * sealed one below the current. CP_ERR_CONFLICT: there is none, or it is not sealed any more. */
+CP_MUST_CHECK enum cp_err db_package_rollback(struct db_conn *conn, const char *name,
+                                              int64_t expected_revision, const char *actor,
+                                              struct cp_error *err);
+
+/* The newest sealed version is current again. Without a pin: no change (*ret_changed). */
+CP_MUST_CHECK enum cp_err db_package_unpin(struct db_conn *conn, const char *name,
+                                           int64_t expected_revision, const char *actor,
+                                           bool *ret_changed, struct cp_error *err);
+
+/* Newest first: those with an id below `before` (0: from the newest), at most limit.
+ * CP_ERR_PACKAGE_NOT_FOUND. */
+CP_MUST_CHECK enum cp_err db_promotion_list(struct db_conn *conn, const char *name, uint64_t before,
+                                            size_t limit, struct db_promotion *ret_items,
+                                            size_t *ret_count, struct cp_error *err);
 
 #endif

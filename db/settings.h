@@ -18,6 +18,9 @@ enum db_rate_control { DB_RATE_LAN, DB_RATE_TFMCC, DB_RATE_FIXED };
 const char *db_rate_control_name(enum db_rate_control control);
 bool db_rate_control_parse(const char *text, enum db_rate_control *ret_control);
 
+/* 16 origins of 128 bytes and the spaces between them. */
+#define DB_ORIGINS_SIZE (16 * 129 + 16)
+
 struct db_settings {
     char node_id[DB_ID_SIZE];
     bool multicast_enabled;
@@ -30,9 +33,24 @@ struct db_settings {
     uint32_t gathering_delay_ms;   /* 0 … 600000 */
     enum db_access content_access; /* never INHERIT */
     enum db_rate_control rate_control;
-    uint32_t rate_start_percent; /* of a session's share of the ceiling, 1 … 100 */
-    uint32_t slow_share_percent; /* of the receivers, 0 … 50 */
-    bool jumbo_frames;           /* use an MTU of 9000 where there is one */
+    uint32_t rate_start_percent;        /* of a session's share of the ceiling, 1 … 100 */
+    uint32_t slow_share_percent;        /* of the receivers, 0 … 50 */
+    bool jumbo_frames;                  /* use an MTU of 9000 where there is one */
+    uint64_t https_rate_ceiling_bps;    /* of all content over HTTPS together; 0: none */
+    uint32_t login_failures;            /* wrong passwords that lock, 0 … 1000; 0: none do */
+    uint32_t login_lockout_s;           /* 1 … 86400 */
+    uint32_t library_grace_hours;       /* before content that nobody refers to is removed */
+    uint32_t library_validate_days;     /* between validations of the library, 0: never */
+    uint64_t library_validate_rate_bps; /* at most read then, 0: as fast as it goes */
+    uint32_t history_days;              /* before what has ended is forgotten, 0: never */
+    uint64_t library_quota_bytes;       /* most that is stored, 0: no limit */
+    uint64_t library_reserve_bytes;     /* of the file system, left free by uploads */
+    uint32_t upload_expiry_hours;       /* that a resumable upload waits for more, 1 … 8760 */
+    uint32_t key_rotation_days;         /* 0 … 3650; 0: never */
+    uint32_t key_overlap_hours;         /* 0 … 8760 */
+    bool key_repair;                    /* damaged keys are replaced by themselves */
+    uint32_t requests_per_minute;       /* of one address, and of one account; 0: no limit */
+    char cors_origins[DB_ORIGINS_SIZE]; /* whose pages may use the API, a space between them */
     int64_t revision;
     uint64_t updated_at;
 };

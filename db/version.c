@@ -12,26 +12,38 @@
     "v.id, p.id, p.name, p.policy, p.encrypt, p.access, v.number, v.state, v.file_count,"          \
     " v.file_bytes, coalesce(octet_length(v.manifest), 0), v.manifest_sha256,"                     \
     " v.manifest_signature, v.manifest_key, v.stream_size, v.content_size, v.sealed_at,"           \
-    " v.retired_at, v.revision, v.created_at"
+    " v.retired_at, v.revision, v.created_at, v.description, v.labels::text,"                      \
+    " EXISTS (SELECT 1 FROM blobs b JOIN files f ON f.sha256 = b.sha256"                           \
+    " WHERE b.state <> 'good' AND f.version_id = v.id)"
 #define FROM " FROM versions v JOIN packages p ON p.id = v.package_id"
 
 static const struct db_stmt number_stmt = {
     "version_number", "UPDATE packages SET last_number = last_number + 1 WHERE name = $1"
                       " RETURNING id, last_number"};
 static const struct db_stmt create_stmt = {
-    "version_create", "INSERT INTO versions (package_id, number) VALUES ($1, $2) RETURNING id"};
+    "version_create", "INSERT INTO versions (package_id, number, description, labels)"
+                      " VALUES ($1, $2, $3, coalesce($4::jsonb, '{}')) RETURNING id"};
 static const struct db_stmt get_id_stmt = {"version_get_id",
                                            "SELECT " COLUMNS FROM " WHERE v.id = $1"};
 static const struct db_stmt get_stmt = {"version_get", "SELECT " COLUMNS FROM
                                                        " WHERE p.name = $1 AND v.number = $2"};
 static const struct db_stmt current_stmt = {
     "version_current", "SELECT " COLUMNS FROM " WHERE p.name = $1 AND v.state = 'sealed'"
+                       " AND (p.current_number IS NULL OR v.number = p.current_number)"
                        " ORDER BY v.number DESC LIMIT 1"};
 static const struct db_stmt package_stmt = {"version_package",
                                             "SELECT id FROM packages WHERE name = $1"};
 static const struct db_stmt list_stmt = {
-    "version_list", "SELECT " COLUMNS FROM " WHERE v.package_id = $1 AND ($2 = 0 OR v.number < $2)"
-                    " ORDER BY v.number DESC LIMIT $3"};
+    "version_list", "SELECT " COLUMNS FROM " WHERE v.package_id = $1 AND v.number < $2"
+                    " AND ($3::text IS NULL OR v.state = $3) ORDER BY v.number DESC LIMIT $4"};
+static const struct db_stmt list_up_stmt = {
+    "version_list_up", "SELECT " COLUMNS FROM " WHERE v.package_id = $1 AND v.number > $2"
+                       " AND ($3::text IS NULL OR v.state = $3) ORDER BY v.number LIMIT $4"};
+/* The package's row comes before its versions' in every transaction that changes both. */
+static const struct db_stmt lock_package_stmt = {
+    "version_lock_package", "SELECT p.current_number = v.number FROM packages p"
+                            " JOIN versions v ON v.package_id = p.id WHERE v.id = $1"
+                            " FOR NO KEY UPDATE OF p"};
 static const struct db_stmt lock_stmt = {
     "version_lock", "SELECT state, revision, file_count FROM versions WHERE id = $1 FOR UPDATE"};
 static const struct db_stmt empty_stmt = {
@@ -44,6 +56,9 @@ static const struct db_stmt seal_stmt = {
     " sealed_at = now(), revision = revision + 1 WHERE id = $1"};
 static const struct db_stmt retire_stmt = {
     "version_retire", "UPDATE versions SET state = 'retired', retired_at = now(),"
+                      " revision = revision + 1 WHERE id = $1"};
+static const struct db_stmt update_stmt = {
+    "version_update", "UPDATE versions SET description = $2, labels = coalesce($3::jsonb, '{}'),"
                       " revision = revision + 1 WHERE id = $1"};
 static const struct db_stmt delete_stmt = {"version_delete", "DELETE FROM versions WHERE id = $1"};
 static const struct db_stmt signature_stmt = {
@@ -73,6 +88,9 @@ static const struct db_col cols[] = {
     DB_COL_TIME(db_version, retired_at),
     DB_COL_INT(db_version, revision),
     DB_COL_TIME(db_version, created_at),
+    DB_COL_TEXT(db_version, description),
+    DB_COL_TEXT(db_version, labels),
+    DB_COL_BOOL(db_version, damaged),
 };
 
 struct id_row {
@@ -85,7 +103,9 @@ struct lock_row {
     enum db_version_state state;
     int64_t revision;
     uint32_t file_count;
+    bool pinned; /* the package's current version by decision */
 };
+static const struct db_col pinned_cols[] = {DB_COL_BOOL(lock_row, pinned)};
 static const struct db_col lock_cols[] = {DB_COL_ENUM(lock_row, state, &db_version_state_names),
                                           DB_COL_INT(lock_row, revision),
                                           DB_COL_INT(lock_row, file_count)};
@@ -107,8 +127,11 @@ static enum cp_err lock(struct db_conn *conn, const char *id, int64_t expected_r
 {
     struct db_param params[] = {db_p_id(id)};
     struct lock_row row;
-    enum cp_err rc = db_one(conn, DB_QUERY(&lock_stmt, params, lock_cols), &row, err);
+    enum cp_err rc = db_one(conn, DB_QUERY(&lock_package_stmt, params, pinned_cols), &row, err);
 
+    if (rc == CP_OK) {
+        rc = db_one(conn, DB_QUERY(&lock_stmt, params, lock_cols), &row, err);
+    }
     if (rc == CP_ERR_NOT_FOUND) {
         return cp_error_set(err, CP_ERR_VERSION_NOT_FOUND, "the version was deleted");
     }
@@ -133,20 +156,21 @@ static enum cp_err package_id(struct db_conn *conn, const char *package, struct 
     return rc;
 }
 
-enum cp_err db_version_create(struct db_conn *conn, const char *package,
+enum cp_err db_version_create(struct db_conn *conn, const struct db_version *in,
                               struct db_version *ret_version, struct cp_error *err)
 {
-    struct db_param by_name[] = {db_p_text(package)};
+    struct db_param by_name[] = {db_p_text(in->package)};
     struct db_query create;
     struct id_row row;
     enum cp_err rc = db_one(conn, DB_QUERY(&number_stmt, by_name, id_cols), &row, err);
 
     if (rc == CP_ERR_NOT_FOUND) {
-        return cp_error_set(err, CP_ERR_PACKAGE_NOT_FOUND, "no package '%s'", package);
+        return cp_error_set(err, CP_ERR_PACKAGE_NOT_FOUND, "no package '%s'", in->package);
     }
     CP_TRY(rc);
     {
-        struct db_param params[] = {db_p_text(row.id), db_p_u64(row.number)};
+        struct db_param params[] = {db_p_text(row.id), db_p_u64(row.number),
+                                    db_p_text(in->description), db_p_some(in->labels)};
 
         create = DB_QUERY(&create_stmt, params, id_cols);
         create.col_count = 1;
@@ -181,20 +205,35 @@ enum cp_err db_version_get(struct db_conn *conn, const char *package, uint32_t n
                         number);
 }
 
-enum cp_err db_version_list(struct db_conn *conn, const char *package, uint32_t before,
-                            size_t limit, struct db_version *ret_items, size_t *ret_count,
-                            struct cp_error *err)
+enum cp_err db_version_list(struct db_conn *conn, const struct db_version_list *list, size_t limit,
+                            struct db_version *ret_items, size_t *ret_count, struct cp_error *err)
 {
+    const struct db_stmt *stmt = list->ascending ? &list_up_stmt : &list_stmt;
+    uint32_t start = list->ascending ? 0 : INT32_MAX;
     struct db_rows rows = {ret_items, sizeof *ret_items, limit, ret_count};
     struct id_row row;
 
-    CP_TRY(package_id(conn, package, &row, err));
+    if (list->after > 0 && list->after <= INT32_MAX) {
+        start = list->after;
+    }
+    CP_TRY(package_id(conn, list->package, &row, err));
     {
-        struct db_param params[] = {db_p_text(row.id), db_p_u64(before > INT32_MAX ? 0 : before),
+        struct db_param params[] = {db_p_text(row.id), db_p_u64(start), db_p_text(list->state),
                                     db_p_u64(limit)};
 
-        return db_many(conn, DB_QUERY(&list_stmt, params, cols), rows, err);
+        return db_many(conn, DB_QUERY(stmt, params, cols), rows, err);
     }
+}
+
+enum cp_err db_version_update(struct db_conn *conn, const struct db_version *in,
+                              struct db_version *ret_version, struct cp_error *err)
+{
+    struct db_param params[] = {db_p_id(in->id), db_p_text(in->description), db_p_some(in->labels)};
+    struct lock_row present = {.revision = 0};
+
+    CP_TRY(lock(conn, in->id, in->revision, &present, err));
+    CP_TRY(db_do(conn, DB_COMMAND(&update_stmt, params), NULL, err));
+    return get_by_id(conn, in->id, ret_version, err);
 }
 
 /* Empty content never becomes a version: the client of an empty file would call it a success. */
@@ -251,6 +290,11 @@ enum cp_err db_version_retire(struct db_conn *conn, const char *version_id,
     CP_TRY(lock(conn, version_id, expected_revision, &present, err));
     if (present.state == DB_VERSION_DRAFT) {
         return cp_error_set(err, CP_ERR_CONFLICT, "the version is a draft: delete it instead");
+    }
+    if (present.pinned) {
+        return cp_error_set(err, CP_ERR_CONFLICT,
+                            "the version was promoted and is current: promote another one, roll "
+                            "back, or delete the pin ('DELETE …/current-pin'), then retire it");
     }
     if (present.state == DB_VERSION_SEALED) {
         CP_TRY(db_do(conn, DB_COMMAND(&retire_stmt, params), NULL, err));

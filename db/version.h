@@ -35,24 +35,39 @@ struct db_version {
     uint64_t sealed_at, retired_at;
     int64_t revision; /* every change of the version or its files counts it up */
     uint64_t created_at;
+    char description[DB_TEXT_SIZE];
+    char labels[DB_LABELS_SIZE]; /* JSON object */
+    bool damaged;                /* validation found content of it missing or damaged */
 };
 
-/* A new draft with the next number. Takes the package's row lock. CP_ERR_PACKAGE_NOT_FOUND. */
-CP_MUST_CHECK enum cp_err db_version_create(struct db_conn *conn, const char *package,
+/* A new draft of in->package with the next number; uses description and labels ("" means {}). Takes
+ * the package's row lock. CP_ERR_PACKAGE_NOT_FOUND. */
+CP_MUST_CHECK enum cp_err db_version_create(struct db_conn *conn, const struct db_version *in,
                                             struct db_version *ret_version, struct cp_error *err);
 
-/* number 0: the current one (newest sealed). CP_ERR_PACKAGE_NOT_FOUND, CP_ERR_VERSION_NOT_FOUND,
+/* number 0: the current one (the pinned, else the newest sealed). CP_ERR_PACKAGE_NOT_FOUND, CP_ERR_VERSION_NOT_FOUND,
  * and for number 0 CP_ERR_VERSION_NOT_SEALED when no version is sealed. Drafts and retired ones
  * are found by their number: look at state. */
 CP_MUST_CHECK enum cp_err db_version_get(struct db_conn *conn, const char *package, uint32_t number,
                                          struct db_version *ret_version, struct cp_error *err);
 
-/* By number, descending: those below `before` (0: from the newest), at most limit.
- * CP_ERR_PACKAGE_NOT_FOUND. */
-CP_MUST_CHECK enum cp_err db_version_list(struct db_conn *conn, const char *package,
-                                          uint32_t before, size_t limit,
-                                          struct db_version *ret_items, size_t *ret_count,
-                                          struct cp_error *err);
+/* Which versions of a package, in which order, from where. */
+struct db_version_list {
+    const char *package;
+    const char *state; /* word; NULL: all */
+    bool ascending;    /* by number; else the newest first */
+    uint32_t after;    /* number of the last row before; 0: from the start */
+};
+
+/* At most limit. CP_ERR_PACKAGE_NOT_FOUND. */
+CP_MUST_CHECK enum cp_err db_version_list(struct db_conn *conn, const struct db_version_list *list,
+                                          size_t limit, struct db_version *ret_items,
+                                          size_t *ret_count, struct cp_error *err);
+
+/* Stores description and labels of the version in->id, in whatever state it is, when in->revision
+ * is the present one (or DB_REVISION_ANY). CP_ERR_VERSION_NOT_FOUND, CP_ERR_PRECONDITION_FAILED. */
+CP_MUST_CHECK enum cp_err db_version_update(struct db_conn *conn, const struct db_version *in,
+                                            struct db_version *ret_version, struct cp_error *err);
 
 /* What sealing stores. */
 struct db_seal {
@@ -73,7 +88,8 @@ CP_MUST_CHECK enum cp_err db_version_seal(struct db_conn *conn, const char *vers
                                           int64_t expected_revision, const struct db_seal *seal,
                                           struct db_version *ret_version, struct cp_error *err);
 
-/* sealed → retired (again: no change). CP_ERR_CONFLICT for a draft, CP_ERR_PRECONDITION_FAILED.
+/* sealed → retired (again: no change). CP_ERR_CONFLICT for a draft and for the version that is
+ * pinned as current, CP_ERR_PRECONDITION_FAILED.
  * Running sessions go on to their end. */
 CP_MUST_CHECK enum cp_err db_version_retire(struct db_conn *conn, const char *version_id,
                                             int64_t expected_revision,

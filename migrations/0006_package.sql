@@ -51,7 +51,7 @@ COMMENT ON TABLE promotions IS 'Every change of the version that is current by d
 COMMENT ON COLUMN promotions.id IS 'Ascending number.';
 COMMENT ON COLUMN promotions.package_id IS 'Its package.';
 COMMENT ON COLUMN promotions.kind IS 'promote: pinned; rollback: back to the one before; unpin: the newest again.';
-COMMENT ON COLUMN promotions.number IS 'Version that became current; NULL: none was sealed.';
+COMMENT ON COLUMN promotions.number IS 'Version that was pinned; NULL with unpin.';
 COMMENT ON COLUMN promotions.previous IS 'Version that was current before; NULL: none was sealed.';
 COMMENT ON COLUMN promotions.open IS 'A promotion that a rollback can still undo.';
 COMMENT ON COLUMN promotions.actor IS 'Account that did it.';

@@ -130,7 +130,8 @@ struct db_version fixture_draft(struct fixture *f, const char *package)
         rc = db_package_create(f->conn, &p, &p, &f->err);
     }
     OK(f, rc);
-    OK(f, db_version_create(f->conn, package, &v, &f->err));
+    (void)snprintf(v.package, sizeof v.package, "%s", package);
+    OK(f, db_version_create(f->conn, &v, &v, &f->err));
     fixture_commit(f);
     return v;
 }

@@ -146,6 +146,8 @@ static void test_package(void **state)
                            .policy = DB_POLICY_REQUIRE,
                            .encrypt = true,
                            .access = DB_ACCESS_ANONYMOUS};
+    const struct db_package_list all = {.after = ""};
+    const struct db_package_list behind = {.after = "debian"};
     struct db_package got, list[2];
     size_t count;
 
@@ -177,10 +179,10 @@ static void test_package(void **state)
 
     (void)snprintf(got.name, sizeof got.name, "debian");
     OK(f, db_package_create(c, &got, &p, &f->err));
-    OK(f, db_package_list(c, "", 1, list, &count, &f->err));
+    OK(f, db_package_list(c, &all, 1, list, &count, &f->err));
     assert_int_equal(count, 1);
     assert_string_equal(list[0].name, "debian");
-    OK(f, db_package_list(c, "debian", 2, list, &count, &f->err));
+    OK(f, db_package_list(c, &behind, 2, list, &count, &f->err));
     assert_int_equal(count, 1);
     assert_string_equal(list[0].name, "win11");
 
@@ -195,6 +197,12 @@ static void test_version_life(void **state)
     struct fixture *f = *state;
     struct db_version v = fixture_draft(f, "win11");
     struct db_version second = fixture_draft(f, "win11");
+    const struct db_version none = {.package = "none"};
+    const struct db_version_list newest = {.package = "win11"};
+    const struct db_version_list below = {.package = "win11", .after = 2};
+    const struct db_version_list sealed = {
+        .package = "win11", .state = "sealed", .ascending = true};
+    const struct db_version_list of_none = {.package = "none"};
     struct db_version got, list[3];
     struct db_package p;
     size_t count, size;
@@ -206,7 +214,7 @@ static void test_version_life(void **state)
     assert_int_equal(v.state, DB_VERSION_DRAFT);
     assert_int_equal(v.policy, DB_POLICY_PREFER);
     c = fixture_begin(f);
-    REFUSED(f, CP_ERR_PACKAGE_NOT_FOUND, db_version_create(c, "none", &got, &f->err));
+    REFUSED(f, CP_ERR_PACKAGE_NOT_FOUND, db_version_create(c, &none, &got, &f->err));
     REFUSED(f, CP_ERR_VERSION_NOT_SEALED, db_version_get(c, "win11", 0, &got, &f->err));
     REFUSED(f, CP_ERR_VERSION_NOT_FOUND, db_version_get(c, "win11", 3, &got, &f->err));
     REFUSED(f, CP_ERR_VERSION_NOT_FOUND, db_version_get(c, "win11", UINT32_MAX, &got, &f->err));
@@ -250,13 +258,16 @@ static void test_version_life(void **state)
     assert_string_equal(got.manifest_signature, "other..signature");
     assert_int_equal(got.revision, 4);
 
-    OK(f, db_version_list(c, "win11", 0, 3, list, &count, &f->err));
+    OK(f, db_version_list(c, &newest, 3, list, &count, &f->err));
     assert_int_equal(count, 2);
     assert_int_equal(list[0].number, 2);
-    OK(f, db_version_list(c, "win11", 2, 3, list, &count, &f->err));
+    OK(f, db_version_list(c, &below, 3, list, &count, &f->err));
     assert_int_equal(count, 1);
     assert_int_equal(list[0].number, 1);
-    REFUSED(f, CP_ERR_PACKAGE_NOT_FOUND, db_version_list(c, "none", 0, 3, list, &count, &f->err));
+    REFUSED(f, CP_ERR_PACKAGE_NOT_FOUND, db_version_list(c, &of_none, 3, list, &count, &f->err));
+    OK(f, db_version_list(c, &sealed, 3, list, &count, &f->err));
+    assert_int_equal(count, 1);
+    assert_int_equal(list[0].number, 1);
 
     REFUSED(f, CP_ERR_CONFLICT, db_version_delete(c, v.id, DB_REVISION_ANY, &f->err));
     OK(f, db_version_retire(c, v.id, 4, &got, &f->err));
@@ -270,7 +281,7 @@ static void test_version_life(void **state)
     /* A number is never used twice. */
     c = fixture_begin(f);
     OK(f, db_version_delete(c, second.id, DB_REVISION_ANY, &f->err));
-    OK(f, db_version_create(c, "win11", &got, &f->err));
+    OK(f, db_version_create(c, &v, &got, &f->err));
     assert_int_equal(got.number, 3);
     fixture_commit(f);
 }

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The configuration as one JSON document: its sections, for its export (configuration.c) and import
+ * (configuration_import.c). Touches the database through the connection it is given. */
+#ifndef API_CONFIGURATION_H
+#define API_CONFIGURATION_H
+
+#include <jansson.h>
+
+#include "api/accounts.h"
+#include "api/fields.h"
+#include "api/packages.h"
+#include "api/settings.h"
+#include "db/db.h"
+
+#define API_CONFIGURATION_FORMAT 1
+
+/* One thing as the document has it: all that can be configured, no secret, no state. */
+json_t *api_configuration_package(const struct db_package *p);
+json_t *api_configuration_account(const struct db_account *a);
+json_t *api_configuration_node(const struct db_node *node, const struct db_settings *s);
+
+#endif

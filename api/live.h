@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The node's settings that every request asks for, without a query for each: read again every few
+ * seconds, and at once after a change through this process. Counts requests by them. Touches the
+ * database; thread-safe. */
+#ifndef API_LIVE_H
+#define API_LIVE_H
+
+#include "api/api.h"
+
+struct api_live;
+
+CP_MUST_CHECK enum cp_err api_live_new(struct api_live **ret_live);
+void api_live_free(struct api_live *live);
+
+/* Reads the settings again when they are old. One request does it, the others go on with the old
+ * ones; so it does when the database does not answer. All functions do nothing without ctx->live. */
+void api_live_refresh(const struct api_context *ctx);
+
+/* They were changed: the next request reads them. */
+void api_live_changed(const struct api_context *ctx);
+
+/* Whether pages of that origin ("https://console.example") may use the API. */
+bool api_live_origin(const struct api_context *ctx, const char *origin);
+/* Whether pages of any other site may: answers depend on Origin then. */
+bool api_live_any_origin(const struct api_context *ctx);
+
+/* Counts a request before it is known who asks: by its address, an IPv6 one by its /64. A receiver
+ * token of a join is not counted here, because forty machines behind one address have one each. A
+ * join is counted for itself, and 600 a minute are always allowed: a room that starts at once joins
+ * at once. CP_ERR_TOO_MANY_REQUESTS with err->retry_after_s. */
+CP_MUST_CHECK enum cp_err api_live_count_address(const struct api_context *ctx,
+                                                 const struct api_request *rq,
+                                                 struct cp_error *err);
+
+/* Counts it by who asks: account, or join. */
+CP_MUST_CHECK enum cp_err api_live_count_who(const struct api_context *ctx,
+                                             const struct api_request *rq,
+                                             const struct api_principal *who, struct cp_error *err);
+
+/* Credentials were refused: a wrong receiver token counts for its address after all. */
+CP_MUST_CHECK enum cp_err api_live_count_refused(const struct api_context *ctx,
+                                                 const struct api_request *rq,
+                                                 struct cp_error *err);
+
+#endif
