@@ -13,6 +13,7 @@
 #define DB_CHANNEL_SESSIONS  "castpoint_sessions"  /* a session was made, cancelled or changed */
 #define DB_CHANNEL_RECEIVERS "castpoint_receivers" /* a receiver joined or left its session */
 #define DB_CHANNEL_SETTINGS  "castpoint_settings"  /* a node's settings were changed */
+#define DB_CHANNEL_EVENTS    "castpoint_events"    /* an event was written (by a trigger) */
 #define DB_CHANNEL_TASKS     "castpoint_tasks"     /* a node has a task to do */
 
 struct db_listener;

@@ -205,21 +205,30 @@ static void test_keys(void **state)
     REFUSED(f, CP_ERR_NOT_FOUND, db_key_active(c, f->node.id, DB_KEY_MULTICAST, &got, &f->err));
     OK(f, db_key_insert(c, &key, id, &f->err));
     REFUSED(f, CP_ERR_CONFLICT, db_key_insert(c, &key, second, &f->err));
+    REFUSED(f, CP_ERR_NOT_FOUND, db_key_active(c, f->node.id, DB_KEY_MULTICAST, &got, &f->err));
+    OK(f, db_key_move(c, &(struct db_key_move){id, DB_KEY_PENDING, DB_KEY_ACTIVE, "", 0, false},
+                      &f->err));
     OK(f, db_key_active(c, f->node.id, DB_KEY_MULTICAST, &got, &f->err));
     assert_string_equal(got.id, id);
-    assert_true(got.active);
+    assert_int_equal(got.state, DB_KEY_ACTIVE);
     assert_int_equal(got.private_sealed_size, 61);
     assert_string_equal(got.check_result, "ok");
     OK(f, db_key_touch(c, id, &f->err));
     OK(f, db_key_checked(c, id, "damaged", &f->err));
-    OK(f, db_key_retire(c, id, "rotated by ann", &f->err));
+    OK(f,
+       db_key_move(
+           c, &(struct db_key_move){id, DB_KEY_ACTIVE, DB_KEY_RETIRED, "rotated by ann", 0, true},
+           &f->err));
     fixture_commit(f);
     c = fixture_begin(f);
     OK(f, db_key_insert(c, &key, second, &f->err));
+    OK(f, db_key_move(c, &(struct db_key_move){second, DB_KEY_PENDING, DB_KEY_ACTIVE, "", 0, false},
+                      &f->err));
     OK(f, db_key_list(c, f->node.id, "", 3, list, &count, &f->err));
     assert_int_equal(count, 2);
     assert_string_equal(list[0].id, second);
-    assert_false(list[1].active);
+    assert_int_equal(list[1].state, DB_KEY_RETIRED);
+    assert_int_equal(list[1].private_sealed_size, 0);
     assert_string_equal(list[1].retired_reason, "rotated by ann");
     assert_string_equal(list[1].check_result, "damaged");
     assert_true(list[1].last_used_at > 0);
@@ -244,32 +253,36 @@ static void test_events(void **state)
                          .actor = "ann",
                          .detail = "{\"a\": 1}",
                          .request_id = "r1"};
+    struct db_event_filter all = {.kinds = NULL};
+    char kinds[DB_KINDS_SIZE] = "";
+    struct db_event_filter some = {.kinds = kinds};
     struct db_event list[3];
     size_t count;
 
     OK(f, db_event_add(c, &e, &f->err));
     memcpy(e.node_id, f->node.id, DB_ID_SIZE);
-    (void)snprintf(e.kind, sizeof e.kind, "other");
+    (void)snprintf(e.kind, sizeof e.kind, "package-deleted");
     e.detail[0] = '\0';
     OK(f, db_event_add(c, &e, &f->err));
     (void)snprintf(e.detail, sizeof e.detail, "[1]");
     REFUSED(f, CP_ERR_INVALID, db_event_add(c, &e, &f->err));
     (void)snprintf(e.detail, sizeof e.detail, "{");
     REFUSED(f, CP_ERR_INVALID, db_event_add(c, &e, &f->err));
-    OK(f, db_event_list(c, NULL, 0, 3, list, &count, &f->err));
+    OK(f, db_event_list(c, &all, 0, 3, list, &count, &f->err));
     assert_int_equal(count, 2);
-    assert_string_equal(list[0].kind, "other");
+    assert_string_equal(list[0].kind, "package-deleted");
     assert_string_equal(list[0].node_id, f->node.id);
     assert_string_equal(list[0].detail, "{}");
     assert_string_equal(list[1].detail, "{\"a\": 1}");
     assert_string_equal(list[1].node_id, "");
-    OK(f, db_event_list(c, NULL, list[0].id, 3, list, &count, &f->err));
+    OK(f, db_event_list(c, &all, list[0].id, 3, list, &count, &f->err));
     assert_int_equal(count, 1);
-    OK(f, db_event_list(c, "other", 0, 3, list, &count, &f->err));
+    assert_true(db_kinds_add(kinds, "package-deleted"));
+    OK(f, db_event_list(c, &some, 0, 3, list, &count, &f->err));
     assert_int_equal(count, 1);
-    fixture_sql(f, "INSERT INTO events (kind, detail) VALUES ('long',"
+    fixture_sql(f, "INSERT INTO events (kind, detail) VALUES ('package-deleted',"
                    " jsonb_build_object('x', repeat('y', 9000)))");
-    OK(f, db_event_list(c, "long", 0, 3, list, &count, &f->err));
+    OK(f, db_event_list(c, &some, 0, 3, list, &count, &f->err));
     assert_string_equal(list[0].detail, "{}");
     fixture_commit(f);
 }
