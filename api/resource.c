@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "common/clock.h"
-#include "db/event.h"
 
 json_t *api_json_time(uint64_t wall_ns)
 {
@@ -56,34 +55,6 @@ enum cp_err api_version_find(struct db_conn *conn, const char *package, const ch
         }
     }
     return db_version_get(conn, package, (uint32_t)number, ret_version, err);
-}
-
-enum cp_err api_event_write(struct db_conn *conn, const struct api_context *ctx,
-                            const struct api_call *call, const struct api_event *event,
-                            struct cp_error *err)
-{
-    struct db_event *row = calloc(1, sizeof *row);
-    char *detail = event->detail != NULL ? json_dumps(event->detail, JSON_COMPACT) : NULL;
-    enum cp_err code;
-
-    json_decref(event->detail);
-    if (row == NULL) {
-        free(detail);
-        return cp_error_set(err, CP_ERR_NO_MEMORY, "No memory for the event '%s'.", event->kind);
-    }
-    (void)snprintf(row->node_id, sizeof row->node_id, "%s", ctx->node_id);
-    (void)snprintf(row->kind, sizeof row->kind, "%s", event->kind);
-    (void)snprintf(row->subject, sizeof row->subject, "%s", event->subject);
-    (void)snprintf(row->actor, sizeof row->actor, "%s", call->who->account);
-    (void)snprintf(row->request_id, sizeof row->request_id, "%s",
-                   call->rq->request_id != NULL ? call->rq->request_id : "");
-    if (detail != NULL && strlen(detail) < sizeof row->detail) {
-        (void)snprintf(row->detail, sizeof row->detail, "%s", detail);
-    }
-    code = db_event_add(conn, row, err);
-    free(detail);
-    free(row);
-    return code;
 }
 
 enum cp_err api_session_find(struct db_conn *conn, const char *id, struct db_session *ret_session,

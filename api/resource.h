@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the resources share: look-ups by a path's words, JSON of times, events of changes. Touches
+ * What the resources share: look-ups by a path's words, JSON of times. Touches
  * the database through the connection it is given; thread-safe. */
 #ifndef API_RESOURCE_H
 #define API_RESOURCE_H
@@ -7,6 +7,7 @@
 #include <jansson.h>
 
 #include "api/api.h"
+#include "api/event.h"
 #include "db/db.h"
 #include "db/node.h"
 #include "db/session.h"
@@ -28,18 +29,6 @@ CP_MUST_CHECK enum cp_err api_node_find(struct db_conn *conn, const struct api_c
 CP_MUST_CHECK enum cp_err api_version_find(struct db_conn *conn, const char *package,
                                            const char *text, struct db_version *ret_version,
                                            struct cp_error *err);
-
-/* An event of a change made by a call. */
-struct api_event {
-    const char *kind;    /* "package-created" */
-    const char *subject; /* "package win11" */
-    json_t *detail;      /* taken over by api_event_write; NULL for none */
-};
-
-/* Writes it in the transaction of the change. */
-CP_MUST_CHECK enum cp_err api_event_write(struct db_conn *conn, const struct api_context *ctx,
-                                          const struct api_call *call,
-                                          const struct api_event *event, struct cp_error *err);
 
 /* A session by its id. CP_ERR_NOT_FOUND. */
 CP_MUST_CHECK enum cp_err api_session_find(struct db_conn *conn, const char *id,
