@@ -56,6 +56,20 @@ enum cp_err keys_sha256_hex(const void *data, size_t size, char ret_text[65])
     return CP_OK;
 }
 
+enum cp_err keys_hmac_hex(const char *key, const void *data, size_t size, char ret_text[65])
+{
+    uint8_t digest[32];
+    size_t digest_size = 0;
+
+    if (EVP_Q_mac(NULL, "HMAC", NULL, "SHA256", NULL, key, strlen(key), data, size, digest,
+                  sizeof digest, &digest_size) == NULL ||
+        digest_size != sizeof digest) {
+        return CP_ERR_INTERNAL;
+    }
+    cp_hex_encode(digest, sizeof digest, ret_text);
+    return CP_OK;
+}
+
 /* ---- tokens and generated passwords ---- */
 
 enum cp_err keys_token_hash(const char *token, uint8_t ret_hash[KEYS_TOKEN_HASH_SIZE])

@@ -23,6 +23,7 @@ void keys_wipe(void *data, size_t size);
 #define KEYS_TOKEN_HASH_SIZE 32
 #define KEYS_TOKEN_ACCOUNT   "cpt_" /* of an account */
 #define KEYS_TOKEN_RECEIVER  "cpr_" /* of a join */
+#define KEYS_TOKEN_WEBHOOK   "cpw_" /* key of a webhook's signatures */
 
 CP_MUST_CHECK enum cp_err keys_token_new(const char *prefix, char ret_token[KEYS_TOKEN_SIZE],
                                          uint8_t ret_hash[KEYS_TOKEN_HASH_SIZE]);
@@ -66,6 +67,10 @@ struct keys_sealed {
 CP_MUST_CHECK enum cp_err keys_unseal(const uint8_t key[KEYS_MASTER_SIZE], const char *purpose,
                                       struct keys_sealed sealed, void *ret_data, size_t cap,
                                       size_t *ret_size);
+
+/* HMAC-SHA-256 as lower-case hex: the signature of webhooks. */
+CP_MUST_CHECK enum cp_err keys_hmac_hex(const char *key, const void *data, size_t size,
+                                        char ret_text[65]);
 
 /* SHA-256 of bytes as lower-case hex. */
 CP_MUST_CHECK enum cp_err keys_sha256_hex(const void *data, size_t size, char ret_text[65]);

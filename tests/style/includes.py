@@ -35,16 +35,17 @@ SOCKETS = ['multicast/io/', 'server/', 'jobs/', 'client/']
 # Foreign header (regular expression) -> path prefixes that may include it.
 FOREIGN = {
     r'microhttpd\.h': ['server/http'],
+    r'gssapi/.*': ['api/negotiate'],
     r'gnutls/.*': ['server/http', 'server/tls'],
     r'libpq-fe\.h': ['db/'],
-    r'curl/.*': ['client/', 'cli/'],
+    r'curl/.*': ['client/', 'cli/', 'jobs/webhook_http'],
     r'openssl/.*': ['multicast/seal/', 'content/', 'keys/credentials'],
-    r'jansson\.h': ['api/', 'jobs/', 'keys/', 'content/manifest', 'content/certificate', 'client/', 'cli/'],
+    r'jansson\.h': ['api/', 'jobs/', 'keys/', 'db/event_json', 'content/manifest', 'content/certificate', 'client/', 'cli/'],
     r'isa-l\.h|isa-l/.*': ['multicast/fec/'],
     r'sys/(socket|epoll|un|eventfd|timerfd)\.h|netinet/.*|arpa/.*|net/.*|linux/.*|netdb\.h|ifaddrs\.h|poll\.h': SOCKETS,
 }
 # At most so many files of one folder may include it.
-ONE_FILE = [(r'curl/.*', 'client/'), (r'curl/.*', 'cli/'), (r'openssl/.*', 'keys/')]
+ONE_FILE = [(r'curl/.*', 'client/'), (r'curl/.*', 'cli/'), (r'curl/.*', 'jobs/'), (r'openssl/.*', 'keys/')]
 CLOCK_READERS = {'common/clock.c'}
 CLOCK = re.compile(r'\b(clock_gettime|gettimeofday|time|timespec_get|ftime)\s*\(')
 
