@@ -13,10 +13,13 @@
 
 struct api_auth_cache; /* api/auth.h */
 struct api_live;       /* api/live.h */
-struct api_logins;     /* api/login.h */
+struct api_lockout;    /* api/lockout.h */
 struct api_negotiate;  /* api/negotiate.h */
 struct api_gate;       /* api/gate.h */
 struct keys_ring;      /* keys/keyring.h */
+struct api_audit;      /* api/audit.h */
+struct api_stream;     /* api/stream.h */
+struct api_feed;       /* api/stream.h */
 struct api_progress;   /* api/progress.h */
 struct blob_store;     /* content/blob.h */
 struct db_pool;        /* db/db.h */
@@ -43,6 +46,7 @@ enum api_certificate_state {
     API_CERTIFICATE_VALID,   /* of --client-ca, in its time, not revoked */
     API_CERTIFICATE_EXPIRED, /* or not valid yet */
     API_CERTIFICATE_REVOKED,
+    API_CERTIFICATE_UNCHECKED, /* the revocation list is out of date */
     API_CERTIFICATE_FOREIGN /* of another authority, or not for clients */
 };
 #define API_NAME_SIZE 256
@@ -74,7 +78,7 @@ struct api_request {
 #define API_HEADERS_MAX 16
 struct api_header {
     char name[40];
-    char value[360];
+    char value[1536]; /* the longest: Upload-Metadata */
 };
 
 /* Of a multipart/byteranges body: so much of `body`, then a piece of the file. */
@@ -95,6 +99,7 @@ struct api_response {
     struct api_piece *pieces; /* malloced; NULL: the file from fd_offset on, fd_size bytes */
     size_t piece_count;
     char boundary[33]; /* with pieces: the parameter of content_type */
+    struct api_feed *feed; /* NULL; else the body comes from it, without end; owned */
     struct api_header headers[API_HEADERS_MAX];
     size_t header_count;
     char *link; /* value of the header Link, malloced, owned by the response; NULL: none */
@@ -157,9 +162,11 @@ struct api_context {
     const char *tls_fingerprint;       /* "sha256//…" as curl's --pinnedpubkey wants it */
     const char *version;               /* castpoint's version */
     struct api_auth_cache *auth_cache; /* may be NULL: every password is verified anew */
-    struct api_logins *logins;         /* may be NULL: addresses are not counted */
+    struct api_lockout *lockout;       /* may be NULL: addresses are not counted */
     struct api_negotiate *negotiate;   /* NULL: no Kerberos */
     bool client_certificates;          /* there is a --client-ca */
+    struct api_audit *audit;           /* may be NULL: every refusal is written */
+    struct api_stream *stream;         /* may be NULL: nobody can listen to events */
     struct api_progress *progress;     /* may be NULL: every report is written at once */
     api_find_link *find_link;          /* NULL: nothing is known of links */
     struct api_live *live; /* NULL: requests are not counted, no page of another site may ask */
@@ -181,6 +188,7 @@ typedef struct api_upload *api_upload_begin(const struct api_context *ctx,
 struct api_call {
     const struct api_request *rq;
     const struct api_principal *who;
+    const char *operation; /* of openapi.yaml; static */
     const char *params[API_PARAMS_MAX]; /* decoded path parameters, in the route's order */
     size_t param_count;
 };

@@ -11,12 +11,14 @@
 #include "api/list.h"
 #include "api/resource.h"
 #include "api/respond.h"
+#include "common/time.h"
 
 json_t *api_file_json(const struct db_file *f)
 {
-    return json_pack("{s:s, s:I, s:I, s:s, s:o}", "path", f->path, "size", (json_int_t)f->size,
-                     "mode", (json_int_t)f->mode, "sha256", f->sha256, "updated_at",
-                     api_json_time(f->updated_at));
+    return json_pack("{s:s, s:I, s:I, s:s, s:o, s:s, s:o}", "path", f->path, "size",
+                     (json_int_t)f->size, "mode", (json_int_t)f->mode, "sha256", f->sha256,
+                     "updated_at", api_json_time(f->updated_at), "content",
+                     db_blob_state_name(f->content), "checked_at", api_json_time(f->checked_at));
 }
 
 enum cp_err api_file_expected(const struct api_request *rq, char ret_expected[DB_DIGEST_SIZE],
@@ -99,6 +101,16 @@ static enum cp_err find_file(struct db_conn *conn, struct file_tx *t, struct cp_
     return code;
 }
 
+static enum cp_err refuse_damaged(struct db_conn *conn, const struct file_tx *t,
+                                  struct cp_error *err)
+{
+    char what[DB_PATH_SIZE];
+
+    (void)snprintf(what, sizeof what, "File '%.200s' of version %u of package '%s'", t->file.path,
+                   (unsigned)t->version.number, t->version.package);
+    return db_blob_usable(conn, t->file.sha256, what, err);
+}
+
 static enum cp_err get_body(struct db_conn *conn, void *arg, struct cp_error *err)
 {
     struct file_tx *t = arg;
@@ -109,7 +121,8 @@ static enum cp_err get_body(struct db_conn *conn, void *arg, struct cp_error *er
     CP_TRY(api_deliver_setting(conn, t->ctx, &node, err));
     facts = api_deliver_facts_of(&t->version);
     CP_TRY(api_deliver_decide(&facts, node, t->call->who, true, err));
-    return find_file(conn, t, err);
+    CP_TRY(find_file(conn, t, err));
+    return t->file.content == DB_BLOB_GOOD ? CP_OK : refuse_damaged(conn, t, err);
 }
 
 struct api_response api_files_get(const struct api_context *ctx, const struct api_call *call)
@@ -121,16 +134,27 @@ struct api_response api_files_get(const struct api_context *ctx, const struct ap
     if (err.code != CP_OK) {
         return api_refuse(call, &err);
     }
-    return api_deliver_blob(ctx, call, t.file.sha256, false);
+    return api_deliver_blob(ctx, call, t.file.sha256, (int64_t)(t.file.updated_at / CP_SEC), false);
 }
 
 static enum cp_err delete_body(struct db_conn *conn, void *arg, struct cp_error *err)
 {
     struct file_tx *t = arg;
 
+    char subject[DB_TEXT_SIZE];
+
     CP_TRY(api_version_find(conn, t->call->params[0], t->call->params[1], &t->version, err));
-    return db_file_delete(conn, t->version.id, t->call->params[2], t->any ? NULL : t->expected,
-                          err);
+    CP_TRY(find_file(conn, t, err));
+    CP_TRY(
+        db_file_delete(conn, t->version.id, t->call->params[2], t->any ? NULL : t->expected, err));
+    (void)snprintf(subject, sizeof subject, "package %s version %u", t->version.package,
+                   (unsigned)t->version.number);
+    return api_event_write(conn, t->ctx, t->call,
+                           &(struct api_event){.kind = "file-deleted",
+                                               .subject = subject,
+                                               .detail = api_file_json(&t->file),
+                                               .before = api_file_json(&t->file)},
+                           err);
 }
 
 struct api_response api_files_delete(const struct api_context *ctx, const struct api_call *call)

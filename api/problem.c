@@ -55,10 +55,18 @@ struct api_response api_problem_fields(const struct api_request *rq, const struc
                                        json_t *errors)
 {
     const struct cp_err_info *info = cp_err_info(err->code == CP_OK ? CP_ERR_INTERNAL : err->code);
+    struct cp_error plain;
     char type[128];
     struct api_response rs;
     json_t *body;
 
+    if (rq->plain && info->http_status == 401) {
+        /* to ask for credentials here would be to ask for them in the open */
+        (void)cp_error_set(&plain, CP_ERR_TLS_REQUIRED,
+                           "This needs credentials, which are taken by HTTPS only.");
+        err = &plain;
+        info = cp_err_info(err->code);
+    }
     (void)snprintf(type, sizeof type, PROBLEM_TYPE "%s", info->code);
     body = json_pack("{s:s, s:s, s:i, s:o, s:s, s:s, s:s, s:o}", "type", type, "title", info->title,
                      "status", info->http_status, "detail",

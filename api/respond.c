@@ -9,6 +9,8 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "api/stream.h"
+
 struct api_response api_response_empty(int status)
 {
     return (struct api_response){.status = status, .fd = -1};
@@ -57,11 +59,33 @@ struct api_response api_response_list(json_t *items, const char *next)
 void api_response_done(struct api_response *rs)
 {
     free(rs->body);
+    free(rs->pieces);
+    free(rs->link);
+    rs->link = NULL;
     rs->body = NULL;
+    api_feed_close(rs->feed);
+    rs->feed = NULL;
+    rs->pieces = NULL;
     if (rs->fd >= 0) {
         (void)close(rs->fd);
     }
     rs->fd = -1;
+}
+
+uint64_t api_response_size(const struct api_response *rs)
+{
+    uint64_t size = rs->body_size;
+
+    if (rs->fd < 0) {
+        return size;
+    }
+    if (rs->pieces == NULL) {
+        return rs->fd_size;
+    }
+    for (size_t i = 0; i < rs->piece_count; i++) {
+        size += rs->pieces[i].size;
+    }
+    return size;
 }
 
 void api_header_add(struct api_response *rs, const char *name, const char *fmt, ...)

@@ -13,6 +13,9 @@
 #define LINE_SIZE   4096
 #define THREADS_MAX 256
 
+#define CONNECTIONS_MIN 16
+#define CONNECTIONS_MAX 100000
+
 typedef enum cp_err option_set(struct srv_config *c, const char *value, struct cp_error *err);
 
 struct option {
@@ -54,7 +57,8 @@ static bool parse_number(const char *text, unsigned long max, unsigned long *ret
 }
 
 /* "192.0.2.1:8443" or "[2001:db8::1]:8443". */
-static enum cp_err set_listen(struct srv_config *c, const char *value, struct cp_error *err)
+static enum cp_err read_place(const char *name, const char *value, char ret_host[SRV_HOST_SIZE],
+                              uint16_t *ret_port, struct cp_error *err)
 {
     const char *colon = strrchr(value, ':');
     char host[SRV_HOST_SIZE];
@@ -65,7 +69,7 @@ static enum cp_err set_listen(struct srv_config *c, const char *value, struct cp
 
     if (size == 0 || size >= sizeof host || !parse_number(colon + 1, 65535, &port)) {
         return cp_error_set(err, CP_ERR_USAGE,
-                            "listen: '%s' is not ADDRESS:PORT (as 0.0.0.0:8443 or [::]:8443)",
+                            "%s: '%s' is not ADDRESS:PORT (as 0.0.0.0:8443 or [::]:8443)", name,
                             value);
     }
     if (bracket) {
@@ -77,11 +81,21 @@ static enum cp_err set_listen(struct srv_config *c, const char *value, struct cp
     }
     if (inet_pton(bracket ? AF_INET6 : AF_INET, host, addr) != 1) {
         return cp_error_set(err, CP_ERR_USAGE,
-                            "listen: '%s' is not a numeric address (IPv6 in brackets)", host);
+                            "%s: '%s' is not a numeric address (IPv6 in brackets)", name, host);
     }
-    memcpy(c->listen_host, host, strlen(host) + 1);
-    c->listen_port = (uint16_t)port;
+    memcpy(ret_host, host, strlen(host) + 1);
+    *ret_port = (uint16_t)port;
     return CP_OK;
+}
+
+static enum cp_err set_listen(struct srv_config *c, const char *value, struct cp_error *err)
+{
+    return read_place("listen", value, c->listen_host, &c->listen_port, err);
+}
+
+static enum cp_err set_listen_http(struct srv_config *c, const char *value, struct cp_error *err)
+{
+    return read_place("listen-http", value, c->plain_host, &c->plain_port, err);
 }
 
 static enum cp_err set_state_dir(struct srv_config *c, const char *value, struct cp_error *err)
@@ -97,6 +111,23 @@ static enum cp_err set_database(struct srv_config *c, const char *value, struct 
     return copy(c->database, sizeof c->database, value, "database", err);
 }
 
+static enum cp_err set_migrate_database(struct srv_config *c, const char *value,
+                                        struct cp_error *err)
+{
+    return copy(c->migrate_database, sizeof c->migrate_database, value, "migrate-database", err);
+}
+
+static enum cp_err set_master_key(struct srv_config *c, const char *value, struct cp_error *err)
+{
+    return copy(c->master_key, sizeof c->master_key, value, "master-key", err);
+}
+
+static enum cp_err set_rotate_master_key(struct srv_config *c, const char *value,
+                                         struct cp_error *err)
+{
+    return copy(c->rotate_master_key, sizeof c->rotate_master_key, value, "rotate-master-key", err);
+}
+
 static enum cp_err set_tls_cert(struct srv_config *c, const char *value, struct cp_error *err)
 {
     return copy(c->tls_cert, sizeof c->tls_cert, value, "tls-cert", err);
@@ -105,6 +136,21 @@ static enum cp_err set_tls_cert(struct srv_config *c, const char *value, struct 
 static enum cp_err set_tls_key(struct srv_config *c, const char *value, struct cp_error *err)
 {
     return copy(c->tls_key, sizeof c->tls_key, value, "tls-key", err);
+}
+
+static enum cp_err set_client_ca(struct srv_config *c, const char *value, struct cp_error *err)
+{
+    return copy(c->client_ca, sizeof c->client_ca, value, "client-ca", err);
+}
+
+static enum cp_err set_client_crl(struct srv_config *c, const char *value, struct cp_error *err)
+{
+    return copy(c->client_crl, sizeof c->client_crl, value, "client-crl", err);
+}
+
+static enum cp_err set_keytab(struct srv_config *c, const char *value, struct cp_error *err)
+{
+    return copy(c->keytab, sizeof c->keytab, value, "keytab", err);
 }
 
 /* A node's name stands in paths of the API and in file names: no character that needs escaping. */
@@ -157,6 +203,18 @@ static enum cp_err set_threads(struct srv_config *c, const char *value, struct c
     return CP_OK;
 }
 
+static enum cp_err set_connections(struct srv_config *c, const char *value, struct cp_error *err)
+{
+    unsigned long n;
+
+    if (!parse_number(value, CONNECTIONS_MAX, &n) || n < CONNECTIONS_MIN) {
+        return cp_error_set(err, CP_ERR_USAGE, "connections: '%s' is not a number from %d to %d",
+                            value, CONNECTIONS_MIN, CONNECTIONS_MAX);
+    }
+    c->connections = (unsigned)n;
+    return CP_OK;
+}
+
 static enum cp_err set_log_format(struct srv_config *c, const char *value, struct cp_error *err)
 {
     if (strcmp(value, "text") == 0) {
@@ -187,11 +245,23 @@ static const struct option options[] = {
     {"listen", "ADDR:PORT", set_listen, "address of the HTTPS service (0.0.0.0:8443)"},
     {"state-dir", "DIR", set_state_dir, "keys, certificate and content (/var/lib/castpoint)"},
     {"database", "CONNINFO", set_database, "PostgreSQL, as libpq takes it (dbname=castpoint)"},
+    {"migrate-database", "CONNINFO", set_migrate_database,
+     "the same as the schema's owner; --database then needs no more than its data"},
+    {"master-key", "FILE", set_master_key,
+     "what seals the keys (systemd's credential master.key, or STATE-DIR/master.key)"},
+    {"rotate-master-key", "NEWFILE", set_rotate_master_key,
+     "seal all secrets under the key of that file, made if it is missing, then end"},
     {"tls-cert", "FILE", set_tls_cert, "own certificate chain, PEM; needs --tls-key"},
     {"tls-key", "FILE", set_tls_key, "private key of --tls-cert, PEM"},
+    {"client-ca", "FILE", set_client_ca, "authorities whose client certificates may log in, PEM"},
+    {"client-crl", "FILE", set_client_crl, "what they revoked, PEM; needs --client-ca"},
+    {"keytab", "FILE", set_keytab, "keys of this service in Kerberos: takes its tickets then"},
     {"name", "NAME", set_name, "name of this distribution point (the host's name)"},
     {"public-url", "URL", set_public_url, "where clients reach it (https://HOST:PORT)"},
     {"openapi", "FILE", set_openapi, "description of the API that it serves"},
+    {"listen-http", "ADDR:PORT", set_listen_http,
+     "give out content and manifests there too, without TLS (off)"},
+    {"connections", "N", set_connections, "clients connected at a time (4096)"},
     {"threads", "N", set_threads, "requests handled at a time (8)"},
     {"log-format", "text|json", set_log_format, "form of the log on standard error (text)"},
     {"log-level", "LEVEL", set_log_level, "debug, info, warn or error (info)"},
@@ -216,6 +286,7 @@ void srv_config_defaults(struct srv_config *ret_config)
     memset(ret_config, 0, sizeof *ret_config);
     ret_config->listen_port = 8443;
     ret_config->threads = 8;
+    ret_config->connections = 4096;
     ret_config->log_format = CP_LOG_TEXT;
     ret_config->log_level = CP_LOG_INFO;
     (void)snprintf(ret_config->listen_host, SRV_HOST_SIZE, "0.0.0.0");
@@ -316,6 +387,9 @@ static enum cp_err read_arguments(int argc, const char *const *argv, bool files,
     for (int i = 1; i < argc; i++) {
         bool is_file;
 
+        if (strcmp(argv[i], "--migrate") == 0) {
+            continue;
+        }
         CP_TRY(next_option(argc, argv, &i, name, &value, err));
         is_file = strcmp(name, "config") == 0;
         if (files && is_file) {
@@ -335,6 +409,9 @@ static enum cp_err complete(struct srv_config *c, struct cp_error *err)
     if ((c->tls_cert[0] == '\0') != (c->tls_key[0] == '\0')) {
         return cp_error_set(err, CP_ERR_USAGE, "--tls-cert and --tls-key go together");
     }
+    if (c->client_crl[0] != '\0' && c->client_ca[0] == '\0') {
+        return cp_error_set(err, CP_ERR_USAGE, "--client-crl needs --client-ca");
+    }
     if (c->public_url[0] == '\0' && c->listen_port == 0) {
         return cp_error_set(err, CP_ERR_USAGE, "listen: port 0 needs a --public-url");
     }
@@ -343,6 +420,16 @@ static enum cp_err complete(struct srv_config *c, struct cp_error *err)
         (void)snprintf(c->public_url, sizeof c->public_url, "https://%s:%u", host, c->listen_port);
     }
     return CP_OK;
+}
+
+static bool wants_migration(int argc, const char *const *argv)
+{
+    bool wants = false;
+
+    for (int i = 1; i < argc; i++) {
+        wants = wants || strcmp(argv[i], "--migrate") == 0;
+    }
+    return wants;
 }
 
 enum cp_err srv_config_read(int argc, const char *const *argv, struct srv_config *ret_config,
@@ -361,7 +448,9 @@ enum cp_err srv_config_read(int argc, const char *const *argv, struct srv_config
     CP_TRY(read_arguments(argc, argv, false, &c, err));
     CP_TRY(complete(&c, err));
     *ret_config = c;
-    *ret_action = SRV_ACTION_RUN;
+    *ret_action = wants_migration(argc, argv)      ? SRV_ACTION_MIGRATE
+                  : c.rotate_master_key[0] != '\0' ? SRV_ACTION_ROTATE_MASTER_KEY
+                                                   : SRV_ACTION_RUN;
     return CP_OK;
 }
 
@@ -377,6 +466,8 @@ void srv_config_help(FILE *out)
         (void)snprintf(left, sizeof left, "%s %s", options[i].name, options[i].argument);
         (void)fprintf(out, "  --%-24s %s\n", left, options[i].help);
     }
+    (void)fprintf(out, "  --%-24s %s\n", "migrate",
+                  "bring the database's schema up to date, then end");
     (void)fprintf(out, "  --%-24s %s\n  --%-24s %s\n", "help", "this text", "version",
                   "the program's version");
 }

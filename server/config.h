@@ -14,7 +14,13 @@
 #define SRV_PATH_SIZE 1024
 #define SRV_HOST_SIZE 256
 
-enum srv_action { SRV_ACTION_RUN, SRV_ACTION_HELP, SRV_ACTION_VERSION };
+enum srv_action {
+    SRV_ACTION_RUN,
+    SRV_ACTION_HELP,
+    SRV_ACTION_VERSION,
+    SRV_ACTION_MIGRATE,
+    SRV_ACTION_ROTATE_MASTER_KEY
+};
 
 /* Plain values, no ownership. Text is "" when it was not given. */
 struct srv_config {
@@ -22,12 +28,22 @@ struct srv_config {
     uint16_t listen_port;            /* 0: one the kernel picks */
     char state_dir[SRV_PATH_SIZE];
     char database[SRV_PATH_SIZE]; /* libpq conninfo or URI */
-    char tls_cert[SRV_PATH_SIZE]; /* PEM; both or none */
+    char migrate_database
+        [SRV_PATH_SIZE];            /* the same as the schema's owner; "": it is the same role */
+    char master_key[SRV_PATH_SIZE]; /* file; "": the usual places */
+    char rotate_master_key[SRV_PATH_SIZE]; /* file of the key to change to; "": do not */
+    char tls_cert[SRV_PATH_SIZE];          /* PEM; both or none */
     char tls_key[SRV_PATH_SIZE];
+    char client_ca[SRV_PATH_SIZE];  /* PEM; "": no client certificates */
+    char client_crl[SRV_PATH_SIZE]; /* PEM; needs client_ca */
+    char keytab[SRV_PATH_SIZE];     /* "": no Kerberos */
     char name[64];                  /* this node's name */
     char public_url[SRV_PATH_SIZE]; /* without trailing slash */
     char openapi[SRV_PATH_SIZE];
-    unsigned threads; /* that handle requests */
+    char plain_host[SRV_HOST_SIZE]; /* content without TLS there too; "": nowhere */
+    uint16_t plain_port;
+    unsigned connections; /* at a time */
+    unsigned threads;     /* that handle requests */
     enum cp_log_format log_format;
     enum cp_log_level log_level;
 };

@@ -10,15 +10,22 @@
 
 struct api_context; /* api/api.h */
 struct srv_http;
+struct srv_throttle; /* server/http_throttle.h */
+struct srv_trust;    /* server/http_tls.h */
 
 struct srv_http_config {
     const char *listen_host;       /* numeric */
     uint16_t listen_port;          /* 0: one the kernel picks */
     const char *cert_pem;          /* borrowed until stop; NULL: plain HTTP (tests only) */
     const char *key_pem;           /* borrowed until stop */
+    const char *plain_host;        /* numeric: content without TLS there too; "" or NULL: no */
+    uint16_t plain_port;           /* 0: one the kernel picks */
     unsigned threads;              /* workers: requests that are handled at a time */
     unsigned connections;          /* limit; 0: 4096 */
     unsigned timeout_s;            /* a silent connection is closed; 0: 60 */
+    unsigned slow_s;               /* for headers, and for 32 KiB of a body; 0: 30 */
+    struct srv_throttle *throttle; /* of content; borrowed until stop, opened then; NULL: none */
+    struct srv_trust *trust;       /* of client certificates; borrowed until stop; NULL: none */
     const struct api_context *api; /* borrowed until stop */
 };
 
@@ -26,10 +33,11 @@ struct srv_http_config {
 CP_MUST_CHECK enum cp_err srv_http_start(const struct srv_http_config *config,
                                          struct srv_http **ret_http, struct cp_error *err);
 
-/* The port it listens on. */
+/* The port it listens on; the one without TLS, 0 when there is none. */
 uint16_t srv_http_port(const struct srv_http *http);
+uint16_t srv_http_plain_port(const struct srv_http *http);
 
-/* Takes no new connections, ends the present ones, waits for handlers. NULL allowed. */
+/* Takes no new connections, cuts the present ones, waits for handlers. NULL allowed. */
 void srv_http_stop(struct srv_http *http);
 
 #endif

@@ -8,9 +8,17 @@
 
 #include "api/api.h"
 
-/* Queues the response on the connection and frees it. request_id: for the header, unless it is
- * there. close: the connection ends after it. MHD_NO: the connection must be cut. */
-enum MHD_Result srv_answer(struct MHD_Connection *connection, struct api_response *rs,
-                           const char *request_id, bool close);
+struct srv_throttle; /* server/http_throttle.h */
+
+/* Whom it goes to. */
+struct srv_asker {
+    struct MHD_Connection *connection;
+    struct srv_throttle *throttle; /* for bodies from files */
+    const char *request_id;        /* for the header, unless it is there */
+};
+
+/* Queues the response on the connection and frees it. close: the connection ends after it. MHD_NO:
+ * the connection must be cut. */
+enum MHD_Result srv_answer(const struct srv_asker *asker, struct api_response *rs, bool close);
 
 #endif

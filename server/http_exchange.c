@@ -16,7 +16,9 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "server/http_answer.h"
+#include "server/http_peer.h"
 #include "server/http_request.h"
+#include "server/http_tls.h"
 #include "server/http_work.h"
 
 /* A chunked body over the limit is read on, so that the client sees the 413; not for ever. */
@@ -36,44 +38,54 @@ struct exchange {
     struct srv_job job; /* first: a job is its exchange */
     const struct srv_serving *serving;
     struct MHD_Connection *connection;
+    struct srv_peer *peer; /* the connection's; NULL: it is not watched */
     struct srv_request *request;
+    const char *target_end; /* in MHD's buffer: only to compare with */
     struct api_upload *upload;
     enum stage stage;
     uint64_t discarded;
     enum cp_err refusal; /* while discarding: what to say at the end */
     struct api_response response;
-    bool close; /* the connection ends after the response */
-    bool begun; /* an upload: MHD repeats the call that was suspended */
+    bool close;                         /* the connection ends after the response */
+    bool begun;                         /* an upload: MHD repeats the call that was suspended */
+    struct api_certificate certificate; /* the client's, when request->rq says so */
     cp_time started;
     char method[16];
     int status;
     uint64_t bytes; /* of the response's body */
 
     pthread_mutex_t lock;
-    pthread_cond_t idle;
     bool busy;      /* a worker has the job */
     bool suspended; /* until it is done */
+    bool gone;      /* MHD is done with it: whoever has it winds it up */
+    bool cut;       /* the connection broke before the end */
     char *piece;    /* of an upload, for the worker */
     size_t piece_size, piece_room;
 };
 
 /* ---- between MHD's thread and a worker ---- */
 
+static void wind_up(struct exchange *x);
+
 /* At the end of a job: MHD goes on with the connection if it waits for this. */
 static void job_done(struct exchange *x)
 {
     struct MHD_Connection *resume;
+    bool gone;
 
     (void)pthread_mutex_lock(&x->lock);
     resume = x->suspended ? x->connection : NULL;
+    gone = x->gone;
     x->busy = false;
     x->suspended = false;
     /* Under the lock: once it is gone the exchange may be gone too. */
     if (resume != NULL) {
         MHD_resume_connection(resume);
     }
-    (void)pthread_cond_signal(&x->idle);
     (void)pthread_mutex_unlock(&x->lock);
+    if (gone) {
+        wind_up(x);
+    }
 }
 
 /* Gives the job to a worker; wait: with the connection suspended. False: the service stops. */
@@ -86,6 +98,7 @@ static bool start_job(struct exchange *x, void (*fn)(struct srv_job *job), bool 
     x->busy = true;
     x->suspended = wait;
     if (wait) {
+        srv_peer_waits(x->peer);
         MHD_suspend_connection(x->connection);
     }
     (void)pthread_mutex_unlock(&x->lock);
@@ -103,6 +116,7 @@ static bool wait_if_busy(struct exchange *x)
     busy = x->busy;
     if (busy) {
         x->suspended = true;
+        srv_peer_waits(x->peer);
         MHD_suspend_connection(x->connection);
     }
     (void)pthread_mutex_unlock(&x->lock);
@@ -113,12 +127,15 @@ static bool wait_if_busy(struct exchange *x)
 
 static enum MHD_Result answer(struct exchange *x, struct api_response *rs, bool close)
 {
-    uint64_t size = rs->fd >= 0 ? rs->fd_size : rs->body_size;
+    struct srv_asker asker = {.connection = x->connection,
+                              .throttle = x->serving->throttle,
+                              .request_id = x->request->id};
 
+    srv_peer_waits(x->peer);
     x->stage = STAGE_ANSWERED;
     x->status = rs->status;
-    x->bytes = x->request->rq.method == API_HEAD ? 0 : size;
-    return srv_answer(x->connection, rs, x->request->id, close);
+    x->bytes = x->request->rq.method == API_HEAD ? 0 : api_response_size(rs);
+    return srv_answer(&asker, rs, close);
 }
 
 static enum MHD_Result refuse(struct exchange *x, enum cp_err code, const char *text)
@@ -178,12 +195,44 @@ static void handle(struct srv_job *job)
 
 /* ---- a request comes in ---- */
 
+/* libmicrohttpd hands out C strings, so that what follows a NUL is gone unseen; but it leaves the
+ * lines where they came in, so that what is missing shows as a gap. A folded line, which RFC9112
+ * 5.2 has a server refuse, is copied away and shows as one too. */
+struct header_walk {
+    struct srv_request *request;
+    const char *end; /* behind the line before */
+};
+
+static const char *line_end(const char *text)
+{
+    const char *end = text + strlen(text) + 1;
+
+    return *end == '\0' ? end + 1 : end; /* CRLF became two NULs, LF one */
+}
+
 static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char *name,
                                  const char *value)
 {
+    struct header_walk *walk = cls;
+
     (void)kind;
-    srv_request_add_header(cls, name, value);
+    walk->request->broken_lines = walk->request->broken_lines || name != walk->end;
+    walk->end = line_end(value);
+    srv_request_add_header(walk->request, name, value);
     return MHD_YES;
+}
+
+/* version: as MHD hands it to srv_on_request(), right behind the target. */
+static void read_headers(struct exchange *x, const char *version)
+{
+    struct header_walk walk = {.request = x->request, .end = line_end(version)};
+
+    x->request->broken_lines = version != x->target_end + 1;
+    (void)MHD_get_connection_values(x->connection, MHD_HEADER_KIND, on_header, &walk);
+    x->request->broken_lines = x->request->broken_lines || *walk.end != '\0';
+    if (strcmp(MHD_get_version(), "0.9.75") != 0) {
+        x->request->broken_lines = false; /* later ones refuse such requests, and move the lines */
+    }
 }
 
 static void find_remote(struct MHD_Connection *connection, struct srv_request *r)
@@ -207,17 +256,28 @@ static void find_remote(struct MHD_Connection *connection, struct srv_request *r
 }
 
 /* All headers are here, no byte of the body: refuse, begin an upload, or collect. */
-static enum MHD_Result begin(struct exchange *x, const char *method)
+static enum MHD_Result begin(struct exchange *x, const char *method, const char *version)
 {
     struct srv_request *r = x->request;
     struct cp_error err;
 
+    x->peer = srv_peer_of(x->connection);
+    r->rq.plain = x->serving->plain;
+    r->http_1_0 = strcmp(version, "HTTP/1.0") == 0;
     (void)snprintf(x->method, sizeof x->method, "%s", method);
     find_remote(x->connection, r);
-    (void)MHD_get_connection_values(x->connection, MHD_HEADER_KIND, on_header, r);
+    if (x->serving->trust != NULL && !r->rq.plain &&
+        srv_trust_peer(x->serving->trust, x->connection, &x->certificate)) {
+        r->rq.certificate = &x->certificate;
+    }
+    read_headers(x, version);
     err.text[0] = '\0';
     if (srv_request_finish(r, method, &err) != CP_OK) {
         return refuse(x, err.code, err.text);
+    }
+    if (srv_peer_surplus(x->peer)) {
+        return refuse(x, CP_ERR_UNAVAILABLE,
+                      "All connections that the service takes are in use (docs/limits.md).");
     }
     if (api_is_upload(&r->rq)) {
         return start_job(x, begin_upload, true) ? MHD_YES : refuse_stopping(x);
@@ -226,6 +286,7 @@ static enum MHD_Result begin(struct exchange *x, const char *method)
         return refuse(x, CP_ERR_TOO_LARGE, "Content-Length is over this limit");
     }
     x->stage = STAGE_BODY;
+    srv_peer_sent_body(x->peer, 0);
     return MHD_YES;
 }
 
@@ -254,6 +315,7 @@ static enum MHD_Result take(struct exchange *x, const char *data, size_t *size)
 {
     enum cp_err rc;
 
+    srv_peer_sent_body(x->peer, *size);
     if (x->stage == STAGE_UPLOAD) {
         return pass_on(x, data, size);
     }
@@ -291,7 +353,6 @@ static void drop(struct exchange *x)
 {
     srv_request_free(x->request);
     free(x->piece);
-    (void)pthread_cond_destroy(&x->idle);
     (void)pthread_mutex_destroy(&x->lock);
     free(x);
 }
@@ -305,9 +366,9 @@ void *srv_on_target(void *cls, const char *target, struct MHD_Connection *connec
         return NULL;
     }
     (void)pthread_mutex_init(&x->lock, NULL);
-    (void)pthread_cond_init(&x->idle, NULL);
     x->serving = cls;
     x->connection = connection;
+    x->target_end = target + strlen(target);
     x->response.fd = -1;
     x->started = cp_clock_now();
     x->request = srv_request_new(target);
@@ -327,7 +388,6 @@ enum MHD_Result srv_on_request(void *cls, struct MHD_Connection *connection, con
     (void)cls;
     (void)connection;
     (void)url;
-    (void)version;
     if (x == NULL) {
         return MHD_NO; /* out of memory in srv_on_target() */
     }
@@ -335,10 +395,11 @@ enum MHD_Result srv_on_request(void *cls, struct MHD_Connection *connection, con
         return answer(x, &x->response, x->close);
     }
     if (x->stage == STAGE_HEADERS) {
-        return begin(x, method);
+        return begin(x, method, version);
     }
     if (x->begun) {
         x->begun = false;
+        srv_peer_sent_body(x->peer, 0);
         return MHD_YES;
     }
     if (*size > 0) {
@@ -357,7 +418,7 @@ static bool is_routine(const struct exchange *x)
            strcmp(x->request->target + size - (sizeof tail - 1), tail) == 0;
 }
 
-static void write_access_log(const struct exchange *x, bool complete)
+static void write_access_log(const struct exchange *x)
 {
     const struct srv_request *r = x->request;
     cp_time spent = cp_clock_now() - x->started;
@@ -365,35 +426,18 @@ static void write_access_log(const struct exchange *x, bool complete)
     cp_log_correlation(r->id);
     cp_log(is_routine(x) ? CP_LOG_DEBUG : CP_LOG_INFO, "request", "remote", r->remote, "method",
            x->method, "path", r->target, "status", cp_log_u64((uint64_t)x->status), "bytes",
-           cp_log_u64(x->bytes), "ms", cp_log_u64(spent / CP_MSEC), "cut", complete ? NULL : "yes",
+           cp_log_u64(x->bytes), "ms", cp_log_u64(spent / CP_MSEC), "cut", x->cut ? "yes" : NULL,
            NULL);
     cp_log_correlation(NULL);
 }
 
-/* The client went while a worker was at its upload's last piece: that takes a moment. */
-static void await_worker(struct exchange *x)
+/* MHD and the workers are done with it: ends an upload that broke, which may take a while. */
+static void wind_up(struct exchange *x)
 {
-    (void)pthread_mutex_lock(&x->lock);
-    while (x->busy) {
-        (void)pthread_cond_wait(&x->idle, &x->lock);
-    }
-    (void)pthread_mutex_unlock(&x->lock);
-}
-
-void srv_on_completed(void *cls, struct MHD_Connection *connection, void **context,
-                      enum MHD_RequestTerminationCode code)
-{
-    struct exchange *x = *context;
-
-    (void)cls;
-    (void)connection;
-    if (x == NULL) {
-        return;
-    }
-    *context = NULL;
-    await_worker(x);
     if (x->upload != NULL) {
+        cp_log_correlation(x->request->id);
         x->response = api_upload_finish(x->upload, false);
+        cp_log_correlation(NULL);
         x->status = x->response.status;
         x->stage = STAGE_READY;
     }
@@ -401,7 +445,41 @@ void srv_on_completed(void *cls, struct MHD_Connection *connection, void **conte
         api_response_done(&x->response); /* nobody is there to have it */
     }
     if (x->method[0] != '\0') {
-        write_access_log(x, code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
+        write_access_log(x);
     }
     drop(x);
+}
+
+static void wind_up_job(struct srv_job *job)
+{
+    wind_up((struct exchange *)job);
+}
+
+void srv_on_completed(void *cls, struct MHD_Connection *connection, void **context,
+                      enum MHD_RequestTerminationCode code)
+{
+    struct exchange *x = *context;
+    bool busy;
+
+    (void)cls;
+    (void)connection;
+    if (x == NULL) {
+        return;
+    }
+    *context = NULL;
+    srv_peer_awaits_request(x->peer);
+    x->cut = code != MHD_REQUEST_TERMINATED_COMPLETED_OK;
+    (void)pthread_mutex_lock(&x->lock);
+    busy = x->busy;
+    x->gone = true; /* from here on it may belong to a worker, which winds it up */
+    (void)pthread_mutex_unlock(&x->lock);
+    if (busy) {
+        return;
+    }
+    if (x->upload != NULL && srv_work_reserve(x->serving->work)) {
+        x->job.fn = wind_up_job;
+        srv_work_submit(x->serving->work, &x->job);
+    } else {
+        wind_up(x);
+    }
 }

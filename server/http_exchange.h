@@ -6,14 +6,20 @@
 #define SERVER_HTTP_EXCHANGE_H
 
 #include <microhttpd.h>
+#include <stdbool.h>
 
-struct api_context; /* api/api.h */
-struct srv_work;    /* server/http_work.h */
+struct api_context;  /* api/api.h */
+struct srv_throttle; /* server/http_throttle.h */
+struct srv_trust;    /* server/http_tls.h */
+struct srv_work;     /* server/http_work.h */
 
 /* What all requests share; `cls` of the callbacks. */
 struct srv_serving {
     const struct api_context *api;
     struct srv_work *work;
+    struct srv_throttle *throttle;
+    struct srv_trust *trust; /* NULL: no client certificates */
+    bool plain; /* without TLS where TLS is the rule */
 };
 
 /* MHD_OPTION_URI_LOG_CALLBACK, the access handler, MHD_OPTION_NOTIFY_COMPLETED. */

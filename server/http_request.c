@@ -25,6 +25,7 @@ struct srv_request *srv_request_new(const char *target)
         srv_request_free(r);
         return NULL;
     }
+    r->target_size = strlen(target);
     r->rq.path = r->target;
     r->rq.headers = r->headers;
     r->rq.query = r->query_pairs;
@@ -51,6 +52,7 @@ void srv_request_free(struct srv_request *r)
 
 void srv_request_add_header(struct srv_request *r, const char *name, const char *value)
 {
+    r->headers_size += strlen(name) + (value == NULL ? 0 : strlen(value));
     if (r->rq.header_count == SRV_HEADERS_MAX) {
         r->too_many_headers = true;
         return;
@@ -105,8 +107,14 @@ static bool is_visible(const char *text)
 
 static enum cp_err check_headers(const struct srv_request *r, struct cp_error *err)
 {
-    if (r->too_many_headers) {
-        return cp_error_set(err, CP_ERR_INVALID, "more than %d header fields", SRV_HEADERS_MAX);
+    if (r->too_many_headers || r->headers_size > SRV_HEADERS_SIZE_MAX) {
+        return cp_error_set(err, CP_ERR_HEADERS_TOO_LARGE,
+                            "more than %d header fields, or more than %d bytes of them",
+                            SRV_HEADERS_MAX, SRV_HEADERS_SIZE_MAX);
+    }
+    if (r->broken_lines) {
+        return cp_error_set(err, CP_ERR_INVALID,
+                            "the request line or a header field has a NUL in it, or is folded");
     }
     for (size_t i = 0; i < r->rq.header_count; i++) {
         if (!is_token(r->headers[i].name) || !is_field_value(r->headers[i].value)) {
@@ -168,6 +176,11 @@ static enum cp_err check_length(struct srv_request *r, struct cp_error *err)
     if (lengths > 0 && codings > 0) {
         return cp_error_set(err, CP_ERR_INVALID,
                             "the request has both Content-Length and Transfer-Encoding");
+    }
+    /* RFC9112 6.1: HTTP/1.0 has no such coding, so the framing counts as faulty. */
+    if (codings > 0 && r->http_1_0) {
+        return cp_error_set(err, CP_ERR_INVALID,
+                            "the request is HTTP/1.0, which has no Transfer-Encoding");
     }
     if (codings > 1 || (codings == 1 && strcasecmp(coding, "chunked") != 0)) {
         return cp_error_set(err, CP_ERR_INVALID,
@@ -282,6 +295,10 @@ enum cp_err srv_request_finish(struct srv_request *r, const char *method, struct
 {
     choose_id(r);
     r->bad_method = !find_method(method, &r->rq.method);
+    if (r->target_size > SRV_TARGET_MAX) {
+        return cp_error_set(err, CP_ERR_TARGET_TOO_LONG, "path and query have more than %d bytes",
+                            SRV_TARGET_MAX);
+    }
     CP_TRY(check_headers(r, err));
     CP_TRY(check_host(r, err));
     CP_TRY(check_length(r, err));

@@ -10,8 +10,11 @@
 #include "api/api.h"
 #include "common/err.h"
 
-#define SRV_HEADERS_MAX 100
-#define SRV_QUERY_MAX   32
+/* docs/limits.md. The bytes are those of names and values. */
+#define SRV_TARGET_MAX       8192
+#define SRV_HEADERS_MAX      100
+#define SRV_HEADERS_SIZE_MAX 16384
+#define SRV_QUERY_MAX        32
 
 struct srv_request {
     struct api_request rq;                    /* points into this struct */
@@ -23,9 +26,11 @@ struct srv_request {
     char remote[64];
     char *body; /* collected */
     size_t body_room;
-    bool chunked;
+    size_t target_size, headers_size;
+    bool chunked, http_1_0;
     bool too_many_headers;
-    bool bad_method; /* none of enum api_method */
+    bool broken_lines; /* there is more to the request line or the headers than can be seen */
+    bool bad_method;   /* none of enum api_method */
 };
 
 /* target: request line's middle, with its query. NULL when out of memory. */
@@ -37,7 +42,8 @@ void srv_request_add_header(struct srv_request *r, const char *name, const char 
 
 /* Once all headers are in: takes method, length, id, query out of them and refuses what could be
  * understood in two ways (RFC 9112 3.2, 6.1, 6.3): no Host or two, two Content-Lengths,
- * Content-Length with Transfer-Encoding, foreign codings. CP_ERR_INVALID or METHOD_NOT_ALLOWED;
+ * Content-Length with Transfer-Encoding, foreign codings; and what is over a limit. CP_ERR_INVALID,
+ * METHOD_NOT_ALLOWED, TARGET_TOO_LONG, HEADERS_TOO_LARGE;
  * the connection must then be closed, for where the next request begins is not known. */
 CP_MUST_CHECK enum cp_err srv_request_finish(struct srv_request *r, const char *method,
                                              struct cp_error *err);

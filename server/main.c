@@ -10,17 +10,26 @@
 #include <unistd.h>
 
 #include "api/api.h"
+#include "api/audit.h"
+#include "api/gate.h"
+#include "api/live.h"
 #include "api/progress.h"
+#include "api/stream.h"
 #include "common/log.h"
 #include "db/db.h"
 #include "jobs/jobs.h"
+#include "jobs/webhooks.h"
 #include "server/bootstrap.h"
 #include "server/config.h"
+#include "server/event_reader.h"
 #include "server/http.h"
+#include "server/http_throttle.h"
 #include "server/link.h"
+#include "server/master_key.h"
 #include "server/scheduler.h"
 
 #define EXIT_USAGE 2
+#define LOG_EVERY  60u /* tries, a second each */
 
 static void stop_signals(sigset_t *ret_set)
 {
@@ -95,71 +104,186 @@ static void find_link(const char *interface, const char *group, struct api_link 
     ret_link->rate_mbps = srv_link_default_mbps(srv_link_speed(ret_link->interface));
 }
 
-/* From here on everything is there but HTTP. */
-static enum cp_err serve(const struct srv_config *c, const struct srv_parts *p,
-                         const struct api_context *api, struct cp_error *err)
-{
-    struct srv_http_config http_config = {.listen_host = c->listen_host,
-                                          .listen_port = c->listen_port,
-                                          .cert_pem = p->tls.cert_pem,
-                                          .key_pem = p->tls.key_pem,
-                                          .threads = c->threads,
-                                          .api = api};
-    struct srv_scheduler_config scheduler_config = {.api = api, .listener = p->listener};
-    struct jobs_context jobs_context = {
-        .db = p->db, .blobs = p->blobs, .keyring = p->keyring, .node_id = p->node.id};
+/* All that runs. */
+struct service {
+    const struct srv_config *config;
+    struct srv_parts parts;
+    struct api_gate gate;
+    struct api_context api;
+    struct jobs_context jobs_context;
     struct srv_scheduler *scheduler;
-    struct jobs *jobs = NULL;
+    struct jobs *jobs;
+    struct webhooks *webhooks;
+    struct srv_event_reader *event_reader;
+    struct srv_throttle *throttle;
     struct srv_http *http;
+};
+
+static void stop_working(struct service *s)
+{
+    srv_event_reader_stop(s->event_reader);
+    webhooks_stop(s->webhooks);
+    jobs_stop(s->jobs);
+    srv_scheduler_stop(s->scheduler);
+    s->event_reader = NULL;
+    s->webhooks = NULL;
+    s->jobs = NULL;
+    s->scheduler = NULL;
+    srv_parts_stored_done(&s->parts);
+}
+
+static void on_news(void *arg, uint64_t upto)
+{
+    webhooks_news(arg, upto);
+}
+
+/* Who follows events: listeners and webhooks. */
+static enum cp_err start_following(struct service *s, struct cp_error *err)
+{
+    struct webhooks_config webhooks_config = {.ctx = &s->jobs_context};
+    struct srv_event_reader_config reader_config = {.database = s->config->database,
+                                                    .db = s->parts.db,
+                                                    .stream = s->api.stream,
+                                                    .news = on_news};
+
+    CP_TRY(webhooks_start(&webhooks_config, &s->webhooks, err));
+    reader_config.news_arg = s->webhooks;
+    return srv_event_reader_start(&reader_config, &s->event_reader, err);
+}
+
+/* One attempt at all that needs the database. The gate is shut: nobody else looks at the context. */
+static enum cp_err start_working(struct service *s, struct cp_error *err)
+{
+    struct srv_parts *p = &s->parts;
+    struct srv_scheduler_config scheduler_config = {.api = &s->api};
     enum cp_err rc;
 
-    CP_TRY(srv_scheduler_start(&scheduler_config, &scheduler, err));
-    rc = jobs_start(&jobs_context, p->task_listener, &jobs, err);
+    CP_TRY(srv_parts_stored(s->config, pause_a_second, p, err));
+    s->api.db = p->db;
+    s->api.keyring = p->keyring;
+    s->api.node_id = p->node.id;
+    s->api.node_name = p->node.name;
+    s->jobs_context = (struct jobs_context){
+        .db = p->db, .blobs = p->blobs, .keyring = p->keyring, .node_id = p->node.id};
+    scheduler_config.listener = p->listener;
+    scheduler_config.throttle = s->throttle;
+    rc = srv_scheduler_start(&scheduler_config, &s->scheduler, err);
     if (rc == CP_OK) {
-        rc = srv_http_start(&http_config, &http, err);
+        rc = jobs_start(&s->jobs_context, p->task_listener, &s->jobs, err);
     }
     if (rc == CP_OK) {
-        cp_log(CP_LOG_INFO, "ready", "version", CASTPOINT_VERSION, "node", p->node.name, "url",
-               c->public_url, "certificate", p->tls.fingerprint, "pin", p->tls.pin, NULL);
-        say_ready(c, p);
-        cp_log(CP_LOG_INFO, "stopping", "signal", wait_for_signal(), NULL);
-        srv_http_stop(http);
+        rc = start_following(s, err);
     }
-    jobs_stop(jobs);
-    srv_scheduler_stop(scheduler);
+    if (rc != CP_OK) {
+        stop_working(s);
+    }
     return rc;
+}
+
+static bool worth_a_wait(enum cp_err rc)
+{
+    return rc == CP_ERR_DATABASE || rc == CP_ERR_UNAVAILABLE || rc == CP_ERR_DB_RETRY;
+}
+
+/* For as long as the database is away; requests are told why. */
+static enum cp_err work_when_possible(struct service *s, struct cp_error *err)
+{
+    for (unsigned round = 0;; round++) {
+        enum cp_err rc = start_working(s, err);
+
+        if (rc == CP_OK) {
+            api_gate_open(&s->gate);
+            return CP_OK;
+        }
+        if (!worth_a_wait(rc)) {
+            return rc;
+        }
+        err->code = rc;
+        api_gate_tell(&s->gate, err);
+        if (round % LOG_EVERY == 0) {
+            cp_log_error(CP_LOG_WARN, "database-away", err);
+        }
+        if (pause_a_second()) {
+            return cp_error_set(err, CP_ERR_INTERRUPTED, "stopped while waiting for the database");
+        }
+    }
+}
+
+static enum cp_err serve(struct service *s, struct cp_error *err)
+{
+    const struct srv_config *c = s->config;
+    const struct srv_tls *tls = &s->parts.tls;
+    struct srv_http_config http_config = {.listen_host = c->listen_host,
+                                          .listen_port = c->listen_port,
+                                          .cert_pem = tls->cert_pem,
+                                          .key_pem = tls->key_pem,
+                                          .plain_host = c->plain_host,
+                                          .plain_port = c->plain_port,
+                                          .threads = c->threads,
+                                          .connections = c->connections,
+                                          .trust = s->parts.trust,
+                                          .api = &s->api};
+    enum cp_err rc;
+
+    CP_TRY(srv_throttle_new(&s->throttle, err));
+    http_config.throttle = s->throttle;
+    rc = srv_http_start(&http_config, &s->http, err);
+    if (rc != CP_OK) {
+        srv_throttle_free(s->throttle);
+        return rc;
+    }
+    rc = work_when_possible(s, err);
+    if (rc == CP_OK) {
+        cp_log(CP_LOG_INFO, "ready", "version", CASTPOINT_VERSION, "node", s->parts.node.name,
+               "url", c->public_url, "certificate", tls->fingerprint, "pin", tls->pin, NULL);
+        say_ready(c, &s->parts);
+        cp_log(CP_LOG_INFO, "stopping", "signal", wait_for_signal(), NULL);
+    }
+    srv_http_stop(s->http);
+    stop_working(s);
+    srv_throttle_free(s->throttle);
+    return rc == CP_ERR_INTERRUPTED ? CP_OK : rc;
 }
 
 static enum cp_err run(const struct srv_config *c, struct cp_error *err)
 {
-    struct srv_parts parts;
-    struct api_progress *progress = NULL;
-    struct api_context api;
+    struct service s = {.config = c};
     enum cp_err rc;
 
-    CP_TRY(srv_bootstrap(c, pause_a_second, &parts, err));
-    rc = api_progress_new(&progress);
-    if (rc != CP_OK) {
-        (void)cp_error_set(err, rc, "table of progress");
-    } else {
-        api = (struct api_context){
-            .db = parts.db,
-            .blobs = parts.blobs,
-            .keyring = parts.keyring,
-            .auth_cache = parts.auth_cache,
-            .progress = progress,
-            .node_id = parts.node.id,
-            .node_name = parts.node.name,
-            .base_url = c->public_url,
-            .openapi_path = c->openapi,
-            .tls_fingerprint = parts.tls.pin,
-            .version = CASTPOINT_VERSION,
-            .find_link = find_link,
-        };
-        rc = serve(c, &parts, &api, err);
+    CP_TRY(srv_parts_local(c, &s.parts, err));
+    api_gate_init(&s.gate);
+    rc = api_progress_new(&s.api.progress);
+    if (rc == CP_OK) {
+        rc = api_live_new(&s.api.live);
     }
-    api_progress_free(progress);
-    srv_parts_done(&parts);
+    if (rc == CP_OK) {
+        rc = api_audit_new(&s.api.audit);
+    }
+    if (rc == CP_OK) {
+        rc = api_stream_new(&s.api.stream);
+    }
+    if (rc != CP_OK) {
+        (void)cp_error_set(err, rc, "tables of progress and requests");
+    } else {
+        s.api.blobs = s.parts.blobs;
+        s.api.auth_cache = s.parts.auth_cache;
+        s.api.lockout = s.parts.lockout;
+        s.api.negotiate = s.parts.negotiate;
+        s.api.client_certificates = s.parts.trust != NULL;
+        s.api.base_url = c->public_url;
+        s.api.openapi_path = c->openapi;
+        s.api.tls_fingerprint = s.parts.tls.pin;
+        s.api.version = CASTPOINT_VERSION;
+        s.api.find_link = find_link;
+        s.api.gate = &s.gate;
+        rc = serve(&s, err);
+    }
+    api_stream_free(s.api.stream);
+    api_audit_free(s.api.audit);
+    api_live_free(s.api.live);
+    api_progress_free(s.api.progress);
+    api_gate_done(&s.gate);
+    srv_parts_done(&s.parts);
     return rc;
 }
 
@@ -174,6 +298,18 @@ static void check_receive_buffer(void)
         cp_log(CP_LOG_WARN, "receive-buffer-small", "granted", cp_log_u64(granted), "wanted",
                cp_log_u64(FEEDBACK_BUFFER), "remedy", "sysctl -w net.core.rmem_max=33554432", NULL);
     }
+}
+
+static int migrate(const struct srv_config *c, struct cp_error *err)
+{
+    enum cp_err rc = srv_migrate(c, err);
+
+    if (rc != CP_OK) {
+        cp_log_error(CP_LOG_ERROR, "not-migrated", err);
+        return cp_err_info(rc)->exit_status;
+    }
+    cp_log(CP_LOG_INFO, "migrated", NULL);
+    return 0;
 }
 
 int main(int argc, char **argv)
@@ -197,6 +333,16 @@ int main(int argc, char **argv)
         return 0;
     }
     cp_log_init("castpointd", config.log_format, config.log_level, STDERR_FILENO);
+    if (action == SRV_ACTION_MIGRATE) {
+        return migrate(&config, &err);
+    }
+    if (action == SRV_ACTION_ROTATE_MASTER_KEY) {
+        rc = srv_rotate_master_key(&config, &err);
+        if (rc != CP_OK) {
+            cp_log_error(CP_LOG_ERROR, "master-key-not-changed", &err);
+        }
+        return rc == CP_OK ? 0 : cp_err_info(rc)->exit_status;
+    }
     block_signals();
     raise_descriptor_limit();
     check_receive_buffer();

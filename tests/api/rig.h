@@ -39,13 +39,17 @@ struct rig_call {
     enum api_method method;
     const char *path;
     const char *body;          /* JSON text, NULL none */
+    const char *type;          /* its Content-Type; NULL: application/json, "": none */
     const char *authorization; /* instead of the token of `who` */
     const char *headers[6];
     const void *data; /* upload */
     size_t size;
-    size_t piece;     /* bytes an upload hands over at once; 0: all */
-    bool no_length;   /* chunked */
-    bool break_early; /* the connection breaks before the last byte */
+    size_t piece;                              /* bytes an upload hands over at once; 0: all */
+    bool plain;                                /* over the listener without TLS */
+    const char *remote;                        /* the client's address; NULL: 192.0.2.7 */
+    const struct api_certificate *certificate; /* that the client showed; NULL: none */
+    bool no_length;                            /* chunked */
+    bool break_early;                          /* the connection breaks before the last byte */
 };
 
 struct rig_answer {
@@ -53,12 +57,19 @@ struct rig_answer {
     json_t *json; /* body, when it is JSON */
     char *bytes;  /* body, whatever it is, NUL behind it; NULL none */
     size_t size;
+    char *link;             /* the header Link; NULL none */
     struct api_response rs; /* for its headers; body and descriptor are gone */
 };
 
 /* Calls as `who`. The answer is the rig_answer_done()'s. */
 struct rig_answer rig_send(struct rig *r, enum rig_who who, const struct rig_call *call);
 void rig_answer_done(struct rig_answer *a);
+
+/* Forgets what the process remembers of passwords and addresses, as a restart does. */
+void rig_restart_logins(struct rig *r);
+
+/* "Basic …" of an account. */
+void rig_basic(const char *account, const char *password, char ret_header[256]);
 
 /* Short forms: only the status; the answer when it has that status. */
 int rig_status(struct rig *r, enum rig_who who, const struct rig_call *call);

@@ -215,6 +215,7 @@ static void a_receiver_token_opens_its_version_only(void **state)
     assert_int_equal(keys_token_new(KEYS_TOKEN_RECEIVER, secret, j.hash), CP_OK);
     assert_int_equal(db_run_read(rig->ctx.db, "test", find_version, &j, &err), CP_OK);
     assert_int_equal(db_run_tx_locking(rig->ctx.db, "test", insert_join, &j, &err), CP_OK);
+    rig_sql("UPDATE receivers SET account_id = (SELECT id FROM accounts WHERE name = 'content')");
     (void)snprintf(bearer, sizeof bearer, "Bearer %s", secret);
     assert_int_equal(rig_status(rig, RIG_NOBODY, &call), 200);
     call.path = "/api/v1/packages/plain/versions/1/manifest";

@@ -14,6 +14,7 @@
 
 #include "api/api.h"
 #include "api/stream.h"
+#include "tests/unit/server/fake_feed.h"
 
 static atomic_int cut;
 static atomic_int calls;
@@ -37,6 +38,7 @@ void api_response_done(struct api_response *rs)
 {
     free(rs->body);
     free(rs->pieces);
+    api_feed_close(rs->feed);
     if (rs->fd >= 0) {
         (void)close(rs->fd);
     }
@@ -174,6 +176,10 @@ struct api_response api_handle(const struct api_context *ctx, const struct api_r
     if (strncmp(rq->path, "/big", 4) == 0) {
         return big_answer(rq->path);
     }
+    if (strcmp(rq->path, "/feed") == 0) {
+        return (struct api_response){
+            .status = 200, .fd = -1, .content_type = API_STREAM_TYPE, .feed = fake_feed_open()};
+    }
     if (strcmp(rq->path, "/wait") == 0) {
         await_release();
     }
@@ -254,27 +260,3 @@ struct api_response api_upload_finish(struct api_upload *u, bool complete)
 }
 
 /* No answer here has a feed. */
-void api_feed_attach(struct api_feed *feed, const struct api_feed_owner *owner)
-{
-    (void)feed;
-    (void)owner;
-    abort();
-}
-
-size_t api_feed_read(struct api_feed *feed, char *buffer, size_t max)
-{
-    (void)feed;
-    (void)buffer;
-    (void)max;
-    abort();
-}
-
-void api_feed_close(struct api_feed *feed)
-{
-    (void)feed;
-}
-
-void api_stream_stop(struct api_stream *s)
-{
-    (void)s;
-}
