@@ -10,6 +10,8 @@
 #include "api/resource.h"
 #include "api/session_json.h"
 #include "api/ticket.h"
+#include "db/access.h"
+#include "db/blob.h"
 #include "db/package.h"
 
 /* A receiver token outlives the longest transfer that anybody waits for. */
@@ -37,6 +39,23 @@ static enum cp_err check_access(struct db_conn *conn, struct api_join *j, struct
     return found;
 }
 
+/* Multicast would send what every receiver refuses, HTTPS refuses it. */
+static enum cp_err refuse_damaged(struct db_conn *conn, const struct api_join *j,
+                                  struct cp_error *err)
+{
+    struct db_blob_place place;
+    enum cp_err rc = db_blob_damaged_file(conn, j->version.id, &place, err);
+
+    if (rc == CP_ERR_NOT_FOUND) {
+        return CP_OK; /* healed in this very moment */
+    }
+    CP_TRY(rc);
+    return cp_error_set(err, CP_ERR_CONTENT_DAMAGED,
+                        "Validation found the content of file '%.200s' of version %u of package "
+                        "'%s' missing or damaged: upload the same file again.",
+                        place.path, (unsigned)place.number, place.package);
+}
+
 static enum cp_err find_version(struct db_conn *conn, struct api_join *j, struct cp_error *err)
 {
     CP_TRY(db_version_get(conn, j->package, j->number, &j->version, err));
@@ -51,7 +70,7 @@ static enum cp_err find_version(struct db_conn *conn, struct api_join *j, struct
         return cp_error_set(err, CP_ERR_VERSION_RETIRED, "Version %u of package '%s' was retired.",
                             j->version.number, j->version.package);
     }
-    return CP_OK;
+    return j->version.damaged ? refuse_damaged(conn, j, err) : CP_OK;
 }
 
 /* Why there can be no session; CP_OK when there can. */
@@ -201,6 +220,7 @@ enum cp_err api_join_body(struct db_conn *conn, void *arg, struct cp_error *err)
 
     memset(&j->session, 0, sizeof j->session);
     j->session_made = false;
+    CP_TRY(db_access_joining(conn, err));
     CP_TRY(check_access(conn, j, err));
     CP_TRY(find_version(conn, j, err));
     CP_TRY(check_way(j, err));

@@ -36,7 +36,8 @@ enum cp_err api_task_ask(struct db_conn *conn, const struct api_context *ctx,
     struct db_task row = {.unit = task->unit};
     bool made;
 
-    (void)snprintf(row.node_id, sizeof row.node_id, "%s", ctx->node_id);
+    (void)snprintf(row.node_id, sizeof row.node_id, "%s",
+                   task->node_id[0] != '\0' ? task->node_id : ctx->node_id);
     (void)snprintf(row.kind, sizeof row.kind, "%s", task->kind);
     (void)snprintf(row.subject, sizeof row.subject, "%s", task->subject);
     (void)snprintf(row.actor, sizeof row.actor, "%s", call->who->account);

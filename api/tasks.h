@@ -12,8 +12,9 @@ struct api_task {
     const char *kind;
     enum db_task_unit unit;
     char subject[DB_TEXT_SIZE];
-    json_t *params;      /* taken over by api_task_ask; NULL for none */
-    struct db_task made; /* by api_task_ask */
+    char node_id[DB_ID_SIZE]; /* whose workers; "" this node's */
+    json_t *params;           /* taken over by api_task_ask; NULL for none */
+    struct db_task made;      /* by api_task_ask */
 };
 
 /* Makes the task in the transaction of a body, by the call's account and request; or finds the same

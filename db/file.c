@@ -4,18 +4,20 @@
 
 #include <string.h>
 
+#include "db/blob.h"
 #include "db/names.h"
 #include "db/version.h"
 
-#define COLUMNS "path, sha256, size, mode, updated_at"
+#define COLUMNS "f.path, f.sha256, f.size, f.mode, f.updated_at, b.state, b.checked_at"
+#define FROM    " FROM files f JOIN blobs b ON b.sha256 = f.sha256"
 
 static const struct db_stmt lock_stmt = {"file_lock_version",
                                          "SELECT state FROM versions WHERE id = $1 FOR UPDATE"};
-static const struct db_stmt get_stmt = {
-    "file_get", "SELECT " COLUMNS " FROM files WHERE version_id = $1 AND path = $2"};
-static const struct db_stmt list_stmt = {
-    "file_list", "SELECT " COLUMNS " FROM files WHERE version_id = $1 AND path > $2"
-                 " ORDER BY path LIMIT $3"};
+static const struct db_stmt get_stmt = {"file_get", "SELECT " COLUMNS FROM
+                                                    " WHERE f.version_id = $1 AND f.path = $2"};
+static const struct db_stmt list_stmt = {"file_list", "SELECT " COLUMNS FROM
+                                                      " WHERE f.version_id = $1 AND f.path > $2"
+                                                      " ORDER BY f.path LIMIT $3"};
 /* Another path that is the same but for case, or lies below this one, or that this one lies below.
  * '0' is the character after '/': the range holds exactly what begins with the path and a '/'. */
 static const struct db_stmt clash_stmt = {
@@ -26,9 +28,6 @@ static const struct db_stmt clash_stmt = {
     " OR (path_folded > f.path || '/' AND path_folded < f.path || '0')"
     " OR path_folded IN (SELECT left(f.path, i - 1) FROM generate_series(2, length(f.path)) i"
     "   WHERE substr(f.path, i, 1) = '/')) ORDER BY files.path LIMIT 1"};
-static const struct db_stmt blob_stmt = {
-    "file_blob", "INSERT INTO blobs (sha256, size) VALUES ($1, $2)"
-                 " ON CONFLICT (sha256) DO UPDATE SET created_at = now() RETURNING size"};
 static const struct db_stmt put_stmt = {
     "file_put", "INSERT INTO files (version_id, path, sha256, size, mode)"
                 " VALUES ($1, $2, $3, $4, $5) ON CONFLICT (version_id, path) DO UPDATE"
@@ -40,8 +39,10 @@ static const struct db_stmt count_stmt = {
                   " revision = revision + 1 WHERE id = $1"};
 
 static const struct db_col cols[] = {
-    DB_COL_TEXT(db_file, path), DB_COL_TEXT(db_file, sha256),     DB_COL_INT(db_file, size),
-    DB_COL_INT(db_file, mode),  DB_COL_TIME(db_file, updated_at),
+    DB_COL_TEXT(db_file, path),       DB_COL_TEXT(db_file, sha256),
+    DB_COL_INT(db_file, size),        DB_COL_INT(db_file, mode),
+    DB_COL_TIME(db_file, updated_at), DB_COL_ENUM(db_file, content, &db_blob_state_names),
+    DB_COL_TIME(db_file, checked_at),
 };
 
 struct state_row {
@@ -107,21 +108,6 @@ static enum cp_err count(struct db_conn *conn, const char *version_id, int64_t f
     return db_do(conn, DB_COMMAND(&count_stmt, params), NULL, err);
 }
 
-static enum cp_err put_blob(struct db_conn *conn, const struct db_file *file, struct cp_error *err)
-{
-    static const struct db_col size_cols[] = {DB_COL_INT(db_file, size)};
-    struct db_param params[] = {db_p_text(file->sha256), db_p_u64(file->size)};
-    struct db_file stored;
-
-    CP_TRY(db_one(conn, DB_QUERY(&blob_stmt, params, size_cols), &stored, err));
-    if (stored.size != file->size) {
-        return cp_error_set(err, CP_ERR_STORAGE,
-                            "blob %.12s… is recorded with %llu bytes, not %llu", file->sha256,
-                            (unsigned long long)stored.size, (unsigned long long)file->size);
-    }
-    return CP_OK;
-}
-
 enum cp_err db_file_put(struct db_conn *conn, const char *version_id, const struct db_file *file,
                         const char *expected, bool *ret_created, struct cp_error *err)
 {
@@ -142,7 +128,7 @@ enum cp_err db_file_put(struct db_conn *conn, const char *version_id, const stru
     if (!found) {
         CP_TRY(db_file_check_path(conn, version_id, file->path, err));
     }
-    CP_TRY(put_blob(conn, file, err));
+    CP_TRY(db_blob_put(conn, file->sha256, file->size, err));
     CP_TRY(db_do(conn, DB_COMMAND(&put_stmt, params), NULL, err));
     CP_TRY(count(conn, version_id, found ? 0 : 1,
                  (int64_t)file->size - (found ? (int64_t)present.size : 0), err));

@@ -3,7 +3,7 @@
 #ifndef DB_FILE_H
 #define DB_FILE_H
 
-#include "db/db.h"
+#include "db/blob.h"
 
 struct db_file {
     char path[DB_PATH_SIZE]; /* relative, '/' between parts; its form is the caller's check */
@@ -11,6 +11,9 @@ struct db_file {
     uint64_t size;
     uint32_t mode; /* permission bits */
     uint64_t updated_at;
+    /* of its bytes; not used by put */
+    enum db_blob_state content;
+    uint64_t checked_at; /* 0: not read since they were stored */
 };
 
 /* Adds or replaces a file of a draft, with its blob's row, and counts the version's revision up.

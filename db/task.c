@@ -30,7 +30,10 @@ static const struct db_stmt list_stmt = {
                  " ORDER BY number DESC LIMIT $5"};
 static const struct db_stmt newest_stmt = {
     "task_newest", "SELECT " COLUMNS " FROM tasks WHERE node_id = $1 AND kind = $2"
-                   " ORDER BY number DESC LIMIT 1"};
+                   " AND subject = $3 ORDER BY number DESC LIMIT 1"};
+static const struct db_stmt last_done_stmt = {
+    "task_last_done", "SELECT " COLUMNS " FROM tasks WHERE node_id = $1 AND kind = $2"
+                      " AND subject = $3 AND state = 'done' ORDER BY number DESC LIMIT 1"};
 static const struct db_stmt claim_stmt = {
     "task_claim", "UPDATE tasks SET state = 'running', attempts = attempts + 1, started_at = now()"
                   " WHERE id = (SELECT id FROM tasks WHERE node_id = $1 AND state = 'waiting'"
@@ -140,11 +143,19 @@ enum cp_err db_task_list(struct db_conn *conn, const struct db_task_filter *filt
 }
 
 enum cp_err db_task_newest(struct db_conn *conn, const char *node_id, const char *kind,
-                           struct db_task *ret_task, struct cp_error *err)
+                           const char *subject, struct db_task *ret_task, struct cp_error *err)
 {
-    struct db_param params[] = {db_p_id(node_id), db_p_text(kind)};
+    struct db_param params[] = {db_p_id(node_id), db_p_text(kind), db_p_text(subject)};
 
     return db_one(conn, DB_QUERY(&newest_stmt, params, cols), ret_task, err);
+}
+
+enum cp_err db_task_last_done(struct db_conn *conn, const char *node_id, const char *kind,
+                              const char *subject, struct db_task *ret_task, struct cp_error *err)
+{
+    struct db_param params[] = {db_p_id(node_id), db_p_text(kind), db_p_text(subject)};
+
+    return db_one(conn, DB_QUERY(&last_done_stmt, params, cols), ret_task, err);
 }
 
 enum cp_err db_task_claim(struct db_conn *conn, const char *node_id, struct db_task *ret_task,

@@ -67,10 +67,15 @@ CP_MUST_CHECK enum cp_err db_task_list(struct db_conn *conn, const struct db_tas
                                        uint64_t before, size_t limit, struct db_task *ret_items,
                                        size_t *ret_count, struct cp_error *err);
 
-/* The newest task of that kind on a node, ended or not. CP_ERR_NOT_FOUND. */
+/* The newest task of that kind and subject on a node, ended or not. CP_ERR_NOT_FOUND. */
 CP_MUST_CHECK enum cp_err db_task_newest(struct db_conn *conn, const char *node_id,
-                                         const char *kind, struct db_task *ret_task,
-                                         struct cp_error *err);
+                                         const char *kind, const char *subject,
+                                         struct db_task *ret_task, struct cp_error *err);
+
+/* The newest of that kind and subject that is done. CP_ERR_NOT_FOUND. */
+CP_MUST_CHECK enum cp_err db_task_last_done(struct db_conn *conn, const char *node_id,
+                                            const char *kind, const char *subject,
+                                            struct db_task *ret_task, struct cp_error *err);
 
 /* waiting → running: the oldest of the node. CP_ERR_NOT_FOUND: nothing waits. */
 CP_MUST_CHECK enum cp_err db_task_claim(struct db_conn *conn, const char *node_id,

@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "db/event.h"
+#include "db/settings.h"
 
 #define PROGRESS_EVERY CP_SEC
 
@@ -26,6 +27,27 @@ const struct db_task *job_task(const struct job *job)
 const json_t *job_params(const struct job *job)
 {
     return job->params;
+}
+
+/* ---- settings ---- */
+
+struct settings_arg {
+    const char *node_id;
+    struct db_settings *settings;
+};
+
+static enum cp_err settings_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    struct settings_arg *a = arg;
+
+    return db_settings_get(conn, a->node_id, a->settings, err);
+}
+
+enum cp_err job_settings(struct job *job, struct db_settings *ret_settings, struct cp_error *err)
+{
+    struct settings_arg a = {.node_id = job->ctx->node_id, .settings = ret_settings};
+
+    return db_run_read(job->ctx->db, "job-settings", settings_body, &a, err);
 }
 
 /* ---- progress ---- */

@@ -46,6 +46,10 @@ const struct db_task *job_task(const struct job *job);
 /* The task's parameters, an object. Borrowed. */
 const json_t *job_params(const struct job *job);
 
+/* The node's settings as they are now. */
+CP_MUST_CHECK enum cp_err job_settings(struct job *job, struct db_settings *ret_settings,
+                                       struct cp_error *err);
+
 /* Says how far the work is (written once a second at most) and asks whether it is to go on: CP_OK,
  * CP_ERR_CANCELLED (an operator) or CP_ERR_INTERRUPTED (the service stops): return that. */
 CP_MUST_CHECK enum cp_err job_progress(struct job *job, uint64_t done, uint64_t total,

@@ -154,7 +154,7 @@ static enum cp_err ask_body(struct db_conn *conn, void *arg, struct cp_error *er
         rc = db_now(conn, &now, err);
     }
     if (rc == CP_OK) {
-        rc = db_task_newest(conn, a->ctx->node_id, a->kind->name, task, err);
+        rc = db_task_newest(conn, a->ctx->node_id, a->kind->name, "", task, err);
     }
     if (rc == CP_OK || rc == CP_ERR_NOT_FOUND) {
         interval = a->kind->interval(&settings);

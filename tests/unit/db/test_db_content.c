@@ -489,19 +489,23 @@ static void test_blobs(void **state)
     assert_string_equal(users[0].version_id, v.id);
     assert_int_equal(users[0].state, DB_VERSION_SEALED);
     assert_string_equal(users[1].package, "debian");
-    OK(f, db_blob_delete(c, sha256, &deleted, &f->err));
+    OK(f, db_blob_delete(c, sha256, 0, &deleted, &f->err));
     assert_false(deleted);
     OK(f, db_file_delete(c, d.id, "other", NULL, &f->err));
     fixture_commit(f);
 
-    fixture_sql(f, "UPDATE blobs SET created_at = now() - interval '1 minute'");
+    fixture_sql(f, "UPDATE blobs SET unused_since = now() - interval '1 minute'"
+                   " WHERE unused_since IS NOT NULL");
     c = fixture_begin(f);
-    OK(f, db_blob_unused(c, 3600000, "", 3, unused, &count, &f->err));
+    OK(f, db_blob_unused(c, 3600, "", 3, unused, &count, &f->err));
     assert_int_equal(count, 0);
-    OK(f, db_blob_unused(c, 1000, "", 3, unused, &count, &f->err));
+    OK(f, db_blob_unused(c, 1, "", 3, unused, &count, &f->err));
     assert_int_equal(count, 1);
     assert_int_equal(unused[0].size, 7);
-    OK(f, db_blob_delete(c, unused[0].sha256, &deleted, &f->err));
+    assert_int_equal(unused[0].references, 0);
+    OK(f, db_blob_delete(c, unused[0].sha256, 3600, &deleted, &f->err));
+    assert_false(deleted); /* not for an hour */
+    OK(f, db_blob_delete(c, unused[0].sha256, 1, &deleted, &f->err));
     assert_true(deleted);
     REFUSED(f, CP_ERR_NOT_FOUND, db_blob_get(c, unused[0].sha256, &blob, &f->err));
     fixture_commit(f);

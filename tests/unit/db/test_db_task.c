@@ -183,7 +183,7 @@ static void test_list_and_log(void **state)
     filter = (struct db_task_filter){.kind = "seal-version", .state = &running};
     OK(f, db_task_list(f->conn, &filter, 0, 4, items, &count, &f->err));
     assert_int_equal(count, 1);
-    OK(f, db_task_newest(f->conn, f->node.id, "seal-version", &t, &f->err));
+    OK(f, db_task_newest(f->conn, f->node.id, "seal-version", "b", &t, &f->err));
     assert_string_equal(t.subject, "b");
     memset(longer, 'x', sizeof longer - 1);
     longer[sizeof longer - 1] = '\0';

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * SQL of blobs: validation, who is hit by damage, counting. */
+#include "db/blob.h"
+#include "db/blob_row.h"
+#include "db/names.h"
+
+const struct db_col db_blob_cols[DB_BLOB_COLUMN_COUNT] = {
+    DB_COL_TEXT(db_blob, sha256),       DB_COL_INT(db_blob, size),
+    DB_COL_INT(db_blob, references),    DB_COL_ENUM(db_blob, state, &db_blob_state_names),
+    DB_COL_TIME(db_blob, unused_since), DB_COL_TIME(db_blob, checked_at),
+    DB_COL_TEXT(db_blob, checked_by),   DB_COL_TIME(db_blob, created_at),
+};
+
+#define UNCHECKED " coalesce(b.checked_at, b.created_at) < $1"
+/* Files of a package, or of one version of it. */
+#define IN_SCOPE                                                                                   \
+    " b.sha256 IN (SELECT f.sha256 FROM files f JOIN versions v ON v.id = f.version_id"            \
+    " JOIN packages p ON p.id = v.package_id WHERE p.name = $2 AND ($3 = 0 OR v.number = $3))"
+
+static const struct db_stmt unchecked_stmt = {
+    "blob_unchecked", "SELECT " DB_BLOB_COLUMNS " FROM blobs b WHERE" UNCHECKED
+                      " ORDER BY coalesce(b.checked_at, b.created_at), b.sha256 LIMIT $2"};
+static const struct db_stmt unchecked_bytes_stmt = {
+    "blob_unchecked_bytes", "SELECT coalesce(sum(b.size), 0)::bigint FROM blobs b WHERE" UNCHECKED};
+static const struct db_stmt unchecked_in_stmt = {
+    "blob_unchecked_in", "SELECT " DB_BLOB_COLUMNS " FROM blobs b WHERE" UNCHECKED " AND" IN_SCOPE
+                         " ORDER BY coalesce(b.checked_at, b.created_at), b.sha256 LIMIT $4"};
+static const struct db_stmt unchecked_in_bytes_stmt = {
+    "blob_unchecked_in_bytes",
+    "SELECT coalesce(sum(b.size), 0)::bigint FROM blobs b WHERE" UNCHECKED " AND" IN_SCOPE};
+static const struct db_stmt touch_stmt = {
+    "blob_touch_versions",
+    "UPDATE versions SET revision = revision + 1 WHERE id IN (SELECT v.id FROM versions v"
+    " WHERE v.id IN (SELECT version_id FROM files WHERE sha256 = $1) ORDER BY v.id"
+    " FOR NO KEY UPDATE)"};
+static const struct db_stmt checked_stmt = {
+    "blob_checked", "UPDATE blobs SET state = $2, checked_at = now(), checked_node_id = $3"
+                    " WHERE sha256 = $1"};
+static const struct db_stmt sessions_stmt = {
+    "blob_sessions", "SELECT id FROM sessions WHERE node_id = $2 AND ended_at IS NULL"
+                     " AND version_id IN (SELECT version_id FROM files WHERE sha256 = $1)"
+                     " ORDER BY id LIMIT $3"};
+static const struct db_stmt place_stmt = {
+    "blob_place", "SELECT p.name, v.number, f.path,"
+                  " (SELECT count(DISTINCT version_id) FROM files WHERE sha256 = $1)"
+                  " FROM files f JOIN versions v ON v.id = f.version_id"
+                  " JOIN packages p ON p.id = v.package_id WHERE f.sha256 = $1"
+                  " ORDER BY (v.state = 'sealed') DESC, v.created_at DESC, v.id, f.path LIMIT 1"};
+static const struct db_stmt damaged_stmt = {
+    "blob_damaged_file",
+    "SELECT p.name, v.number, f.path, 1::bigint FROM files f JOIN blobs b ON b.sha256 = f.sha256"
+    " JOIN versions v ON v.id = f.version_id JOIN packages p ON p.id = v.package_id"
+    " WHERE f.version_id = $1 AND b.state <> 'good' ORDER BY f.path LIMIT 1"};
+/* Count and files are of one snapshot, in which they agree unless the count is wrong. A row that
+ * another transaction changes meanwhile is left to the next run. */
+static const struct db_stmt recount_stmt = {
+    "blob_recount",
+    "WITH page AS (SELECT b.sha256, b.reference_count AS stored,"
+    "   (SELECT count(*) FROM files f WHERE f.sha256 = b.sha256) AS counted"
+    "   FROM blobs b WHERE b.sha256 > $1 ORDER BY b.sha256 LIMIT $2),"
+    " fixed AS (UPDATE blobs b SET reference_count = page.counted,"
+    "   unused_since = CASE WHEN page.counted = 0 THEN coalesce(b.unused_since, now()) END"
+    "   FROM page WHERE b.sha256 = page.sha256 AND page.counted <> page.stored"
+    "   AND b.reference_count = page.stored RETURNING b.sha256, page.stored, page.counted)"
+    " SELECT (SELECT count(*) FROM page), coalesce((SELECT max(sha256) FROM page), ''),"
+    " count(*), coalesce(min(sha256), ''), coalesce((array_agg(stored ORDER BY sha256))[1], 0),"
+    " coalesce((array_agg(counted ORDER BY sha256))[1], 0) FROM fixed"};
+static const struct db_stmt figures_stmt = {
+    "blob_figures",
+    "SELECT count(*) FILTER (WHERE state = 'good' AND reference_count > 0),"
+    " coalesce(sum(size) FILTER (WHERE state = 'good' AND reference_count > 0), 0)::bigint,"
+    " count(*) FILTER (WHERE state = 'good' AND reference_count = 0),"
+    " coalesce(sum(size) FILTER (WHERE state = 'good' AND reference_count = 0), 0)::bigint,"
+    " count(*) FILTER (WHERE state <> 'good'),"
+    " coalesce(sum(size) FILTER (WHERE state <> 'good'), 0)::bigint,"
+    " coalesce(sum(size * reference_count), 0)::bigint FROM blobs"};
+
+static const struct db_col place_cols[] = {
+    DB_COL_TEXT(db_blob_place, package), DB_COL_INT(db_blob_place, number),
+    DB_COL_TEXT(db_blob_place, path), DB_COL_INT(db_blob_place, versions)};
+static const struct db_col recount_cols[] = {
+    DB_COL_INT(db_blob_recount, looked_at), DB_COL_TEXT(db_blob_recount, last),
+    DB_COL_INT(db_blob_recount, wrong),     DB_COL_TEXT(db_blob_recount, example),
+    DB_COL_INT(db_blob_recount, stored),    DB_COL_INT(db_blob_recount, counted)};
+static const struct db_col figures_cols[] = {
+    DB_COL_INT(db_blob_figures, referenced.blobs), DB_COL_INT(db_blob_figures, referenced.bytes),
+    DB_COL_INT(db_blob_figures, unused.blobs),     DB_COL_INT(db_blob_figures, unused.bytes),
+    DB_COL_INT(db_blob_figures, bad.blobs),        DB_COL_INT(db_blob_figures, bad.bytes),
+    DB_COL_INT(db_blob_figures, logical_bytes)};
+static const struct db_col bytes_cols[] = {DB_COL_INT(db_blob_sum, bytes)};
+
+enum cp_err db_blob_unchecked(struct db_conn *conn, const struct db_blob_scope *scope,
+                              uint64_t since, size_t limit, struct db_blob *ret_items,
+                              size_t *ret_count, struct cp_error *err)
+{
+    struct db_param all[] = {db_p_time(since), db_p_u64(limit)};
+    struct db_param in[] = {db_p_time(since), db_p_some(scope->package), db_p_u64(scope->number),
+                            db_p_u64(limit)};
+    struct db_rows rows = {ret_items, sizeof *ret_items, limit, ret_count};
+
+    return scope->package == NULL
+               ? db_many(conn, DB_QUERY(&unchecked_stmt, all, db_blob_cols), rows, err)
+               : db_many(conn, DB_QUERY(&unchecked_in_stmt, in, db_blob_cols), rows, err);
+}
+
+enum cp_err db_blob_unchecked_bytes(struct db_conn *conn, const struct db_blob_scope *scope,
+                                    uint64_t since, uint64_t *ret_bytes, struct cp_error *err)
+{
+    struct db_param all[] = {db_p_time(since)};
+    struct db_param in[] = {db_p_time(since), db_p_some(scope->package), db_p_u64(scope->number)};
+    struct db_blob_sum sum;
+
+    CP_TRY(scope->package == NULL
+               ? db_one(conn, DB_QUERY(&unchecked_bytes_stmt, all, bytes_cols), &sum, err)
+               : db_one(conn, DB_QUERY(&unchecked_in_bytes_stmt, in, bytes_cols), &sum, err));
+    *ret_bytes = sum.bytes;
+    return CP_OK;
+}
+
+enum cp_err db_blob_touch_versions(struct db_conn *conn, const char *sha256, struct cp_error *err)
+{
+    struct db_param params[] = {db_p_text(sha256)};
+
+    return db_do(conn, DB_COMMAND(&touch_stmt, params), NULL, err);
+}
+
+enum cp_err db_blob_checked(struct db_conn *conn, const char *sha256, const char *node_id,
+                            enum db_blob_state state, struct cp_error *err)
+{
+    struct db_param params[] = {db_p_text(sha256), db_p_text(db_blob_state_name(state)),
+                                db_p_id(node_id)};
+
+    return db_do(conn, DB_COMMAND(&checked_stmt, params), NULL, err);
+}
+
+enum cp_err db_blob_sessions(struct db_conn *conn, const char *sha256, const char *node_id,
+                             size_t limit, struct db_blob_session *ret_items, size_t *ret_count,
+                             struct cp_error *err)
+{
+    static const struct db_col id_cols[] = {DB_COL_TEXT(db_blob_session, id)};
+    struct db_param params[] = {db_p_text(sha256), db_p_id(node_id), db_p_u64(limit)};
+    struct db_rows rows = {ret_items, sizeof *ret_items, limit, ret_count};
+
+    return db_many(conn, DB_QUERY(&sessions_stmt, params, id_cols), rows, err);
+}
+
+enum cp_err db_blob_place(struct db_conn *conn, const char *sha256, struct db_blob_place *ret_place,
+                          struct cp_error *err)
+{
+    struct db_param params[] = {db_p_text(sha256)};
+
+    return db_one(conn, DB_QUERY(&place_stmt, params, place_cols), ret_place, err);
+}
+
+enum cp_err db_blob_damaged_file(struct db_conn *conn, const char *version_id,
+                                 struct db_blob_place *ret_place, struct cp_error *err)
+{
+    struct db_param params[] = {db_p_id(version_id)};
+
+    return db_one(conn, DB_QUERY(&damaged_stmt, params, place_cols), ret_place, err);
+}
+
+enum cp_err db_blob_recount(struct db_conn *conn, const char *after, size_t limit,
+                            struct db_blob_recount *ret_recount, struct cp_error *err)
+{
+    struct db_param params[] = {db_p_text(after), db_p_u64(limit)};
+
+    return db_one(conn, DB_QUERY(&recount_stmt, params, recount_cols), ret_recount, err);
+}
+
+enum cp_err db_blob_figures(struct db_conn *conn, struct db_blob_figures *ret_figures,
+                            struct cp_error *err)
+{
+    return db_one(conn,
+                  (struct db_query){.stmt = &figures_stmt,
+                                    .cols = figures_cols,
+                                    .col_count = DB_COUNT(figures_cols)},
+                  ret_figures, err);
+}
