@@ -77,35 +77,44 @@ bool keys_check(const struct db_key *row, const uint8_t *master_key, struct jws_
     return ok || refuse(ret_reason, "its private and its public key do not belong together");
 }
 
-bool keys_check_certificate(const struct db_key *row, const uint8_t identity[JWS_KEY_SIZE],
-                            uint64_t now_ns, char ret_reason[DB_TEXT_SIZE])
+static enum keys_certificate wrong(char reason[DB_TEXT_SIZE], const char *text)
+{
+    (void)refuse(reason, text);
+    return KEYS_CERTIFICATE_WRONG;
+}
+
+enum keys_certificate keys_check_certificate(const struct db_key *row,
+                                             const uint8_t identity[JWS_KEY_SIZE], uint64_t now_ns,
+                                             char ret_reason[DB_TEXT_SIZE])
 {
     struct certificate certificate;
     uint64_t not_after = 0;
 
     if (certificate_verify(identity, row->certificate, 0, &certificate, NULL) != CP_OK) {
-        return refuse(ret_reason, "its certificate is damaged or not by the present identity key");
+        return wrong(ret_reason, "its certificate is damaged or not by the present identity key");
     }
     if (memcmp(certificate.public_key, row->public_key, JWS_KEY_SIZE) != 0 ||
         strcmp(certificate.node, row->node_id) != 0) {
-        return refuse(ret_reason, "its certificate is for another key or another node");
+        return wrong(ret_reason, "its certificate is for another key or another node");
     }
     if (certificate_verify(identity, row->certificate, now_ns, &certificate, NULL) != CP_OK ||
         certificate_time_parse(certificate.not_after, &not_after) != CP_OK ||
         not_after < now_ns + KEYS_CERTIFICATE_RENEWAL) {
-        return refuse(ret_reason, "its certificate has ended, ends soon, or begins in the future");
+        (void)refuse(ret_reason, "its certificate has ended, ends soon, or begins in the future");
+        return KEYS_CERTIFICATE_ENDING;
     }
-    return true;
+    return KEYS_CERTIFICATE_GOOD;
 }
 
-static enum cp_err certify(const struct jws_key *identity, struct db_key *row, uint64_t now_ns)
+enum cp_err keys_certify(const struct jws_key *identity, uint64_t now_ns, uint64_t until_ns,
+                         struct db_key *row)
 {
     struct certificate certificate = {.node = ""};
     char *jws = NULL;
     enum cp_err rc;
 
     row->not_before = now_ns;
-    row->not_after = now_ns + KEYS_CERTIFICATE_LIFETIME;
+    row->not_after = until_ns != 0 ? until_ns : now_ns + KEYS_CERTIFICATE_LIFETIME;
     memcpy(certificate.public_key, row->public_key, JWS_KEY_SIZE);
     (void)snprintf(certificate.node, sizeof certificate.node, "%s", row->node_id);
     cp_clock_rfc3339(row->not_before, certificate.not_before);
@@ -122,7 +131,7 @@ static enum cp_err certify(const struct jws_key *identity, struct db_key *row, u
 enum cp_err keys_make(const struct keys_spec *spec, struct db_key *ret_row,
                       struct jws_key *ret_pair)
 {
-    struct db_key row = {.kind = spec->kind, .active = true, .public_key_size = JWS_KEY_SIZE};
+    struct db_key row = {.kind = spec->kind, .public_key_size = JWS_KEY_SIZE};
     char purpose[PURPOSE_SIZE];
     struct jws_key pair;
     enum cp_err rc;
@@ -140,7 +149,7 @@ enum cp_err keys_make(const struct keys_spec *spec, struct db_key *ret_row,
                        &row.private_sealed_size);
     }
     if (rc == CP_OK && spec->identity != NULL) {
-        rc = certify(spec->identity, &row, spec->now_ns);
+        rc = keys_certify(spec->identity, spec->now_ns, 0, &row);
     }
     if (rc == CP_OK) {
         *ret_row = row;

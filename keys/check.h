@@ -20,10 +20,21 @@
 bool keys_check(const struct db_key *row, const uint8_t *master_key, struct jws_key *ret_pair,
                 char ret_reason[DB_TEXT_SIZE]);
 
-/* For a multicast key whose own parts are in order: its certificate is by this identity, for this
- * key and node, and will hold for a while from now_ns on. */
-bool keys_check_certificate(const struct db_key *row, const uint8_t identity[JWS_KEY_SIZE],
-                            uint64_t now_ns, char ret_reason[DB_TEXT_SIZE]);
+/* How the certificate of a multicast key is whose own parts are in order. */
+enum keys_certificate {
+    KEYS_CERTIFICATE_GOOD,
+    KEYS_CERTIFICATE_ENDING, /* it is time for another one, nothing is wrong */
+    KEYS_CERTIFICATE_WRONG   /* damaged, or not by this identity for this key and node */
+};
+/* reason: in plain words, unless it is good. */
+enum keys_certificate keys_check_certificate(const struct db_key *row,
+                                             const uint8_t identity[JWS_KEY_SIZE], uint64_t now_ns,
+                                             char ret_reason[DB_TEXT_SIZE]);
+
+/* A new certificate for the row's public key and node, from now_ns on, into the row. until_ns: its
+ * end, 0: after the usual lifetime. CP_ERR_INTERNAL, NO_MEMORY. */
+CP_MUST_CHECK enum cp_err keys_certify(const struct jws_key *identity, uint64_t now_ns,
+                                       uint64_t until_ns, struct db_key *row);
 
 /* What key to make. */
 struct keys_spec {

@@ -49,7 +49,13 @@ static void test_good(void **state)
     assert_true(keys_check(&k.identity, master, &pair, reason));
     assert_memory_equal(pair.secret, k.identity_pair.secret, JWS_KEY_SIZE);
     assert_true(keys_check(&k.multicast, master, &pair, reason));
-    assert_true(keys_check_certificate(&k.multicast, k.identity.public_key, NOW, reason));
+    assert_int_equal(keys_check_certificate(&k.multicast, k.identity.public_key, NOW, reason),
+                     KEYS_CERTIFICATE_GOOD);
+}
+
+static enum keys_certificate at(const struct keys *k, uint64_t now, char reason[DB_TEXT_SIZE])
+{
+    return keys_check_certificate(&k->multicast, k->identity.public_key, now, reason);
 }
 
 static void test_certificate_times(void **state)
@@ -59,14 +65,15 @@ static void test_certificate_times(void **state)
 
     (void)state;
     make(&k);
-    assert_true(
-        keys_check_certificate(&k.multicast, k.identity.public_key, NOW + 334 * DAY, reason));
-    assert_false(
-        keys_check_certificate(&k.multicast, k.identity.public_key, NOW + 336 * DAY, reason));
+    assert_int_equal(at(&k, NOW + 334 * DAY, reason), KEYS_CERTIFICATE_GOOD);
+    assert_int_equal(at(&k, NOW + 336 * DAY, reason), KEYS_CERTIFICATE_ENDING);
     assert_non_null(strstr(reason, "ends soon"));
-    assert_false(
-        keys_check_certificate(&k.multicast, k.identity.public_key, NOW + 400 * DAY, reason));
-    assert_false(keys_check_certificate(&k.multicast, k.identity.public_key, NOW - DAY, reason));
+    assert_int_equal(at(&k, NOW + 400 * DAY, reason), KEYS_CERTIFICATE_ENDING);
+    assert_int_equal(at(&k, NOW - DAY, reason), KEYS_CERTIFICATE_ENDING);
+    /* for a client that knows a former identity only: no longer than its overlap */
+    assert_int_equal(keys_certify(&k.identity_pair, NOW, NOW + 2 * DAY, &k.multicast), CP_OK);
+    assert_int_equal(k.multicast.not_after, NOW + 2 * DAY);
+    assert_int_equal(at(&k, NOW, reason), KEYS_CERTIFICATE_ENDING);
 }
 
 static void test_certificate_of_another(void **state)
@@ -79,18 +86,21 @@ static void test_certificate_of_another(void **state)
     (void)state;
     make(&k);
     make(&other);
-    assert_false(keys_check_certificate(&k.multicast, other.identity.public_key, NOW, reason));
+    assert_int_equal(keys_check_certificate(&k.multicast, other.identity.public_key, NOW, reason),
+                     KEYS_CERTIFICATE_WRONG);
     assert_non_null(strstr(reason, "not by the present identity key"));
     /* the right identity, another key's certificate */
     same.identity = &k.identity_pair;
     assert_int_equal(keys_make(&same, &other.multicast, &other.multicast_pair), CP_OK);
     memcpy(k.multicast.certificate, other.multicast.certificate, sizeof k.multicast.certificate);
-    assert_false(keys_check_certificate(&k.multicast, k.identity.public_key, NOW, reason));
+    assert_int_equal(keys_check_certificate(&k.multicast, k.identity.public_key, NOW, reason),
+                     KEYS_CERTIFICATE_WRONG);
     assert_non_null(strstr(reason, "for another key"));
     /* another node's */
     make(&k);
     k.multicast.node_id[0] = '7';
-    assert_false(keys_check_certificate(&k.multicast, k.identity.public_key, NOW, reason));
+    assert_int_equal(keys_check_certificate(&k.multicast, k.identity.public_key, NOW, reason),
+                     KEYS_CERTIFICATE_WRONG);
 }
 
 static void test_parts_do_not_mix(void **state)

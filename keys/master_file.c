@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The master key's file: read with its permissions checked, made when it is not there. Touches the
- * file system. */
+ * The master key's file: read with its permissions checked, made when it is not there, replaced.
+ * Touches the file system. */
+#include "keys/master_file.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -10,24 +12,26 @@
 #include <unistd.h>
 
 #include "keys/credentials.h"
+#include "keys/master.h"
 
-#define PATH_SIZE 4096
+#define PATH_SIZE KEYS_PATH_SIZE
 
 static enum cp_err refuse(struct cp_error *err, const char *path, const char *why)
 {
     return cp_error_set(err, CP_ERR_KEY_UNUSABLE, "master key file %s: %s", path, why);
 }
 
-/* NULL: the file is as it must be. */
-static const char *complaint(const struct stat *st)
+/* NULL: the file is as it must be. A credential of systemd may belong to root and be readable by an
+ * access control list, which shows as the group's rights. */
+static const char *complaint(const struct stat *st, bool credential)
 {
     if (!S_ISREG(st->st_mode)) {
         return "it is not a regular file";
     }
-    if (st->st_uid != geteuid()) {
+    if (st->st_uid != geteuid() && !(credential && st->st_uid == 0)) {
         return "it belongs to another user";
     }
-    if ((st->st_mode & 077) != 0) {
+    if ((st->st_mode & (credential ? 027 : 077)) != 0) {
         return "others may read or write it; set its mode to 0600";
     }
     if (st->st_size != KEYS_MASTER_SIZE) {
@@ -37,8 +41,8 @@ static const char *complaint(const struct stat *st)
     return NULL;
 }
 
-static enum cp_err read_key(int fd, const char *path, uint8_t ret_key[KEYS_MASTER_SIZE],
-                            struct cp_error *err)
+static enum cp_err read_key(int fd, const char *path, bool credential,
+                            uint8_t ret_key[KEYS_MASTER_SIZE], struct cp_error *err)
 {
     uint8_t key[KEYS_MASTER_SIZE];
     const char *why = NULL;
@@ -47,7 +51,7 @@ static enum cp_err read_key(int fd, const char *path, uint8_t ret_key[KEYS_MASTE
     if (fstat(fd, &st) != 0) {
         return refuse(err, path, strerror(errno));
     }
-    why = complaint(&st);
+    why = complaint(&st, credential);
     if (why != NULL) {
         return refuse(err, path, why);
     }
@@ -81,9 +85,9 @@ static void sync_folder(const char *path)
 
 /* The file appears whole or not at all: written under another name, then linked. Who comes second
  * finds the first one's key. */
-static enum cp_err make_key(const char *path, struct cp_error *err)
+enum cp_err keys_master_write(const char *path, const uint8_t key[KEYS_MASTER_SIZE],
+                              struct cp_error *err)
 {
-    uint8_t key[KEYS_MASTER_SIZE];
     char temporary[PATH_SIZE];
     int saved;
     bool ok;
@@ -92,14 +96,11 @@ static enum cp_err make_key(const char *path, struct cp_error *err)
     if (snprintf(temporary, sizeof temporary, "%s.XXXXXX", path) >= (int)sizeof temporary) {
         return refuse(err, path, "the path is too long");
     }
-    CP_TRY(keys_random(key, sizeof key));
     fd = mkostemp(temporary, O_CLOEXEC); /* mode 0600 */
     if (fd < 0) {
-        keys_wipe(key, sizeof key);
         return refuse(err, path, strerror(errno));
     }
-    ok = write(fd, key, sizeof key) == (ssize_t)sizeof key && fsync(fd) == 0;
-    keys_wipe(key, sizeof key);
+    ok = write(fd, key, KEYS_MASTER_SIZE) == (ssize_t)KEYS_MASTER_SIZE && fsync(fd) == 0;
     ok = close(fd) == 0 && ok;
     ok = ok && (link(temporary, path) == 0 || errno == EEXIST);
     saved = errno;
@@ -111,20 +112,54 @@ static enum cp_err make_key(const char *path, struct cp_error *err)
     return CP_OK;
 }
 
-enum cp_err keys_master_load(const char *path, uint8_t ret_key[KEYS_MASTER_SIZE],
+enum cp_err keys_master_replace(const char *path, const char *next, const char *old,
+                                struct cp_error *err)
+{
+    if ((unlink(old) != 0 && errno != ENOENT) || link(path, old) != 0 || rename(next, path) != 0) {
+        return refuse(err, path, strerror(errno));
+    }
+    sync_folder(path);
+    return CP_OK;
+}
+
+enum cp_err keys_master_remove(const char *path, struct cp_error *err)
+{
+    if (unlink(path) != 0 && errno != ENOENT) {
+        return refuse(err, path, strerror(errno));
+    }
+    sync_folder(path);
+    return CP_OK;
+}
+
+enum cp_err keys_master_read(const char *path, bool credential, uint8_t ret_key[KEYS_MASTER_SIZE],
                              struct cp_error *err)
 {
     int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     enum cp_err rc;
 
     if (fd < 0 && errno == ENOENT) {
-        CP_TRY(make_key(path, err));
-        fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        return cp_error_set(err, CP_ERR_NOT_FOUND, "master key file %s: there is none", path);
     }
     if (fd < 0) {
         return refuse(err, path, strerror(errno));
     }
-    rc = read_key(fd, path, ret_key, err);
+    rc = read_key(fd, path, credential, ret_key, err);
     (void)close(fd);
     return rc;
+}
+
+enum cp_err keys_master_load(const char *path, uint8_t ret_key[KEYS_MASTER_SIZE],
+                             struct cp_error *err)
+{
+    uint8_t key[KEYS_MASTER_SIZE];
+    enum cp_err rc = keys_master_read(path, false, ret_key, err);
+
+    if (rc != CP_ERR_NOT_FOUND) {
+        return rc;
+    }
+    CP_TRY(keys_random(key, sizeof key));
+    rc = keys_master_write(path, key, err);
+    keys_wipe(key, sizeof key);
+    CP_TRY(rc);
+    return keys_master_read(path, false, ret_key, err);
 }
