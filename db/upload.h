@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Uploads that can be resumed, and the room that uploads have. What a row says of bytes received is
+ * on the disk; the file may have more. */
+#ifndef DB_UPLOAD_H
+#define DB_UPLOAD_H
+
+#include "db/db.h"
+
+#define DB_UPLOAD_METADATA_SIZE 1536 /* the longest path in base64, and the rest */
+
+struct db_upload {
+    char id[DB_ID_SIZE];
+    uint64_t number; /* ascending; the cursor of lists */
+    char node_id[DB_ID_SIZE];
+    char version_id[DB_ID_SIZE];
+    char package[DB_NAME_SIZE];
+    uint32_t version; /* its number */
+    bool draft;       /* the version still is one */
+    char path[DB_PATH_SIZE];
+    uint32_t mode;
+    uint64_t size, received;
+    char announced[DB_DIGEST_SIZE]; /* SHA-256 that the file must have; "": any */
+    char digest[DB_DIGEST_SIZE];    /* that it has, once all of it was read; "" until then */
+    bool any;                       /* whatever is at the path is replaced */
+    char expected[DB_DIGEST_SIZE];  /* unless any: as db_file_put has it */
+    char metadata[DB_UPLOAD_METADATA_SIZE]; /* as the client sent it */
+    char account[DB_NAME_SIZE];
+    uint64_t reserve; /* of its node's settings: bytes of the file system to be left free */
+    uint64_t created_at, updated_at, expires_at;
+    uint64_t finished_at; /* the draft got the file */
+};
+
+/* Uses node_id, version_id, path, mode, size, announced, any, expected, metadata, account. It expires after
+ * the node's upload_expiry_hours, which begin anew with every piece. */
+CP_MUST_CHECK enum cp_err db_upload_create(struct db_conn *conn, const struct db_upload *upload,
+                                           struct db_upload *ret_upload, struct cp_error *err);
+
+/* Those of that node which have not expired. CP_ERR_NOT_FOUND. */
+CP_MUST_CHECK enum cp_err db_upload_get(struct db_conn *conn, const char *node_id, const char *id,
+                                        struct db_upload *ret_upload, struct cp_error *err);
+
+/* Ascending by number, those after `after`, at most limit, of a version (NULL: of all), of all
+ * nodes; expired ones are left out. */
+CP_MUST_CHECK enum cp_err db_upload_list(struct db_conn *conn, const char *version_id,
+                                         uint64_t after, size_t limit, struct db_upload *ret_items,
+                                         size_t *ret_count, struct cp_error *err);
+
+/* So many bytes are on the disk now. CP_ERR_NOT_FOUND: it, or its draft, was deleted meanwhile. */
+CP_MUST_CHECK enum cp_err db_upload_advance(struct db_conn *conn, const char *id, uint64_t received,
+                                            struct db_upload *ret_upload, struct cp_error *err);
+
+/* All bytes are on the disk, and this is their digest. CP_ERR_NOT_FOUND. */
+CP_MUST_CHECK enum cp_err db_upload_complete(struct db_conn *conn, const char *id,
+                                             const char *digest, struct db_upload *ret_upload,
+                                             struct cp_error *err);
+
+/* The draft has the file: in the transaction that gives it. Again: no change. CP_ERR_NOT_FOUND. */
+CP_MUST_CHECK enum cp_err db_upload_finish(struct db_conn *conn, const char *id,
+                                           struct db_upload *ret_upload, struct cp_error *err);
+
+/* CP_ERR_NOT_FOUND. */
+CP_MUST_CHECK enum cp_err db_upload_delete(struct db_conn *conn, const char *id,
+                                           struct cp_error *err);
+
+/* Uploads of the node that have expired, oldest first, at most limit. */
+CP_MUST_CHECK enum cp_err db_upload_expired(struct db_conn *conn, const char *node_id, size_t limit,
+                                            struct db_upload *ret_items, size_t *ret_count,
+                                            struct cp_error *err);
+
+/* Whether there is a row of that id, be it expired. */
+CP_MUST_CHECK enum cp_err db_upload_exists(struct db_conn *conn, const char *id, bool *ret_exists,
+                                           struct cp_error *err);
+
+/* What decides whether there is room for another upload, in bytes. */
+struct db_upload_room {
+    uint64_t quota;    /* 0: none */
+    uint64_t reserve;  /* of the file system, to be left free */
+    uint64_t stored;   /* all blobs; 0 without a quota, when nobody asks */
+    uint64_t promised; /* announced by uploads that have not finished */
+    uint64_t left;     /* of it, not received yet */
+};
+CP_MUST_CHECK enum cp_err db_upload_room(struct db_conn *conn, const char *node_id,
+                                         struct db_upload_room *ret_room, struct cp_error *err);
+
+#endif

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Expired uploads: the row goes first, then the file; files without a row are those of uploads whose
+ * draft was deleted, or whose row went when the process died. Touches the database and the blob
+ * store. */
+#include "jobs/expire.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "content/blob.h"
+#include "db/upload.h"
+
+#define EXPIRE_EVERY_S 3600
+#define ROWS_AT_ONCE   64
+
+struct expiring {
+    struct job *job;
+    struct db_upload *rows; /* ROWS_AT_ONCE */
+    size_t count;
+    uint64_t skipped; /* somebody works at them: next time */
+    uint64_t uploads, bytes, strays;
+    struct db_upload *row; /* the present one */
+    bool exists;
+    char name[64]; /* of the present file */
+};
+
+uint64_t job_expire_interval(const struct db_settings *settings)
+{
+    (void)settings;
+    return EXPIRE_EVERY_S;
+}
+
+/* ---- rows ---- */
+
+static enum cp_err expired_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    struct expiring *e = arg;
+
+    return db_upload_expired(conn, job_context(e->job)->node_id, ROWS_AT_ONCE, e->rows, &e->count,
+                             err);
+}
+
+static enum cp_err expire_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    const struct expiring *e = arg;
+    const struct db_upload *row = e->row;
+    char subject[DB_TEXT_SIZE];
+
+    CP_TRY(db_upload_delete(conn, row->id, err));
+    if (row->finished_at != 0) {
+        return CP_OK; /* the draft has the file: only the memory of the upload ends */
+    }
+    (void)snprintf(subject, sizeof subject, "package %s version %u", row->package,
+                   (unsigned)row->version);
+    return job_event(e->job, conn, "upload-expired", subject,
+                     json_pack("{s:s, s:s, s:I, s:I}", "id", row->id, "path", row->path, "size",
+                               (json_int_t)row->size, "received", (json_int_t)row->received),
+                     err);
+}
+
+static enum cp_err expire(struct expiring *e, struct db_upload *row, struct cp_error *err)
+{
+    struct blob_partial *file = NULL;
+    enum cp_err code = blob_partial_open(job_context(e->job)->blobs, row->id, &file, err);
+
+    if (code == CP_ERR_UPLOAD_LOCKED) {
+        e->skipped++;
+        return CP_OK;
+    }
+    CP_TRY(code);
+    e->row = row;
+    code = db_run_tx_locking(job_context(e->job)->db, "expire-upload", expire_body, e, err);
+    if (code == CP_OK || code == CP_ERR_NOT_FOUND) {
+        code = blob_partial_remove(file, err);
+        e->uploads++;
+        e->bytes += row->received;
+    }
+    blob_partial_close(file);
+    return code;
+}
+
+static enum cp_err expire_rows(struct expiring *e, struct cp_error *err)
+{
+    do {
+        e->skipped = 0;
+        CP_TRY(db_run_read(job_context(e->job)->db, "expired-uploads", expired_body, e, err));
+        for (size_t i = 0; i < e->count; i++) {
+            CP_TRY(job_progress(e->job, e->uploads, 0, err));
+            CP_TRY(expire(e, &e->rows[i], err));
+        }
+    } while (e->count == ROWS_AT_ONCE && e->skipped < e->count);
+    return CP_OK;
+}
+
+/* ---- files without a row ---- */
+
+static enum cp_err exists_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    struct expiring *e = arg;
+
+    return db_upload_exists(conn, e->name, &e->exists, err);
+}
+
+/* A row is there before its file is: what has none now will not get one. */
+static enum cp_err remove_stray(void *arg, const char *name, struct cp_error *err)
+{
+    struct expiring *e = arg;
+    struct blob_partial *file = NULL;
+    enum cp_err code;
+
+    if (!db_is_uuid(name) || strlen(name) >= sizeof e->name) {
+        return CP_OK; /* none of ours */
+    }
+    (void)snprintf(e->name, sizeof e->name, "%s", name);
+    CP_TRY(db_run_read(job_context(e->job)->db, "find-upload", exists_body, e, err));
+    if (e->exists) {
+        return CP_OK;
+    }
+    code = blob_partial_open(job_context(e->job)->blobs, name, &file, err);
+    if (code == CP_ERR_UPLOAD_LOCKED) {
+        return CP_OK;
+    }
+    CP_TRY(code);
+    code = blob_partial_remove(file, err);
+    blob_partial_close(file);
+    e->strays++;
+    return code;
+}
+
+enum cp_err job_expire(struct job *job, struct cp_error *err)
+{
+    struct expiring e = {.job = job, .rows = calloc(ROWS_AT_ONCE, sizeof *e.rows)};
+    enum cp_err code;
+
+    if (e.rows == NULL) {
+        return cp_error_set(err, CP_ERR_NO_MEMORY, "No memory for the list of uploads.");
+    }
+    code = expire_rows(&e, err);
+    if (code == CP_OK) {
+        code = blob_partial_each(job_context(job)->blobs, remove_stray, &e, err);
+    }
+    free(e.rows);
+    if (code == CP_OK) {
+        job_result(job, json_pack("{s:I, s:I, s:I}", "uploads", (json_int_t)e.uploads, "bytes",
+                                  (json_int_t)e.bytes, "stray_files", (json_int_t)e.strays));
+    }
+    return code;
+}
