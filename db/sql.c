@@ -10,7 +10,7 @@
 #include "common/cursor.h"
 #include "db/conn.h"
 
-#define PARAMS_MAX  24
+#define PARAMS_MAX  40
 #define NUMBER_SIZE 24
 
 /* Types by their number in pg_type; these never change. */
