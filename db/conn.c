@@ -46,9 +46,10 @@ static const struct {
     {"57014", CP_ERR_DATABASE, DB_FAULT_NONE}, /* statement_timeout */
     {"57", CP_ERR_DATABASE, DB_FAULT_LOST},    /* shutting down, starting, killed */
     {"08", CP_ERR_DATABASE, DB_FAULT_LOST},
-    {"25006", CP_ERR_DATABASE, DB_FAULT_LOST}, /* read only: this is a standby now */
-    {"53", CP_ERR_DATABASE, DB_FAULT_NONE},    /* disk full, too many connections */
-    {"58", CP_ERR_DATABASE, DB_FAULT_NONE},    /* its disk failed */
+    {"25006", CP_ERR_DATABASE, DB_FAULT_STANDBY}, /* read only */
+    {"0A000", CP_ERR_DATABASE, DB_FAULT_LOST},    /* SERIALIZABLE on a standby; a stale plan */
+    {"53", CP_ERR_DATABASE, DB_FAULT_NONE},       /* disk full, too many connections */
+    {"58", CP_ERR_DATABASE, DB_FAULT_NONE},       /* its disk failed */
 };
 
 /* libpq's messages end in a line feed and may have several lines: the first one is the point. */
@@ -186,7 +187,9 @@ enum cp_err db_conn_failed(struct db_conn *c, const PGresult *result, const char
             break;
         }
     }
-    if (!db_conn_usable(c)) {
+    /* No state: it is libpq's own failure. After one in writing it may still call a connection good
+     * that the server has closed. */
+    if (state == NULL || !db_conn_usable(c)) {
         code = CP_ERR_DATABASE;
         c->fault = DB_FAULT_LOST;
     }

@@ -14,9 +14,10 @@
 
 /* What the runner may do about the last failure. */
 enum db_fault {
-    DB_FAULT_NONE,  /* hard: report it */
-    DB_FAULT_RETRY, /* the transaction met another one: run it again */
-    DB_FAULT_LOST   /* the connection is gone: connect and run it again */
+    DB_FAULT_NONE,    /* hard: report it */
+    DB_FAULT_RETRY,   /* the transaction met another one: run it again */
+    DB_FAULT_STANDBY, /* the server only reads: another one may be the primary by now */
+    DB_FAULT_LOST     /* the connection is gone: connect and run it again */
 };
 
 /* Places of the hash table of prepared statements; twice what the program has. */

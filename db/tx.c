@@ -66,8 +66,8 @@ static enum cp_err resolve_commit(const struct tx *tx, struct db_conn *conn, str
             continue;
         }
         if (db_one(conn, DB_QUERY(&asked_stmt, params, cols), &row, err) != CP_OK) {
-            if (conn->fault == DB_FAULT_LOST) {
-                db_conn_close(conn); /* it may be a standby now */
+            if (conn->fault != DB_FAULT_NONE) {
+                db_conn_close(conn);
             }
             continue;
         }
@@ -120,10 +120,10 @@ static enum cp_err run_once(const struct tx *tx, struct db_conn *conn, struct cp
     if (rc == CP_OK) {
         rc = commit(tx, conn, err);
     }
-    if (tx->read_only && conn->fault == DB_FAULT_LOST && db_conn_usable(conn)) {
-        /* Not a standby that refuses to write: the body wrote in a transaction that only reads. */
-        conn->fault = DB_FAULT_NONE;
-        rc = CP_ERR_INTERNAL;
+    if (conn->fault == DB_FAULT_STANDBY) {
+        /* Or the body wrote in a transaction that only reads: our bug. */
+        conn->fault = tx->read_only ? DB_FAULT_NONE : DB_FAULT_LOST;
+        rc = tx->read_only ? CP_ERR_INTERNAL : rc;
     }
     if (rc != CP_OK && db_conn_usable(conn) && PQtransactionStatus(conn->pg) != PQTRANS_IDLE) {
         enum db_fault fault = conn->fault;

@@ -120,6 +120,35 @@ static void idle_transaction_is_ended(void **state)
     db_pool_close(pool);
 }
 
+/* libpq's own failures have no state, and may leave a connection that looks good. */
+static void failure_without_a_state_is_a_loss(void **state)
+{
+    struct fixture *f = *state;
+    struct db_conn *conn = fixture_begin(f);
+
+    assert_int_equal(db_conn_failed(conn, NULL, "test", &f->err), CP_ERR_DATABASE);
+    assert_int_equal(conn->fault, DB_FAULT_LOST);
+    assert_true(db_conn_usable(conn));
+    fixture_commit(f);
+}
+
+static const struct db_stmt wide_stmt = {"test_wide", "SELECT * FROM counter"};
+
+/* A migration changes what a prepared statement gives: it is prepared anew. */
+static void stale_plan_is_made_anew(void **state)
+{
+    struct fixture *f = *state;
+    struct db_pool *pool = open_pool(f, "");
+    struct work w = {.stmt = &wide_stmt};
+
+    make_counter(f);
+    OK(f, db_run_read(pool, "use", work_body, &w, &f->err));
+    fixture_sql(f, "ALTER TABLE counter ADD COLUMN more int");
+    OK(f, db_run_read(pool, "use", work_body, &w, &f->err));
+    assert_int_equal(w.runs, 3);
+    db_pool_close(pool);
+}
+
 /* ---- prepared once ---- */
 
 struct uses {
@@ -331,6 +360,8 @@ int main(void)
         TEST(long_statement_is_ended),
         TEST(long_wait_for_a_lock_is_ended),
         TEST(idle_transaction_is_ended),
+        TEST(failure_without_a_state_is_a_loss),
+        TEST(stale_plan_is_made_anew),
         TEST(prepared_once_a_connection),
         TEST(commit_that_happened_is_not_done_again),
         TEST(commit_that_was_lost_is_done_again),
