@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include "api/auth.h"
+#include "api/lockout.h"
+#include "api/negotiate.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "content/blob.h"
@@ -14,13 +16,13 @@
 #include "db/event.h"
 #include "db/listener.h"
 #include "jobs/jobs.h"
+#include "keys/care.h"
 #include "keys/credentials.h"
-#include "keys/keyring.h"
+#include "keys/master.h"
+#include "server/http_tls.h"
 #include "server/state_file.h"
 
-#define DATABASE_PATIENCE (30 * CP_SEC)
-#define CLAIM_PATIENCE    (10 * CP_SEC)
-#define LOG_EVERY         10u /* tries */
+#define CLAIM_PATIENCE (10 * CP_SEC)
 /* Besides a connection for each thread that serves HTTP: scheduler, progress, ending sessions, and
  * the workers of tasks. */
 #define OTHER_CONNECTIONS (4u + JOBS_WORKERS)
@@ -54,36 +56,58 @@ static enum cp_err open_blobs(const struct srv_config *c, struct srv_parts *p, s
     return blob_store_open(dir, &p->blobs, err);
 }
 
-static bool worth_a_wait(enum cp_err rc)
+/* By the schema's owner, who then says what the service's role may do. */
+static enum cp_err migrate_as_owner(const struct srv_config *c, struct db_pool *service,
+                                    struct cp_error *err)
 {
-    return rc == CP_ERR_DATABASE || rc == CP_ERR_UNAVAILABLE || rc == CP_ERR_DB_RETRY;
-}
-
-static enum cp_err open_database(const struct srv_config *c, srv_pause *pause, struct srv_parts *p,
-                                 struct cp_error *err)
-{
-    cp_time end = cp_clock_now() + DATABASE_PATIENCE;
-    unsigned size = c->threads + OTHER_CONNECTIONS;
+    struct db_pool *owner = NULL;
+    char role[DB_NAME_SIZE];
     enum cp_err rc;
 
-    size = size > CONNECTIONS_MAX ? CONNECTIONS_MAX : size;
-    for (unsigned round = 0;; round++) {
-        rc = db_pool_open(c->database, size, &p->db, err);
-        if (rc == CP_OK) {
-            rc = db_migrate(p->db, err);
-        }
-        if (!worth_a_wait(rc) || cp_clock_now() >= end) {
-            return rc;
-        }
-        if (round % LOG_EVERY == 0) {
-            cp_log_error(CP_LOG_WARN, "database-away", err);
-        }
-        db_pool_close(p->db);
-        p->db = NULL;
-        if (pause()) {
-            return cp_error_set(err, CP_ERR_INTERRUPTED, "stopped while waiting for the database");
-        }
+    CP_TRY(db_role(service, role, err));
+    rc = db_pool_open(c->migrate_database, 1, &owner, err);
+    if (rc == CP_OK) {
+        rc = db_migrate(owner, err);
     }
+    if (rc == CP_OK) {
+        rc = db_grant(owner, role, err);
+    }
+    db_pool_close(owner);
+    if (rc != CP_OK) {
+        cp_error_prefix(err, "migrate-database");
+    }
+    return rc;
+}
+
+/* The service's own connection then looks whether it sees the same database. */
+static enum cp_err migrate(const struct srv_config *c, struct db_pool *service,
+                           struct cp_error *err)
+{
+    if (c->migrate_database[0] != '\0') {
+        CP_TRY(migrate_as_owner(c, service, err));
+    }
+    return db_migrate(service, err);
+}
+
+static enum cp_err open_database(const struct srv_config *c, struct srv_parts *p,
+                                 struct cp_error *err)
+{
+    unsigned size = c->threads + OTHER_CONNECTIONS;
+
+    CP_TRY(db_pool_open(c->database, size > CONNECTIONS_MAX ? CONNECTIONS_MAX : size, &p->db, err));
+    return migrate(c, p->db, err);
+}
+
+enum cp_err srv_migrate(const struct srv_config *config, struct cp_error *err)
+{
+    struct db_pool *service = NULL;
+    enum cp_err rc = db_pool_open(config->database, 1, &service, err);
+
+    if (rc == CP_OK) {
+        rc = migrate(config, service, err);
+    }
+    db_pool_close(service);
+    return rc;
 }
 
 struct register_arg {
@@ -95,6 +119,7 @@ static enum cp_err register_node(struct db_conn *conn, void *arg, struct cp_erro
 {
     struct register_arg *a = arg;
 
+    CP_TRY(db_marks_sweep(conn, err));
     return db_node_register(conn, a->name, CASTPOINT_VERSION, a->node, err);
 }
 
@@ -129,15 +154,10 @@ static enum cp_err claim_node(const struct srv_config *c, srv_pause *pause, stru
 static enum cp_err open_keyring(const struct srv_config *c, struct srv_parts *p,
                                 struct cp_error *err)
 {
-    uint8_t key[KEYS_MASTER_SIZE];
-    char path[SRV_PATH_SIZE + 16];
-    enum cp_err rc;
+    struct keys_master_place place;
 
-    (void)snprintf(path, sizeof path, "%s/master.key", c->state_dir);
-    CP_TRY(keys_master_load(path, key, err));
-    rc = keys_ring_new(key, p->node.id, &p->keyring);
-    keys_wipe(key, sizeof key);
-    return rc == CP_OK ? CP_OK : cp_error_set(err, rc, "keys");
+    CP_TRY(keys_master_find(c->master_key, c->state_dir, &place, err));
+    return keys_ring_open(&place, p->db, p->node.id, &p->keyring, err);
 }
 
 static enum cp_err listen_for_tasks(const struct srv_config *c, struct srv_parts *p,
@@ -148,14 +168,30 @@ static enum cp_err listen_for_tasks(const struct srv_config *c, struct srv_parts
     return db_listener_open(c->database, channels, 1, &p->task_listener, err);
 }
 
-/* Using the keys checks them, and heals what is broken, before the first client comes. */
-static enum cp_err check_keys(struct db_conn *conn, void *arg, struct cp_error *err)
-{
-    struct srv_parts *p = arg;
-    struct keys_multicast key;
+struct keys_arg {
+    struct srv_parts *parts;
+    struct keys_care care;
+};
 
-    CP_TRY(keys_ring_multicast(p->keyring, conn, "start", &key, err));
-    keys_multicast_done(&key);
+static enum cp_err check_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    struct keys_arg *a = arg;
+
+    return keys_ring_start(a->parts->keyring, conn, &a->care, err);
+}
+
+/* What is broken is healed before the first client comes; what must not be is told. */
+static enum cp_err check_keys(struct srv_parts *p, struct cp_error *err)
+{
+    struct keys_arg a = {.parts = p};
+
+    CP_TRY(db_run_tx_locking(p->db, "check-keys", check_body, &a, err));
+    if (a.care.repaired > 0 || a.care.damaged > 0 || a.care.secrets_unusable > 0) {
+        cp_log(CP_LOG_WARN, "keys-damaged", "repaired", cp_log_u64(a.care.repaired), "unusable",
+               cp_log_u64(a.care.damaged), "session_secrets_unusable",
+               cp_log_u64(a.care.secrets_unusable), "sessions_cancelled",
+               cp_log_u64(a.care.cancelled), NULL);
+    }
     return CP_OK;
 }
 
@@ -241,34 +277,41 @@ static enum cp_err make_admin(const struct srv_config *c, struct srv_parts *p, s
     return rc;
 }
 
-static enum cp_err make_parts(const struct srv_config *c, srv_pause *pause, struct srv_parts *p,
-                              struct cp_error *err)
+/* What knows a client by something else than a password or token, when it is configured. */
+static enum cp_err open_logins(const struct srv_config *c, struct srv_parts *p,
+                               struct cp_error *err)
 {
-    struct register_arg node = {.name = c->name, .node = &p->node};
-    enum cp_err rc;
+    enum cp_err rc = api_auth_cache_new(&p->auth_cache);
 
+    if (rc == CP_OK) {
+        rc = api_lockout_new(&p->lockout);
+    }
+    if (rc != CP_OK) {
+        return cp_error_set(err, rc, "memory of passwords");
+    }
+    if (c->keytab[0] != '\0') {
+        CP_TRY(api_negotiate_new(c->keytab, &p->negotiate, err));
+    }
+    return c->client_ca[0] == '\0' ? CP_OK
+                                   : srv_trust_new(c->client_ca, c->client_crl, &p->trust, err);
+}
+
+static enum cp_err make_local(const struct srv_config *c, struct srv_parts *p, struct cp_error *err)
+{
     CP_TRY(srv_state_dir(c->state_dir, err));
     CP_TRY(open_tls(c, p, err));
     CP_TRY(open_blobs(c, p, err));
-    CP_TRY(open_database(c, pause, p, err));
-    CP_TRY(db_run_tx(p->db, "register-node", register_node, &node, err));
-    CP_TRY(claim_node(c, pause, p, err));
-    CP_TRY(listen_for_tasks(c, p, err));
-    CP_TRY(open_keyring(c, p, err));
-    CP_TRY(db_run_tx_locking(p->db, "check-keys", check_keys, p, err));
-    CP_TRY(make_admin(c, p, err));
-    rc = api_auth_cache_new(&p->auth_cache);
-    return rc == CP_OK ? CP_OK : cp_error_set(err, rc, "cache of verified passwords");
+    return open_logins(c, p, err);
 }
 
-enum cp_err srv_bootstrap(const struct srv_config *config, srv_pause *pause,
-                          struct srv_parts *ret_parts, struct cp_error *err)
+enum cp_err srv_parts_local(const struct srv_config *config, struct srv_parts *ret_parts,
+                            struct cp_error *err)
 {
     struct srv_parts p;
     enum cp_err rc;
 
     memset(&p, 0, sizeof p);
-    rc = make_parts(config, pause, &p, err);
+    rc = make_local(config, &p, err);
     if (rc != CP_OK) {
         srv_parts_done(&p);
         return rc;
@@ -277,13 +320,50 @@ enum cp_err srv_bootstrap(const struct srv_config *config, srv_pause *pause,
     return CP_OK;
 }
 
-void srv_parts_done(struct srv_parts *p)
+static enum cp_err make_stored(const struct srv_config *c, srv_pause *pause, struct srv_parts *p,
+                               struct cp_error *err)
 {
-    api_auth_cache_free(p->auth_cache);
+    struct register_arg node = {.name = c->name, .node = &p->node};
+
+    CP_TRY(open_database(c, p, err));
+    CP_TRY(db_run_tx(p->db, "register-node", register_node, &node, err));
+    CP_TRY(claim_node(c, pause, p, err));
+    CP_TRY(listen_for_tasks(c, p, err));
+    CP_TRY(open_keyring(c, p, err));
+    CP_TRY(check_keys(p, err));
+    return make_admin(c, p, err);
+}
+
+enum cp_err srv_parts_stored(const struct srv_config *config, srv_pause *pause,
+                             struct srv_parts *parts, struct cp_error *err)
+{
+    enum cp_err rc = make_stored(config, pause, parts, err);
+
+    if (rc != CP_OK) {
+        srv_parts_stored_done(parts);
+    }
+    return rc;
+}
+
+void srv_parts_stored_done(struct srv_parts *p)
+{
     keys_ring_free(p->keyring);
     db_listener_close(p->task_listener);
     db_listener_close(p->listener);
     db_pool_close(p->db);
+    p->keyring = NULL;
+    p->task_listener = NULL;
+    p->listener = NULL;
+    p->db = NULL;
+}
+
+void srv_parts_done(struct srv_parts *p)
+{
+    srv_parts_stored_done(p);
+    api_auth_cache_free(p->auth_cache);
+    api_lockout_free(p->lockout);
+    api_negotiate_free(p->negotiate);
+    srv_trust_free(p->trust);
     if (p->blobs != NULL) {
         blob_store_close(p->blobs);
     }

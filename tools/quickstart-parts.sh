@@ -99,14 +99,21 @@ unix_socket_permissions = 0700
 CONF
     mv "$state/db.part" "$state/db"
   fi
-  if ! pg_ctl status >/dev/null 2>&1; then
+  # The service's user may also come as the role castpoint, which owns nothing.
+  printf 'castpoint %s %s\n' "$db_user" "$db_user" "$db_user" castpoint >"$state/db/pg_ident.conf"
+  printf 'local all all peer map=castpoint\n' >"$state/db/pg_hba.conf"
+  if pg_ctl status >/dev/null 2>&1; then
+    pg_ctl reload >/dev/null
+  else
     say "Starting PostgreSQL"
     pg_ctl -w -t 60 -l "$state/run/postgresql.log" start >/dev/null 2>&1 ||
       { tail -n 20 "$state/run/postgresql.log" >&2; fail "PostgreSQL did not start"; }
   fi
-  (cd / && as_db psql -qAt -h "$state/run" -d postgres -c "SELECT 1 FROM pg_database WHERE datname = 'castpoint'") | grep -q 1 ||
-    (cd / && as_db createdb -h "$state/run" castpoint)
+  sql "SELECT 1 FROM pg_roles WHERE rolname = 'castpoint'" | grep -q 1 || sql 'CREATE ROLE castpoint LOGIN'
+  sql "SELECT 1 FROM pg_database WHERE datname = 'castpoint'" | grep -q 1 || sql 'CREATE DATABASE castpoint'
 }
+
+sql() { (cd / && as_db psql -qAt -v ON_ERROR_STOP=1 -h "$state/run" -d postgres -c "$1"); }
 
 api() { # api METHOD PATH [curl arguments]: prints the answer's body, fails on an HTTP error
   local method=$1 path=$2
@@ -122,7 +129,8 @@ start_service() {
     place srv
     "${place[@]}" setsid setpriv --reuid "$db_user" --regid "$db_user" --clear-groups \
       "$state/run/castpointd" --listen "0.0.0.0:8443" --state-dir "$state/service" \
-      --database "host=$state/run dbname=castpoint" --public-url "https://$server_ip:8443" \
+      --database "host=$state/run user=castpoint dbname=castpoint" \
+      --migrate-database "host=$state/run user=$db_user dbname=castpoint" --public-url "https://$server_ip:8443" \
       --openapi "$state/run/openapi.yaml" </dev/null >>"$state/castpointd.log" 2>&1 &
     echo $! >"$state/run/castpointd.pid"
     disown

@@ -70,6 +70,7 @@ class Service:
         self.url = f'https://{SERVER}:8443'
         self.database = os.environ['CASTPOINT_TEST_DB'] + f' dbname=e2e_{os.getpid()}_{random.randrange(1 << 30)}'
         self.name = self.database.rsplit('=', 1)[1]
+        self.service_database = f"{os.environ['CASTPOINT_TEST_SERVICE_DB']} dbname={self.name}"
         self.admin_sql(f'CREATE DATABASE {self.name}')
         self.start()
 
@@ -89,7 +90,7 @@ class Service:
     def start(self):
         with open(self.log, 'ab') as log:
             self.process = self.lab.popen('srv', [os.environ['CASTPOINTD'], '--listen', '0.0.0.0:8443', '--state-dir', self.state,
-                '--database', self.database, '--public-url', self.url, '--openapi', os.path.join(ROOT, 'openapi.yaml')], stdout=log, stderr=log)
+                '--database', self.service_database, '--migrate-database', self.database, '--public-url', self.url, '--openapi', os.path.join(ROOT, 'openapi.yaml')], stdout=log, stderr=log)
         wait_until(self.ready, 40, 'castpointd is ready')
         self.password = read_text(os.path.join(self.state, 'admin-password')).strip()
 

@@ -1,0 +1,280 @@
+"""PostgreSQL goes away: at the start, in the middle of the load, for good with a standby taking over. No namespaces needed."""
+import base64
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+
+from castlab import ROOT, read_text, wait_until
+from pgcluster import Cluster
+
+AWAY_CODES = ('database-unavailable', 'database-retry', 'unavailable')
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+
+class Service:
+    """castpointd on loopback."""
+
+    def __init__(self, database, owner=None):
+        self.folder = tempfile.mkdtemp(prefix='castpoint-e2e-')
+        self.state, self.log = os.path.join(self.folder, 'state'), os.path.join(self.folder, 'log')
+        self.port = free_port()
+        self.words = ['--database', database] + (['--migrate-database', owner] if owner else [])
+        with open(self.log, 'ab') as log:
+            self.process = subprocess.Popen([os.environ['CASTPOINTD'], '--listen', f'127.0.0.1:{self.port}', '--state-dir', self.state,
+                '--public-url', f'https://localhost:{self.port}', '--openapi', os.path.join(ROOT, 'openapi.yaml'), *self.words],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        wait_until(self.listens, 20, 'it serves HTTP')
+
+    def listens(self):
+        with socket.socket() as s:
+            return self.process.poll() is not None or s.connect_ex(('127.0.0.1', self.port)) == 0
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(60)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def send(self, method, path, body=None, token=None, password=None):
+        """-> status, headers, JSON."""
+        context = ssl.create_default_context(cafile=os.path.join(self.state, 'tls', 'cert.pem'))
+        context.check_hostname = False
+        connection = http.client.HTTPSConnection('127.0.0.1', self.port, timeout=90, context=context)
+        headers = {'Content-Type': 'application/json'} if body is not None else {}
+        if token:
+            headers['Authorization'] = 'Bearer ' + token
+        if password:
+            headers['Authorization'] = 'Basic ' + base64.b64encode(f'admin:{password}'.encode()).decode()
+        try:
+            connection.request(method, path, json.dumps(body) if body is not None else None, headers)
+            rs = connection.getresponse()
+            data = rs.read()
+            return rs.status, rs.headers, json.loads(data) if data else None
+        finally:
+            connection.close()
+
+    def ready(self):
+        if self.process.poll() is not None:
+            raise AssertionError(f'castpointd ended with {self.process.returncode}: {read_text(self.log)[-2000:]}')
+        return self.send('GET', '/readyz')[0] == 200
+
+    def token(self):
+        """The administrator's, once the service is ready."""
+        wait_until(self.ready, 60, 'castpointd is ready')
+        password = read_text(os.path.join(self.state, 'admin-password')).strip()
+        return self.send('POST', '/api/v1/accounts/admin/tokens', {'role': 'admin'}, password=password)[2]['secret']
+
+
+class Load:
+    """Threads that make packages of new names, and what they were told."""
+
+    def __init__(self, service, threads=8):
+        self.service, self.token = service, service.token()
+        self.told, self.broken, self.lock, self.stop = {}, [], threading.Lock(), threading.Event()
+        self.threads = [threading.Thread(target=self.work, args=(i,)) for i in range(threads)]
+        for t in self.threads:
+            t.start()
+
+    def work(self, number):
+        count = 0
+        while not self.stop.is_set():
+            count += 1
+            name = f'p{number}-{count}'
+            try:
+                status, headers, body = self.service.send('POST', '/api/v1/packages', {'name': name}, self.token)
+            except Exception as e:  # told to the test's thread
+                self.broken.append(f'{name}: {e!r}')
+                return
+            with self.lock:
+                self.told[name] = (status, headers.get('Retry-After'), body.get('code') if status >= 400 else None, body.get('detail'))
+
+    def made(self):
+        with self.lock:
+            return sum(t[0] == 201 for t in self.told.values())
+
+    def go_on(self, count=40):
+        """Waits until so many more were made."""
+        wanted = self.made() + count
+        wait_until(lambda: self.broken or self.made() >= wanted, 90, f'{wanted} packages are made')
+
+    def end(self):
+        self.stop.set()
+        for t in self.threads:
+            t.join(120)
+
+    def check(self, case, stored):
+        """What was said to be made is there, what was refused is not, and nothing else was said."""
+        case.assertEqual(self.broken, [])
+        for name, (status, retry, code, detail) in self.told.items():
+            if status == 201:
+                case.assertIn(name, stored)
+            else:
+                case.assertEqual((status, code in AWAY_CODES), (503, True), f'{name}: {code}: {detail}')
+                case.assertGreaterEqual(int(retry), 1)
+                case.assertNotIn(name, stored, f'{name} was said to have failed: {code}: {detail}')
+        case.assertEqual(len(stored), len(set(stored)))
+
+
+class Database(unittest.TestCase):
+    def cluster(self, *settings, started=True):
+        cluster = Cluster(*settings)
+        self.addCleanup(cluster.close)
+        cluster.start()
+        cluster.sql('CREATE ROLE owner LOGIN')
+        cluster.sql('CREATE ROLE service LOGIN')
+        cluster.sql('CREATE DATABASE castpoint OWNER owner')
+        if not started:
+            cluster.stop()
+        return cluster
+
+    def service(self, cluster, **kw):
+        options = {'database': cluster.conninfo('service', 'castpoint'), 'owner': cluster.conninfo('owner', 'castpoint'), **kw}
+        service = Service(options['database'], options['owner'])
+        self.addCleanup(service.close)
+        return service
+
+    def stored(self, cluster):
+        return cluster.sql("SELECT name FROM packages WHERE name LIKE 'p%-%'", 'castpoint').split()
+
+    # ---- start ----
+
+    def test_starts_while_the_database_is_away(self):
+        cluster = self.cluster(started=False)
+        service = self.service(cluster)
+        self.assertEqual(service.send('GET', '/healthz')[0], 200)
+        wait_until(lambda: service.send('GET', '/readyz')[2]['code'] == 'database-unavailable', 20, 'the reason is known')
+        for method, path in (('GET', '/readyz'), ('GET', '/api/v1'), ('GET', '/api/v1/packages'), ('POST', '/api/v1/joins'),
+                             ('PUT', '/api/v1/packages/a/versions/1/files/b'), ('GET', '/nowhere')):
+            status, headers, body = service.send(method, path)
+            self.assertEqual((status, body['code']), (503, 'database-unavailable'), path)
+            self.assertGreaterEqual(int(headers['Retry-After']), 1)
+            self.assertIn(cluster.folder, body['detail'])
+        cluster.start()
+        token = service.token()
+        self.assertEqual(service.send('POST', '/api/v1/packages', {'name': 'first'}, token)[0], 201)
+
+    def test_ends_at_once_when_told_to_while_it_waits(self):
+        service = self.service(self.cluster(started=False))
+        self.assertEqual(service.send('GET', '/healthz')[0], 200)
+        service.process.terminate()
+        self.assertEqual(service.process.wait(15), 0, read_text(service.log))
+
+    def test_does_not_touch_a_database_that_is_not_its_own(self):
+        cluster = self.cluster()
+        first = self.service(cluster)
+        first.token()
+        first.close()
+        for change, word in (("INSERT INTO schema_migrations VALUES (9999, 'later.sql', repeat('0', 64))", 'newer'),
+                             ("DELETE FROM schema_migrations WHERE number = 9999; UPDATE schema_migrations SET digest = repeat('0', 64) WHERE number = 2",
+                              'another form')):
+            cluster.sql(change, 'castpoint')
+            service = self.service(cluster)
+            self.assertNotEqual(service.process.wait(30), 0)
+            self.assertIn(word, read_text(service.log))
+
+    def test_migrates_apart_from_the_service(self):
+        cluster = self.cluster()
+        refused = self.service(cluster, owner=None)
+        self.assertNotEqual(refused.process.wait(30), 0)
+        self.assertIn('--migrate', read_text(refused.log))
+        words = [os.environ['CASTPOINTD'], '--migrate', '--database', cluster.conninfo('service', 'castpoint'),
+                 '--migrate-database', cluster.conninfo('owner', 'castpoint')]
+        for _ in range(2):
+            p = subprocess.run(words, capture_output=True, text=True, timeout=60)
+            self.assertEqual(p.returncode, 0, p.stderr)
+        service = self.service(cluster, owner=None)
+        self.assertEqual(service.send('POST', '/api/v1/packages', {'name': 'first'}, service.token())[0], 201)
+        self.assertEqual(cluster.sql("SELECT count(*) FROM pg_tables WHERE tableowner = 'service'", 'castpoint'), '0')
+        cluster.stop()
+        p = subprocess.run(words, capture_output=True, text=True, timeout=60)
+        self.assertNotEqual(p.returncode, 0)
+        self.assertIn(cluster.folder, p.stderr)
+
+    # ---- in the middle ----
+
+    def restart_under_load(self, sig):
+        cluster = self.cluster()
+        service = self.service(cluster)
+        load = Load(service)
+        self.addCleanup(load.end)
+        for _ in range(3):
+            load.go_on()
+            cluster.stop(sig)
+            cluster.start()
+        load.go_on()
+        load.end()
+        load.check(self, self.stored(cluster))
+        self.assertTrue(service.ready())
+
+    def test_restart_in_the_middle_of_the_load(self):
+        self.restart_under_load(signal.SIGINT)
+
+    def test_crash_in_the_middle_of_the_load(self):
+        self.restart_under_load(signal.SIGQUIT)
+
+    def test_away_for_long(self):
+        cluster = self.cluster()
+        service = self.service(cluster)
+        load = Load(service, threads=16)
+        self.addCleanup(load.end)
+        load.go_on()
+        cluster.stop()
+        def refused():
+            return sum(t[0] == 503 for t in list(load.told.values()))
+        wait_until(lambda: refused() >= 200, 90, 'refusals come quickly')
+        started = time.monotonic()
+        self.assertEqual(service.send('GET', '/healthz')[0], 200)
+        self.assertLess(time.monotonic() - started, 5)
+        status, headers, body = service.send('GET', '/readyz')
+        self.assertEqual((status, body['code']), (503, 'database-unavailable'))
+        self.assertGreaterEqual(int(headers['Retry-After']), 1)
+        cluster.start()
+        load.go_on()
+        load.end()
+        load.check(self, self.stored(cluster))
+
+    # ---- a standby takes over ----
+
+    def test_failover(self):
+        primary = self.cluster()
+        standby = Cluster(copy_of=primary)
+        self.addCleanup(standby.close)
+        standby.start()
+        primary.stop()
+        primary.settings = ('synchronous_standby_names=*',)  # now that there is one
+        primary.start()
+        wait_until(lambda: primary.sql("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'") == '1', 30, 'the standby follows')
+        both = f'host={primary.folder},{standby.folder} dbname=castpoint target_session_attrs=read-write'
+        service = self.service(primary, database=both + ' user=service', owner=both + ' user=owner')
+        load = Load(service)
+        self.addCleanup(load.end)
+        load.go_on()
+        primary.stop(signal.SIGKILL)
+        before = load.made()
+        self.assertEqual(standby.sql('SELECT pg_is_in_recovery()'), 't')
+        started = time.monotonic()
+        standby.run('pg_ctl', 'promote', '-D', standby.data, '-w')
+        wait_until(lambda: load.made() > before + 8, 60, 'packages are made again')
+        print(f'writing again {time.monotonic() - started:.2f} s after the standby was told to take over')
+        load.go_on()
+        load.end()
+        load.check(self, self.stored(standby))
+        self.assertTrue(service.ready())
+
+
+if __name__ == '__main__':
+    unittest.main()
