@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "api/auth.h"
+
 enum cp_err api_access_decide(enum db_access package, enum db_access node,
                               const struct api_principal *who, const char *version_id,
                               struct cp_error *err)
@@ -16,7 +18,14 @@ enum cp_err api_access_decide(enum db_access package, enum db_access node,
     if (who->receiver_id[0] == '\0') {
         return cp_error_set(err, CP_ERR_AUTH_REQUIRED,
                             "Content access is 'authenticated' and the request carried no "
-                            "credentials: send an account (Basic) or a token (Bearer).");
+                            "credentials: send %s.",
+                            who->ways != NULL ? who->ways : API_WAYS_ALWAYS);
+    }
+    if (who->account_id[0] == '\0') {
+        return cp_error_set(err, CP_ERR_AUTH_REQUIRED,
+                            "Content access is 'authenticated' since this receiver joined without "
+                            "credentials: join again with %s.",
+                            who->ways != NULL ? who->ways : API_WAYS_ALWAYS);
     }
     if (strcmp(who->receiver_version_id, version_id) != 0) {
         return cp_error_set(err, CP_ERR_ACCESS_DENIED,

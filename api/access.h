@@ -9,8 +9,8 @@
 
 /* package: its override; node: the distribution point's setting (inherit counts as authenticated:
  * denied unless a rule allows it). version_id: the version asked for, compared with that of a
- * receiver token's join. CP_OK, CP_ERR_AUTH_REQUIRED for nobody, CP_ERR_ACCESS_DENIED for a
- * receiver token of another version. */
+ * receiver token's join. CP_OK, CP_ERR_AUTH_REQUIRED for nobody and for a receiver
+ * token of a join without credentials, CP_ERR_ACCESS_DENIED for one of another version. */
 CP_MUST_CHECK enum cp_err api_access_decide(enum db_access package, enum db_access node,
                                             const struct api_principal *who, const char *version_id,
                                             struct cp_error *err);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Authentication by Basic and Bearer, and the check of a route's need. Touches the database;
- * thread-safe. */
+ * Authentication by password, token, client certificate and Kerberos ticket, and the check of a
+ * route's need. Touches the database; thread-safe. */
 #include "api/auth.h"
 
 #include <stdio.h>
@@ -8,129 +8,47 @@
 #include <string.h>
 #include <strings.h>
 
-#include "api/authcache.h"
+#include "api/login.h"
+#include "api/negotiate.h"
 #include "api/respond.h"
-#include "common/base64.h"
 #include "common/clock.h"
 #include "db/account.h"
+#include "db/certificate.h"
 #include "db/receiver.h"
 #include "db/token.h"
 #include "keys/credentials.h"
 
-/* Longest "name:password": 63 + 1 + 1024. */
-#define BASIC_SIZE_MAX 1088
-
-/* db_token_touch writes at most once a minute; do not even ask more often. */
+/* db_token_touch and its like write at most once a minute; do not even ask more often. */
 #define TOUCH_INTERVAL_NS (60 * CP_SEC)
 
-static enum cp_err refuse(struct cp_error *err)
+const char *api_auth_method_name(enum api_auth_method method)
 {
-    return cp_error_set(err, CP_ERR_AUTH_FAILED,
-                        "The credentials were not accepted: the account is unknown or disabled, "
-                        "the password is wrong, or the token is unknown, disabled or expired.");
+    static const char *const names[] = {[API_AUTH_NONE] = "none",
+                                        [API_AUTH_PASSWORD] = "password",
+                                        [API_AUTH_TOKEN] = "token",
+                                        [API_AUTH_RECEIVER] = "receiver",
+                                        [API_AUTH_CERTIFICATE] = "certificate",
+                                        [API_AUTH_NEGOTIATE] = "kerberos"};
+
+    return names[method];
+}
+
+/* What a client may come with, as this service is configured. */
+static const char *ways_of(const struct api_context *ctx)
+{
+    static const char *const ways[2][2] = {
+        {API_WAYS_ALWAYS, "an account (Basic), a token (Bearer) or a Kerberos ticket (Negotiate)"},
+        {"an account (Basic), a token (Bearer) or a client certificate",
+         "an account (Basic), a token (Bearer), a client certificate or a Kerberos ticket "
+         "(Negotiate)"}};
+
+    return ways[ctx->client_certificates][ctx->negotiate != NULL];
 }
 
 /* A refusal by the database ("no such row") is one by us; its other failures pass through. */
 static enum cp_err refuse_missing(enum cp_err code, struct cp_error *err)
 {
-    return code == CP_ERR_NOT_FOUND ? refuse(err) : code;
-}
-
-/* ---- Basic ---- */
-
-struct account_lookup {
-    const char *name;
-    struct db_account account;
-};
-
-static enum cp_err load_account(struct db_conn *conn, void *arg, struct cp_error *err)
-{
-    struct account_lookup *l = arg;
-
-    return db_account_get(conn, l->name, &l->account, err);
-}
-
-static bool split_basic(const char *text, char *ret_pair, char **ret_password)
-{
-    size_t size;
-
-    if (strlen(text) > BASIC_SIZE_MAX / 3 * 4 ||
-        !cp_base64_decode(CP_BASE64_STD, text, strlen(text), ret_pair, BASIC_SIZE_MAX, &size) ||
-        memchr(ret_pair, '\0', size) != NULL) {
-        return false;
-    }
-    ret_pair[size] = '\0';
-    *ret_password = strchr(ret_pair, ':');
-    if (*ret_password == NULL) {
-        return false;
-    }
-    **ret_password = '\0';
-    (*ret_password)++;
-    return true;
-}
-
-static enum cp_err check_password(struct api_auth_cache *cache, const struct db_account *account,
-                                  const char *password)
-{
-    enum cp_err code;
-
-    if (cache == NULL) {
-        return keys_password_verify(password, account->password_hash);
-    }
-    if (api_auth_cache_has(cache, account->password_hash, password)) {
-        return CP_OK;
-    }
-    if (!api_auth_cache_enter(cache)) {
-        return CP_ERR_TOO_MANY_REQUESTS;
-    }
-    /* A room of machines comes with one account: who waited finds what the first one found out. */
-    if (api_auth_cache_has(cache, account->password_hash, password)) {
-        code = CP_OK;
-    } else {
-        code = keys_password_verify(password, account->password_hash);
-        if (code == CP_OK) {
-            api_auth_cache_put(cache, account->password_hash, password);
-        }
-    }
-    api_auth_cache_leave(cache);
-    return code;
-}
-
-static enum cp_err basic(const struct api_context *ctx, const char *text,
-                         struct api_principal *ret_who, struct cp_error *err)
-{
-    char pair[BASIC_SIZE_MAX + 1];
-    struct account_lookup l = {.name = pair};
-    char *password = NULL;
-    enum cp_err found;
-    enum cp_err verified;
-
-    if (!split_basic(text, pair, &password)) {
-        keys_wipe(pair, sizeof pair);
-        return refuse(err);
-    }
-    found = db_run_read(ctx->db, "authenticate", load_account, &l, err);
-    if (found != CP_OK && found != CP_ERR_NOT_FOUND) {
-        keys_wipe(pair, sizeof pair);
-        return found;
-    }
-    if (found != CP_OK) {
-        l.account.password_hash[0] = '\0'; /* takes as long as a wrong password */
-    }
-    verified = check_password(ctx->auth_cache, &l.account, password);
-    keys_wipe(pair, sizeof pair);
-    if (verified == CP_ERR_TOO_MANY_REQUESTS) {
-        return cp_error_set(err, verified,
-                            "Too many passwords are being checked: use a token (Bearer), which "
-                            "costs nothing to check, or ask again after Retry-After.");
-    }
-    if (found != CP_OK || verified != CP_OK || !l.account.enabled) {
-        return refuse(err);
-    }
-    ret_who->role = (enum api_role)l.account.role;
-    (void)snprintf(ret_who->account_id, sizeof ret_who->account_id, "%s", l.account.id);
-    (void)snprintf(ret_who->account, sizeof ret_who->account, "%s", l.account.name);
-    return CP_OK;
+    return code == CP_ERR_NOT_FOUND ? api_login_refuse(err) : code;
 }
 
 /* ---- Bearer ---- */
@@ -166,7 +84,7 @@ static enum cp_err account_token(const struct api_context *ctx, struct token_loo
         return refuse_missing(code, err);
     }
     if (!t->enabled || !t->account_enabled || t->expired) {
-        return refuse(err);
+        return api_login_refuse(err);
     }
     if (cp_clock_wall() > t->last_used_at + TOUCH_INTERVAL_NS) {
         /* only a note for people: a failure must not refuse the request */
@@ -175,6 +93,7 @@ static enum cp_err account_token(const struct api_context *ctx, struct token_loo
         (void)noted;
     }
     ret_who->role = (enum api_role)t->scope;
+    ret_who->method = API_AUTH_TOKEN;
     (void)snprintf(ret_who->account_id, sizeof ret_who->account_id, "%s", t->account_id);
     (void)snprintf(ret_who->account, sizeof ret_who->account, "%s", t->account);
     (void)snprintf(ret_who->token_id, sizeof ret_who->token_id, "%s", t->id);
@@ -204,8 +123,9 @@ static enum cp_err receiver_token(const struct api_context *ctx, struct token_lo
         return refuse_missing(code, err);
     }
     if (r->expired || !l->account.enabled) {
-        return refuse(err);
+        return api_login_refuse(err);
     }
+    ret_who->method = API_AUTH_RECEIVER;
     (void)snprintf(ret_who->account_id, sizeof ret_who->account_id, "%s", r->account_id);
     (void)snprintf(ret_who->account, sizeof ret_who->account, "%s", r->account);
     (void)snprintf(ret_who->receiver_id, sizeof ret_who->receiver_id, "%s", r->id);
@@ -223,7 +143,7 @@ static enum cp_err bearer(const struct api_context *ctx, const char *text,
     enum cp_err code;
 
     if ((!account && !receiver) || strlen(text) >= KEYS_TOKEN_SIZE) {
-        return refuse(err);
+        return api_login_refuse(err);
     }
     l = calloc(1, sizeof *l);
     if (l == NULL) {
@@ -237,36 +157,189 @@ static enum cp_err bearer(const struct api_context *ctx, const char *text,
     return code;
 }
 
+/* ---- Negotiate ---- */
+
+struct principal_lookup {
+    char name[API_NAME_SIZE];
+    struct db_account account;
+};
+
+static enum cp_err load_principal(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    struct principal_lookup *l = arg;
+
+    return db_account_by_principal(conn, l->name, &l->account, err);
+}
+
+static enum cp_err negotiate(const struct api_context *ctx, const char *text,
+                             struct api_principal *ret_who, struct cp_error *err)
+{
+    struct principal_lookup l;
+    enum cp_err code;
+
+    if (ctx->negotiate == NULL) {
+        return cp_error_set(err, CP_ERR_AUTH_FAILED,
+                            "This service takes no Kerberos tickets: it has no --keytab. Send %s.",
+                            ways_of(ctx));
+    }
+    CP_TRY(api_negotiate_accept(ctx->negotiate, text, l.name, err));
+    code = db_run_read(ctx->db, "authenticate", load_principal, &l, err);
+    if (code == CP_ERR_NOT_FOUND) {
+        return cp_error_set(err, CP_ERR_ACCESS_DENIED,
+                            "The Kerberos principal '%.255s' is no account's: an administrator "
+                            "gives it to one as its field 'principal'.",
+                            l.name);
+    }
+    CP_TRY(code);
+    if (!l.account.enabled) {
+        return api_login_refuse(err);
+    }
+    api_login_as(&l.account, API_AUTH_NEGOTIATE, ret_who);
+    return CP_OK;
+}
+
+/* ---- client certificates ---- */
+
+struct certificate_lookup {
+    const struct api_certificate *shown;
+    struct db_certificate found;
+};
+
+static enum cp_err load_certificate(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    struct certificate_lookup *l = arg;
+
+    return db_certificate_find(conn, l->shown->sha256, l->shown->subject, l->shown->issuer,
+                               &l->found, err);
+}
+
+static enum cp_err touch_certificate(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    const struct certificate_lookup *l = arg;
+
+    return db_certificate_touch(conn, l->found.id, err);
+}
+
+static enum cp_err check_certificate(const struct api_certificate *c, struct cp_error *err)
+{
+    static const char *const why[] = {
+        [API_CERTIFICATE_VALID] = "",
+        [API_CERTIFICATE_EXPIRED] = "has expired, or is not valid yet",
+        [API_CERTIFICATE_REVOKED] = "was revoked",
+        [API_CERTIFICATE_UNCHECKED] =
+            "could not be checked: the revocation list of --client-crl is "
+            "out of date",
+        [API_CERTIFICATE_FOREIGN] = "is not one of this service's authority for clients"};
+
+    if (c->state == API_CERTIFICATE_VALID) {
+        return CP_OK;
+    }
+    return cp_error_set(err, CP_ERR_AUTH_FAILED, "The client certificate with SHA-256 %s %s.",
+                        c->sha256, why[c->state]);
+}
+
+/* Whose certificate it is, and that the other credentials, if there are any, are of the same
+ * account. */
+static enum cp_err certificate(const struct api_context *ctx, const struct api_certificate *shown,
+                               bool alone, struct api_principal *who, struct cp_error *err)
+{
+    struct certificate_lookup l = {.shown = shown};
+    const struct db_certificate *c = &l.found;
+    enum cp_err code;
+
+    CP_TRY(check_certificate(shown, err));
+    code = db_run_read(ctx->db, "authenticate", load_certificate, &l, err);
+    if (code == CP_ERR_NOT_FOUND) {
+        return cp_error_set(err, CP_ERR_ACCESS_DENIED,
+                            "The client certificate with SHA-256 %s is no account's: an "
+                            "administrator adds it with 'POST …/accounts/{account}/certificates'.",
+                            shown->sha256);
+    }
+    CP_TRY(code);
+    if (!c->account_enabled) {
+        return api_login_refuse(err);
+    }
+    if (!alone && strcmp(who->account_id, c->account_id) != 0) {
+        return cp_error_set(err, CP_ERR_ACCESS_DENIED,
+                            "The client certificate is account '%s', the Authorization header is "
+                            "not: send credentials of one account.",
+                            c->account);
+    }
+    if (cp_clock_wall() > c->last_used_at + TOUCH_INTERVAL_NS) {
+        enum cp_err noted =
+            db_run_tx_locking(ctx->db, "touch-certificate", touch_certificate, &l, NULL);
+
+        (void)noted;
+    }
+    if (alone) {
+        who->role = (enum api_role)c->account_role;
+        who->method = API_AUTH_CERTIFICATE;
+        (void)snprintf(who->account_id, sizeof who->account_id, "%s", c->account_id);
+        (void)snprintf(who->account, sizeof who->account, "%s", c->account);
+    }
+    return CP_OK;
+}
+
+/* ---- all of them ---- */
+
+/* What follows the scheme's name; NULL: another scheme. */
+static const char *after_scheme(const char *header, const char *scheme)
+{
+    size_t size = strlen(scheme);
+
+    if (strncasecmp(header, scheme, size) != 0 || header[size] != ' ') {
+        return NULL;
+    }
+    return header + size + strspn(header + size, " ");
+}
+
+static enum cp_err authorization(const struct api_context *ctx, const struct api_request *rq,
+                                 const char *header, struct api_principal *who,
+                                 struct cp_error *err)
+{
+    const char *text;
+
+    if ((text = after_scheme(header, "Basic")) != NULL) {
+        return api_login_password(ctx, rq, text, who, err);
+    }
+    if ((text = after_scheme(header, "Bearer")) != NULL) {
+        return bearer(ctx, text, who, err);
+    }
+    if ((text = after_scheme(header, "Negotiate")) != NULL) {
+        return negotiate(ctx, text, who, err);
+    }
+    return api_login_refuse(err);
+}
+
 enum cp_err api_authenticate(const struct api_context *ctx, const struct api_request *rq,
                              struct api_principal *ret_who, struct cp_error *err)
 {
-    struct api_principal who = {.role = API_ROLE_NONE};
+    struct api_principal who = {.role = API_ROLE_NONE, .ways = ways_of(ctx)};
     const char *header = NULL;
-    enum cp_err code;
 
     for (size_t i = 0; i < rq->header_count; i++) {
         if (strcasecmp(rq->headers[i].name, "Authorization") == 0) {
             if (header != NULL) {
-                return refuse(err);
+                return api_login_refuse(err);
             }
             header = rq->headers[i].value;
         }
     }
-    if (header == NULL) {
-        *ret_who = who;
-        return CP_OK;
+    if (header != NULL) {
+        CP_TRY(authorization(ctx, rq, header, &who, err));
     }
-    if (strncasecmp(header, "Basic ", 6) == 0) {
-        code = basic(ctx, header + 6 + strspn(header + 6, " "), &who, err);
-    } else if (strncasecmp(header, "Bearer ", 7) == 0) {
-        code = bearer(ctx, header + 7 + strspn(header + 7, " "), &who, err);
-    } else {
-        code = refuse(err);
+    if (rq->certificate != NULL) {
+        CP_TRY(certificate(ctx, rq->certificate, header == NULL, &who, err));
     }
-    if (code == CP_OK) {
-        *ret_who = who;
+    *ret_who = who;
+    return CP_OK;
+}
+
+void api_auth_challenge(const struct api_context *ctx, struct api_response *rs)
+{
+    if (rs->status == 401 && ctx->negotiate != NULL) {
+        api_header_add(rs, "WWW-Authenticate", "Negotiate");
     }
-    return code;
 }
 
 /* ---- what a route needs ---- */
@@ -278,10 +351,8 @@ static enum cp_err need_role(enum api_role role, const char *name, const struct 
         return CP_OK;
     }
     if (who->role == API_ROLE_NONE && who->receiver_id[0] == '\0') {
-        return cp_error_set(err, CP_ERR_AUTH_REQUIRED,
-                            "This address needs the role '%s': send an account (Basic) or a token "
-                            "(Bearer).",
-                            name);
+        return cp_error_set(err, CP_ERR_AUTH_REQUIRED, "This address needs the role '%s': send %s.",
+                            name, who->ways != NULL ? who->ways : API_WAYS_ALWAYS);
     }
     return cp_error_set(err, CP_ERR_ACCESS_DENIED,
                         "This address needs the role '%s', which these credentials do not have: "

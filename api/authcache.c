@@ -13,6 +13,8 @@
 
 #define CACHE_ENTRIES 64
 #define CACHE_TTL     (60 * CP_SEC)
+#define WRONG_ENTRIES 256
+#define WRONG_TTL     (900 * CP_SEC) /* as long as failures are counted: DB_LOGIN_WINDOW_S */
 #define CHECKS_MAX    2
 /* Who waits holds a thread that serves others, too: strangers' guesses must not take them all. */
 #define WAITING_MAX 2
@@ -28,6 +30,7 @@ struct api_auth_cache {
     int checks, waiting;
     uint8_t salt[32];
     struct entry entries[CACHE_ENTRIES];
+    struct entry wrong[WRONG_ENTRIES];
 };
 
 enum cp_err api_auth_cache_new(struct api_auth_cache **ret_cache)
@@ -65,8 +68,9 @@ void api_auth_cache_free(struct api_auth_cache *cache)
     free(cache);
 }
 
-static bool make_key(const struct api_auth_cache *cache, const char *verifier, const char *password,
-                     uint8_t ret_key[CONTENT_DIGEST_SIZE])
+/* name is "" for a right password: the verifier's salt says whose it is. */
+static bool make_key(const struct api_auth_cache *cache, const char *name, const char *verifier,
+                     const char *password, uint8_t ret_key[CONTENT_DIGEST_SIZE])
 {
     struct content_sha256 *hash;
 
@@ -74,6 +78,7 @@ static bool make_key(const struct api_auth_cache *cache, const char *verifier, c
         return false;
     }
     content_sha256_add(hash, cache->salt, sizeof cache->salt);
+    content_sha256_add(hash, name, strlen(name) + 1);
     content_sha256_add(hash, verifier, strlen(verifier) + 1);
     content_sha256_add(hash, password, strlen(password));
     content_sha256_finish(hash, ret_key);
@@ -81,40 +86,70 @@ static bool make_key(const struct api_auth_cache *cache, const char *verifier, c
     return true;
 }
 
-bool api_auth_cache_has(struct api_auth_cache *cache, const char *verifier, const char *password)
+static bool has(struct api_auth_cache *cache, const struct entry *entries, size_t count,
+                const uint8_t key[CONTENT_DIGEST_SIZE])
 {
-    uint8_t key[CONTENT_DIGEST_SIZE];
     cp_time now = cp_clock_now();
     bool found = false;
 
-    if (!make_key(cache, verifier, password, key)) {
-        return false;
-    }
     (void)pthread_mutex_lock(&cache->mutex);
-    for (size_t i = 0; i < CACHE_ENTRIES; i++) {
-        found |= cache->entries[i].until > now &&
-                 keys_equal_secret(cache->entries[i].key, key, sizeof key);
+    for (size_t i = 0; i < count; i++) {
+        found |=
+            entries[i].until > now && keys_equal_secret(entries[i].key, key, CONTENT_DIGEST_SIZE);
     }
     (void)pthread_mutex_unlock(&cache->mutex);
     return found;
 }
 
-void api_auth_cache_put(struct api_auth_cache *cache, const char *verifier, const char *password)
+static void put(struct api_auth_cache *cache, struct entry *entries, size_t count,
+                const struct entry *entry)
 {
-    struct entry entry = {.until = cp_clock_now() + CACHE_TTL};
     size_t oldest = 0;
 
-    if (!make_key(cache, verifier, password, entry.key)) {
-        return;
-    }
     (void)pthread_mutex_lock(&cache->mutex);
-    for (size_t i = 1; i < CACHE_ENTRIES; i++) {
-        if (cache->entries[i].until < cache->entries[oldest].until) {
+    for (size_t i = 1; i < count; i++) {
+        if (entries[i].until < entries[oldest].until) {
             oldest = i;
         }
     }
-    cache->entries[oldest] = entry;
+    entries[oldest] = *entry;
     (void)pthread_mutex_unlock(&cache->mutex);
+}
+
+bool api_auth_cache_has(struct api_auth_cache *cache, const char *verifier, const char *password)
+{
+    uint8_t key[CONTENT_DIGEST_SIZE];
+
+    return make_key(cache, "", verifier, password, key) &&
+           has(cache, cache->entries, CACHE_ENTRIES, key);
+}
+
+void api_auth_cache_put(struct api_auth_cache *cache, const char *verifier, const char *password)
+{
+    struct entry entry = {.until = cp_clock_now() + CACHE_TTL};
+
+    if (make_key(cache, "", verifier, password, entry.key)) {
+        put(cache, cache->entries, CACHE_ENTRIES, &entry);
+    }
+}
+
+bool api_auth_cache_has_wrong(struct api_auth_cache *cache, const char *name, const char *verifier,
+                              const char *password)
+{
+    uint8_t key[CONTENT_DIGEST_SIZE];
+
+    return make_key(cache, name, verifier, password, key) &&
+           has(cache, cache->wrong, WRONG_ENTRIES, key);
+}
+
+void api_auth_cache_put_wrong(struct api_auth_cache *cache, const char *name, const char *verifier,
+                              const char *password)
+{
+    struct entry entry = {.until = cp_clock_now() + WRONG_TTL};
+
+    if (make_key(cache, name, verifier, password, entry.key)) {
+        put(cache, cache->wrong, WRONG_ENTRIES, &entry);
+    }
 }
 
 bool api_auth_cache_enter(struct api_auth_cache *cache)

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Tokens of accounts: list, create (the secret is shown this once), delete; by admins and by the
- * account itself. Touches the database; thread-safe. */
+ * Tokens of accounts: list, create (the secret is shown this once), rename, switch off and on,
+ * delete; by admins and by the account itself. Touches the database; thread-safe. */
 #include <stdio.h>
 #include <string.h>
 
+#include "api/etag.h"
 #include "api/fields.h"
 #include "api/handlers.h"
+#include "api/idempotency.h"
 #include "api/list.h"
 #include "api/resource.h"
 #include "api/respond.h"
@@ -21,15 +23,18 @@ struct token_tx {
     const struct api_call *call;
     struct db_account account;
     struct db_token token;
+    struct db_token present; /* as it was before the change */
     struct db_token result;
+    char secret[KEYS_TOKEN_SIZE];
     uint8_t hash[KEYS_TOKEN_HASH_SIZE];
 };
 
 static json_t *token_json(const struct db_token *k)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:o, s:o, s:o}", "id", k->id, "account",
-                     k->account, "name", k->name, "role", db_role_name(k->scope), "enabled",
-                     k->enabled && k->account_enabled, "expired", k->expired, "expires_at",
+    return json_pack("{s:s, s:s, s:s, s:o, s:s, s:b, s:b, s:b, s:o, s:o, s:o}", "id", k->id,
+                     "account", k->account, "name", k->name, "prefix", api_json_text(k->prefix),
+                     "role", db_role_name(k->scope), "enabled", k->enabled, "account_enabled",
+                     k->account_enabled, "expired", k->expired, "expires_at",
                      api_json_time(k->expires_at), "last_used_at", api_json_time(k->last_used_at),
                      "created_at", api_json_time(k->created_at));
 }
@@ -87,6 +92,22 @@ struct api_response api_tokens_list(const struct api_context *ctx, const struct 
     return api_list_respond(ctx, call, &list);
 }
 
+static enum cp_err fetch_all(struct db_conn *conn, struct api_list *l, struct cp_error *err)
+{
+    return db_token_list(conn, NULL, l->after, l->want, l->rows, &l->count, err);
+}
+
+struct api_response api_tokens_list_all(const struct api_context *ctx, const struct api_call *call)
+{
+    struct api_list list = {.name = "list-all-tokens",
+                            .row_size = sizeof(struct db_token),
+                            .cursor = API_CURSOR_UUID,
+                            .fetch = fetch_all,
+                            .row = page_row};
+
+    return api_list_respond(ctx, call, &list);
+}
+
 /* ---- create ---- */
 
 static void read_fields(struct api_fields *f, const struct api_principal *who, struct db_token *k)
@@ -114,6 +135,11 @@ static void read_fields(struct api_fields *f, const struct api_principal *who, s
     }
 }
 
+static void subject_of(const struct db_token *token, char ret_subject[DB_TEXT_SIZE])
+{
+    (void)snprintf(ret_subject, DB_TEXT_SIZE, "token %s of account %s", token->id, token->account);
+}
+
 static enum cp_err create_body(struct db_conn *conn, void *arg, struct cp_error *err)
 {
     struct token_tx *t = arg;
@@ -129,8 +155,7 @@ static enum cp_err create_body(struct db_conn *conn, void *arg, struct cp_error 
     }
     (void)snprintf(t->token.account_id, sizeof t->token.account_id, "%s", t->account.id);
     CP_TRY(db_token_create(conn, &t->token, t->hash, &t->result, err));
-    (void)snprintf(subject, sizeof subject, "token %s of account %s", t->result.id,
-                   t->account.name);
+    subject_of(&t->result, subject);
     return api_event_write(conn, t->ctx, t->call,
                            &(struct api_event){.kind = "token-created",
                                                .subject = subject,
@@ -138,14 +163,25 @@ static enum cp_err create_body(struct db_conn *conn, void *arg, struct cp_error 
                            err);
 }
 
+static struct api_response create_answer(const void *arg)
+{
+    const struct token_tx *t = arg;
+    json_t *body = token_json(&t->result);
+    struct api_response rs;
+
+    (void)json_object_set_new(body, "secret", json_string(t->secret));
+    rs = api_response_json(201, body);
+    api_header_add(&rs, "Location", "/api/v1/tokens/%s", t->result.id);
+    api_etag_add(&rs, t->result.revision);
+    return rs;
+}
+
 struct api_response api_tokens_create(const struct api_context *ctx, const struct api_call *call)
 {
     struct token_tx t = {.ctx = ctx, .call = call};
     struct cp_error err = {.code = CP_OK};
-    char secret[KEYS_TOKEN_SIZE] = "";
     struct api_response rs;
     struct api_fields f;
-    json_t *body;
 
     api_fields_body(&f, call);
     read_fields(&f, call->who, &t.token);
@@ -153,49 +189,132 @@ struct api_response api_tokens_create(const struct api_context *ctx, const struc
         return api_fields_refuse(&f, call);
     }
     api_fields_done(&f);
-    err.code = keys_token_new(KEYS_TOKEN_ACCOUNT, secret, t.hash);
-    if (err.code == CP_OK) {
-        err.code = db_run_tx(ctx->db, "create-token", create_body, &t, &err);
-    }
+    err.code = keys_token_new(KEYS_TOKEN_ACCOUNT, t.secret, t.hash);
     if (err.code != CP_OK) {
-        keys_wipe(secret, sizeof secret);
+        return api_refuse_text(call, err.code, "No token could be made.");
+    }
+    /* enough to recognise it among others, of no use to whoever guesses the rest */
+    (void)snprintf(t.token.prefix, sizeof t.token.prefix, "%s", t.secret);
+    rs = api_create(
+        ctx, call,
+        &(struct api_creation){
+            .name = "create-token", .body = create_body, .answer = create_answer, .arg = &t});
+    keys_wipe(t.secret, sizeof t.secret);
+    return rs;
+}
+
+/* ---- one token ---- */
+
+/* The token of the path, when the caller is an admin or its account; others' and stronger tokens do
+ * not show that they exist. */
+static enum cp_err find_token(struct db_conn *conn, const struct api_call *call,
+                              struct db_token *ret_token, struct cp_error *err)
+{
+    const struct api_principal *who = call->who;
+    struct db_token token;
+    enum cp_err code = CP_ERR_NOT_FOUND;
+
+    if (db_is_uuid(call->params[0])) {
+        code = db_token_get(conn, call->params[0], &token, err);
+    }
+    if (code == CP_OK && who->role < API_ROLE_ADMIN &&
+        (strcmp(token.account_id, who->account_id) != 0 || (int)token.scope > (int)who->role)) {
+        code = CP_ERR_NOT_FOUND;
+    }
+    if (code == CP_ERR_NOT_FOUND) {
+        return cp_error_set(err, code,
+                            "There is no token '%.60s' of yours: 'GET …/accounts/{account}/tokens' "
+                            "lists them.",
+                            call->params[0]);
+    }
+    CP_TRY(code);
+    *ret_token = token;
+    return CP_OK;
+}
+
+static enum cp_err get_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    struct token_tx *t = arg;
+
+    return find_token(conn, t->call, &t->present, err);
+}
+
+struct api_response api_tokens_get(const struct api_context *ctx, const struct api_call *call)
+{
+    struct token_tx t = {.ctx = ctx, .call = call};
+    struct cp_error err = {.code = CP_OK};
+
+    err.code = db_run_read(ctx->db, "get-token", get_body, &t, &err);
+    if (err.code != CP_OK) {
         return api_refuse(call, &err);
     }
-    body = token_json(&t.result);
-    (void)json_object_set_new(body, "secret", json_string(secret));
-    keys_wipe(secret, sizeof secret);
-    rs = api_response_json(201, body);
-    api_header_add(&rs, "Location", "/api/v1/tokens/%s", t.result.id);
-    return rs;
+    return api_response_resource(call->rq, t.present.revision, token_json(&t.present));
+}
+
+/* ---- change ---- */
+
+static enum cp_err update_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    struct token_tx *t = arg;
+    char subject[DB_TEXT_SIZE];
+
+    CP_TRY(db_token_update(conn, &t->token, &t->result, err));
+    subject_of(&t->result, subject);
+    return api_event_write(conn, t->ctx, t->call,
+                           &(struct api_event){.kind = "token-changed",
+                                               .subject = subject,
+                                               .detail = token_json(&t->result),
+                                               .before = token_json(&t->present)},
+                           err);
+}
+
+struct api_response api_tokens_update(const struct api_context *ctx, const struct api_call *call)
+{
+    struct token_tx t = {.ctx = ctx, .call = call};
+    struct cp_error err = {.code = CP_OK};
+    struct api_fields f;
+    const char *name;
+
+    err.code = db_run_read(ctx->db, "get-token", get_body, &t, &err);
+    if (err.code == CP_OK) {
+        err.code = api_etag_require(call->rq, t.present.revision, &err);
+    }
+    if (err.code != CP_OK) {
+        return api_refuse(call, &err);
+    }
+    t.token = t.present;
+    api_fields_body(&f, call);
+    name = api_field_string(&f, "name", API_OPTIONAL, 0, sizeof t.token.name - 1);
+    (void)api_field_bool(&f, "enabled", API_OPTIONAL, &t.token.enabled);
+    if (!api_fields_ok(&f)) {
+        return api_fields_refuse(&f, call);
+    }
+    if (name != NULL) {
+        (void)snprintf(t.token.name, sizeof t.token.name, "%s", name);
+    }
+    api_fields_done(&f);
+    err.code = db_run_tx_locking(ctx->db, "update-token", update_body, &t, &err);
+    if (err.code != CP_OK) {
+        return api_refuse(call, &err);
+    }
+    return api_response_resource(call->rq, t.result.revision, token_json(&t.result));
 }
 
 /* ---- delete ---- */
 
 static enum cp_err delete_body(struct db_conn *conn, void *arg, struct cp_error *err)
 {
-    const struct token_tx *t = arg;
-    const struct api_principal *who = t->call->who;
+    struct token_tx *t = arg;
     char subject[DB_TEXT_SIZE];
-    struct db_token token;
-    enum cp_err code;
 
-    code = db_is_uuid(t->call->params[0]) ? db_token_get(conn, t->call->params[0], &token, err)
-                                          : CP_ERR_NOT_FOUND;
-    if (code == CP_OK && who->role < API_ROLE_ADMIN &&
-        (strcmp(token.account_id, who->account_id) != 0 || (int)token.scope > (int)who->role)) {
-        code = CP_ERR_NOT_FOUND; /* others' and stronger tokens do not show that they exist */
-    }
-    if (code == CP_ERR_NOT_FOUND) {
-        return cp_error_set(err, code,
-                            "There is no token '%.60s' of yours: 'GET …/accounts/{account}/tokens' "
-                            "lists them.",
-                            t->call->params[0]);
-    }
-    CP_TRY(code);
-    CP_TRY(db_token_delete(conn, token.id, err));
-    (void)snprintf(subject, sizeof subject, "token %s of account %s", token.id, token.account);
+    CP_TRY(find_token(conn, t->call, &t->present, err));
+    CP_TRY(db_token_delete(conn, t->present.id, err));
+    subject_of(&t->present, subject);
     return api_event_write(conn, t->ctx, t->call,
-                           &(struct api_event){.kind = "token-deleted", .subject = subject}, err);
+                           &(struct api_event){.kind = "token-deleted",
+                                               .subject = subject,
+                                               .before = token_json(&t->present)},
+                           err);
 }
 
 struct api_response api_tokens_delete(const struct api_context *ctx, const struct api_call *call)

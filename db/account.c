@@ -2,17 +2,24 @@
  * SQL of accounts. */
 #include "db/account.h"
 
+#include <string.h>
+
 #include "db/names.h"
 
 #define COLUMNS                                                                                    \
-    "id, name, description, role, enabled, password_hash, revision, created_at, updated_at"
+    "id, name, description, role, enabled, password_hash, principal, revision, created_at,"        \
+    " updated_at, (SELECT f.locked_until FROM login_failures f"                                    \
+    " WHERE f.name_hash = sha256(convert_to(accounts.name, 'UTF8'))"                               \
+    " AND f.locked_until > clock_timestamp())"
 
 static const struct db_stmt create_stmt = {
-    "account_create", "INSERT INTO accounts (name, description, role, enabled, password_hash)"
-                      " VALUES ($1, $2, $3, $4, $5) RETURNING " COLUMNS};
+    "account_create", "INSERT INTO accounts (name, description, role, enabled, password_hash,"
+                      " principal) VALUES ($1, $2, $3, $4, $5, $6) RETURNING " COLUMNS};
 static const struct db_stmt get_stmt = {
     "account_get", "SELECT " COLUMNS " FROM accounts WHERE id = $1 OR name = $2"
                    " ORDER BY (id = $1) DESC NULLS LAST LIMIT 1"};
+static const struct db_stmt principal_stmt = {
+    "account_by_principal", "SELECT " COLUMNS " FROM accounts WHERE principal = $1"};
 static const struct db_stmt list_stmt = {
     "account_list", "SELECT " COLUMNS " FROM accounts WHERE name > $1 ORDER BY name LIMIT $2"};
 static const struct db_stmt lock_stmt = {"account_lock", "SELECT " COLUMNS
@@ -27,16 +34,18 @@ static const struct db_stmt others_stmt = {
 static const struct db_stmt update_stmt = {
     "account_update",
     "UPDATE accounts SET description = $2, role = $3, enabled = $4, password_hash = $5,"
+    " principal = $6,"
     " revision = revision + 1, updated_at = now() WHERE id = $1 RETURNING " COLUMNS};
 static const struct db_stmt delete_stmt = {"account_delete", "DELETE FROM accounts WHERE id = $1"};
 static const struct db_stmt count_stmt = {"account_count", "SELECT count(*) FROM accounts"};
 
 static const struct db_col cols[] = {
-    DB_COL_TEXT(db_account, id),          DB_COL_TEXT(db_account, name),
-    DB_COL_TEXT(db_account, description), DB_COL_ENUM(db_account, role, &db_role_names),
-    DB_COL_BOOL(db_account, enabled),     DB_COL_TEXT(db_account, password_hash),
-    DB_COL_INT(db_account, revision),     DB_COL_TIME(db_account, created_at),
-    DB_COL_TIME(db_account, updated_at),
+    DB_COL_TEXT(db_account, id),           DB_COL_TEXT(db_account, name),
+    DB_COL_TEXT(db_account, description),  DB_COL_ENUM(db_account, role, &db_role_names),
+    DB_COL_BOOL(db_account, enabled),      DB_COL_TEXT(db_account, password_hash),
+    DB_COL_TEXT(db_account, principal),    DB_COL_INT(db_account, revision),
+    DB_COL_TIME(db_account, created_at),   DB_COL_TIME(db_account, updated_at),
+    DB_COL_TIME(db_account, locked_until),
 };
 
 struct count_row {
@@ -52,18 +61,27 @@ static enum cp_err not_found(enum cp_err rc, const char *ref, struct cp_error *e
     return rc;
 }
 
-enum cp_err db_account_create(struct db_conn *conn, const struct db_account *in,
-                              struct db_account *ret_account, struct cp_error *err)
+/* Which of the names is taken. */
+static enum cp_err name_conflict(struct db_conn *conn, enum cp_err rc, const struct db_account *in,
+                                 struct cp_error *err)
 {
-    struct db_param params[] = {db_p_text(in->name), db_p_text(in->description),
-                                db_p_text(db_role_name(in->role)), db_p_bool(in->enabled),
-                                db_p_text(in->password_hash)};
-    enum cp_err rc = db_one(conn, DB_QUERY(&create_stmt, params, cols), ret_account, err);
-
-    if (rc == CP_ERR_CONFLICT) {
+    if (rc == CP_ERR_CONFLICT && strcmp(db_constraint(conn), "accounts_principal_key") == 0) {
+        (void)cp_error_set(err, rc, "another account has the principal '%s'", in->principal);
+    } else if (rc == CP_ERR_CONFLICT) {
         (void)cp_error_set(err, rc, "an account '%s' exists", in->name);
     }
     return rc;
+}
+
+enum cp_err db_account_create(struct db_conn *conn, const struct db_account *in,
+                              struct db_account *ret_account, struct cp_error *err)
+{
+    struct db_param params[] = {
+        db_p_text(in->name),    db_p_text(in->description),   db_p_text(db_role_name(in->role)),
+        db_p_bool(in->enabled), db_p_text(in->password_hash), db_p_some(in->principal)};
+    enum cp_err rc = db_one(conn, DB_QUERY(&create_stmt, params, cols), ret_account, err);
+
+    return name_conflict(conn, rc, in, err);
 }
 
 enum cp_err db_account_get(struct db_conn *conn, const char *ref, struct db_account *ret_account,
@@ -72,6 +90,15 @@ enum cp_err db_account_get(struct db_conn *conn, const char *ref, struct db_acco
     struct db_param params[] = {db_p_id(ref), db_p_text(ref)};
 
     return not_found(db_one(conn, DB_QUERY(&get_stmt, params, cols), ret_account, err), ref, err);
+}
+
+enum cp_err db_account_by_principal(struct db_conn *conn, const char *principal,
+                                    struct db_account *ret_account, struct cp_error *err)
+{
+    struct db_param params[] = {db_p_text(principal)};
+
+    return not_found(db_one(conn, DB_QUERY(&principal_stmt, params, cols), ret_account, err),
+                     principal, err);
 }
 
 enum cp_err db_account_list(struct db_conn *conn, const char *after, size_t limit,
@@ -117,16 +144,17 @@ static enum cp_err lock(struct db_conn *conn, const char *id, int64_t expected_r
 enum cp_err db_account_update(struct db_conn *conn, const struct db_account *in,
                               struct db_account *ret_account, struct cp_error *err)
 {
-    struct db_param params[] = {db_p_id(in->id), db_p_text(in->description),
-                                db_p_text(db_role_name(in->role)), db_p_bool(in->enabled),
-                                db_p_text(in->password_hash)};
+    struct db_param params[] = {
+        db_p_id(in->id),        db_p_text(in->description),   db_p_text(db_role_name(in->role)),
+        db_p_bool(in->enabled), db_p_text(in->password_hash), db_p_some(in->principal)};
     struct db_account present;
 
     CP_TRY(lock(conn, in->id, in->revision, &present, err));
     if (in->role != DB_ROLE_ADMIN || !in->enabled) {
         CP_TRY(refuse_last_admin(conn, &present, err));
     }
-    return db_one(conn, DB_QUERY(&update_stmt, params, cols), ret_account, err);
+    return name_conflict(conn, db_one(conn, DB_QUERY(&update_stmt, params, cols), ret_account, err),
+                         in, err);
 }
 
 enum cp_err db_account_delete(struct db_conn *conn, const char *id, int64_t expected_revision,

@@ -19,12 +19,14 @@ struct db_account {
     enum db_role role;
     bool enabled;
     char password_hash[DB_TEXT_SIZE]; /* encoded scrypt; "" : no password, tokens only */
+    char principal[DB_TEXT_SIZE];     /* Kerberos principal; "": none */
     int64_t revision;
     uint64_t created_at, updated_at;
+    uint64_t locked_until; /* by failed logins; 0: not locked now; never stored by this */
 };
 
-/* Uses name, description, role, enabled, password_hash. CP_ERR_CONFLICT ("accounts_name_key"),
- * CP_ERR_INVALID. */
+/* Uses name, description, role, enabled, password_hash, principal. CP_ERR_CONFLICT
+ * ("accounts_name_key", "accounts_principal_key"), CP_ERR_INVALID. */
 CP_MUST_CHECK enum cp_err db_account_create(struct db_conn *conn, const struct db_account *in,
                                             struct db_account *ret_account, struct cp_error *err);
 
@@ -32,14 +34,19 @@ CP_MUST_CHECK enum cp_err db_account_create(struct db_conn *conn, const struct d
 CP_MUST_CHECK enum cp_err db_account_get(struct db_conn *conn, const char *ref,
                                          struct db_account *ret_account, struct cp_error *err);
 
+/* By its Kerberos principal. CP_ERR_NOT_FOUND. */
+CP_MUST_CHECK enum cp_err db_account_by_principal(struct db_conn *conn, const char *principal,
+                                                  struct db_account *ret_account,
+                                                  struct cp_error *err);
+
 /* By name, those after `after`, at most limit. */
 CP_MUST_CHECK enum cp_err db_account_list(struct db_conn *conn, const char *after, size_t limit,
                                           struct db_account *ret_items, size_t *ret_count,
                                           struct cp_error *err);
 
-/* Stores description, role, enabled, password_hash of in->id when in->revision is the present one
- * (or DB_REVISION_ANY). CP_ERR_NOT_FOUND, CP_ERR_PRECONDITION_FAILED, CP_ERR_CONFLICT: nobody
- * would be left who may administer. */
+/* Stores description, role, enabled, password_hash, principal of in->id when in->revision is the
+ * present one (or DB_REVISION_ANY). CP_ERR_NOT_FOUND, CP_ERR_PRECONDITION_FAILED, CP_ERR_CONFLICT:
+ * nobody would be left who may administer, or another account has that principal. */
 CP_MUST_CHECK enum cp_err db_account_update(struct db_conn *conn, const struct db_account *in,
                                             struct db_account *ret_account, struct cp_error *err);
 

@@ -13,15 +13,17 @@ struct db_token {
     enum db_role account_role;
     bool account_enabled;
     char name[DB_NAME_SIZE]; /* what its owner calls it; may be "" */
+    char prefix[9];          /* of the secret, to recognise it by; "": not known */
     enum db_role scope;      /* effective role: the lower of scope and account_role */
     bool enabled;
     uint64_t expires_at; /* 0 never */
     bool expired;        /* by the database's clock */
     uint64_t last_used_at;
     uint64_t created_at;
+    int64_t revision;
 };
 
-/* Uses account_id, name, scope, expires_at. hash: SHA-256 of the secret. CP_ERR_NOT_FOUND: no
+/* Uses account_id, name, prefix, scope, expires_at. hash: SHA-256 of the secret. CP_ERR_NOT_FOUND: no
  * such account. */
 CP_MUST_CHECK enum cp_err db_token_create(struct db_conn *conn, const struct db_token *in,
                                           const uint8_t hash[DB_HASH_SIZE],
@@ -34,10 +36,21 @@ CP_MUST_CHECK enum cp_err db_token_find(struct db_conn *conn, const uint8_t hash
 CP_MUST_CHECK enum cp_err db_token_get(struct db_conn *conn, const char *id,
                                        struct db_token *ret_token, struct cp_error *err);
 
-/* By id, those after `after` ("" from the start), at most limit. */
+/* Of an account (NULL: of all) by id, those after `after` ("" from the start), at most limit. */
 CP_MUST_CHECK enum cp_err db_token_list(struct db_conn *conn, const char *account_id,
                                         const char *after, size_t limit, struct db_token *ret_items,
                                         size_t *ret_count, struct cp_error *err);
+
+/* Stores name and enabled of in->id when in->revision is the present one (or DB_REVISION_ANY).
+ * CP_ERR_NOT_FOUND, CP_ERR_PRECONDITION_FAILED. */
+CP_MUST_CHECK enum cp_err db_token_update(struct db_conn *conn, const struct db_token *in,
+                                          struct db_token *ret_token, struct cp_error *err);
+
+/* Enabled tokens that expire within so many seconds and were not given out by this before, at most
+ * limit; notes that they were. */
+CP_MUST_CHECK enum cp_err db_token_expiring(struct db_conn *conn, uint64_t within_s, size_t limit,
+                                            struct db_token *ret_items, size_t *ret_count,
+                                            struct cp_error *err);
 
 /* CP_ERR_NOT_FOUND. */
 CP_MUST_CHECK enum cp_err db_token_delete(struct db_conn *conn, const char *id,

@@ -10,20 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/base64.h"
 #include "tests/api/rig.h"
 
 #define SETTINGS "/api/v1/distribution-points/local/settings"
-
-static void basic(const char *account, const char *password, char ret_header[256])
-{
-    char pair[128];
-    char text[CP_BASE64_SIZE(128)];
-
-    (void)snprintf(pair, sizeof pair, "%s:%s", account, password);
-    (void)cp_base64_encode(CP_BASE64_STD, pair, strlen(pair), text);
-    (void)snprintf(ret_header, 256, "Basic %s", text);
-}
 
 static int status_as(const char *authorization, const char *path)
 {
@@ -66,8 +55,8 @@ static void an_account_lives_and_dies(void **state)
     rig_answer_done(&a);
     rig_refused(rig, RIG_ADMIN, &call, "conflict", "robot");
 
-    basic("robot", "secret of robot", right);
-    basic("robot", "secret of robos", wrong);
+    rig_basic("robot", "secret of robot", right);
+    rig_basic("robot", "secret of robos", wrong);
     assert_int_equal(status_as(right, "/api/v1/packages"), 200);
     assert_int_equal(status_as(right, "/api/v1/packages"), 200); /* from memory */
     assert_int_equal(status_as(wrong, "/api/v1/packages"), 401);
@@ -77,7 +66,7 @@ static void an_account_lives_and_dies(void **state)
     assert_int_equal(status_as(right, "/api/v1/packages"), 401);
     change_account(path, "{\"enabled\": true, \"password\": \"another secret\"}");
     assert_int_equal(status_as(right, "/api/v1/packages"), 401);
-    basic("robot", "another secret", right);
+    rig_basic("robot", "another secret", right);
     assert_int_equal(status_as(right, "/api/v1/packages"), 200);
     change_account(path, "{\"password\": null}");
     assert_int_equal(status_as(right, "/api/v1/packages"), 401);
@@ -136,7 +125,12 @@ static void the_last_admin_stays(void **state)
     (void)state;
     rig_if_match(rig, call.path, match);
     call.headers[0] = match;
-    rig_refused(rig, RIG_ADMIN, &call, "conflict", NULL);
+    rig_refused(rig, RIG_ADMIN, &call, "conflict", "last enabled administrator");
+    call.body = "{\"enabled\": false}";
+    rig_refused(rig, RIG_ADMIN, &call, "conflict", "last enabled administrator");
+    call.method = API_DELETE;
+    call.body = NULL;
+    rig_refused(rig, RIG_ADMIN, &call, "conflict", "last enabled administrator");
 }
 
 /* ---- tokens ---- */
@@ -169,7 +163,7 @@ static void a_token_ends_in_every_way(void **state)
     a = rig_expect(rig, RIG_VIEWER,
                    &(struct rig_call){.method = API_GET, .path = "/api/v1/accounts/viewer/tokens"},
                    200);
-    assert_null(strstr(a.bytes, "cpt_")); /* the secret was shown once */
+    assert_null(strstr(a.bytes, bearer + strlen("Bearer "))); /* the secret was shown once */
     rig_answer_done(&a);
     /* deleted */
     (void)snprintf(path, sizeof path, "/api/v1/tokens/%s", id);

@@ -51,7 +51,8 @@ static void every_role_may_fetch(void **state)
 
 static void a_receiver_token_is_for_its_version(void **state)
 {
-    struct api_principal who = {.receiver_id = "join-1", .receiver_version_id = "version-1"};
+    struct api_principal who = {
+        .account_id = "a", .receiver_id = "join-1", .receiver_version_id = "version-1"};
 
     (void)state;
     assert_int_equal(decide(DB_ACCESS_INHERIT, DB_ACCESS_AUTHENTICATED, &who), CP_OK);
@@ -61,12 +62,27 @@ static void a_receiver_token_is_for_its_version(void **state)
     assert_int_equal(decide(DB_ACCESS_INHERIT, DB_ACCESS_ANONYMOUS, &who), CP_OK);
 }
 
+/* It was let in by a rule that does not hold any more. */
+static void an_anonymous_receiver_has_what_is_open(void **state)
+{
+    struct api_principal who = {.receiver_id = "join-1", .receiver_version_id = "version-1"};
+
+    (void)state;
+    assert_int_equal(decide(DB_ACCESS_INHERIT, DB_ACCESS_ANONYMOUS, &who), CP_OK);
+    assert_int_equal(decide(DB_ACCESS_ANONYMOUS, DB_ACCESS_AUTHENTICATED, &who), CP_OK);
+    assert_int_equal(decide(DB_ACCESS_INHERIT, DB_ACCESS_AUTHENTICATED, &who),
+                     CP_ERR_AUTH_REQUIRED);
+    assert_int_equal(decide(DB_ACCESS_AUTHENTICATED, DB_ACCESS_ANONYMOUS, &who),
+                     CP_ERR_AUTH_REQUIRED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nobody),
         cmocka_unit_test(every_role_may_fetch),
         cmocka_unit_test(a_receiver_token_is_for_its_version),
+        cmocka_unit_test(an_anonymous_receiver_has_what_is_open),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

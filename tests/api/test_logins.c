@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Failed logins: what locks, for whom, how long, and that a lock does not tell which accounts there
+ * are. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/api/rig.h"
+
+#define SETTINGS "/api/v1/distribution-points/local/settings"
+
+static struct rig_answer login(const char *account, const char *password, const char *remote)
+{
+    char header[256];
+
+    rig_basic(account, password, header);
+    return rig_send(
+        rig, RIG_NOBODY,
+        &(struct rig_call){
+            .method = API_GET, .path = "/api/v1", .authorization = header, .remote = remote});
+}
+
+/* The same at an address that looks at credentials. */
+static int status_of(const char *account, const char *password, const char *remote)
+{
+    char header[256];
+
+    rig_basic(account, password, header);
+    return rig_status(rig, RIG_NOBODY,
+                      &(struct rig_call){.method = API_GET,
+                                         .path = "/api/v1/packages",
+                                         .authorization = header,
+                                         .remote = remote});
+}
+
+static void limits(int failures, int seconds)
+{
+    char body[96];
+    char match[128];
+    struct rig_answer a;
+
+    (void)snprintf(body, sizeof body, "{\"login_failures\": %d, \"login_lockout_s\": %d}", failures,
+                   seconds);
+    rig_if_match(rig, SETTINGS, match);
+    a = rig_expect(
+        rig, RIG_ADMIN,
+        &(struct rig_call){.method = API_PATCH, .path = SETTINGS, .body = body, .headers = {match}},
+        200);
+    rig_answer_done(&a);
+}
+
+/* From an address of its own each, so that only the name is counted. */
+static void guess(const char *account, int from, int count, int want)
+{
+    for (int i = from; i < from + count; i++) {
+        char password[32];
+        char remote[32];
+
+        (void)snprintf(password, sizeof password, "a wrong guess %d", i);
+        (void)snprintf(remote, sizeof remote, "198.51.100.%d", i);
+        assert_int_equal(status_of(account, password, remote), want);
+    }
+}
+
+static void unlock(const char *account)
+{
+    char path[96];
+    struct rig_answer a;
+
+    (void)snprintf(path, sizeof path, "/api/v1/accounts/%s/unlock", account);
+    a = rig_expect(rig, RIG_ADMIN, &(struct rig_call){.method = API_POST, .path = path}, 200);
+    assert_true(json_is_null(json_object_get(a.json, "locked_until")));
+    rig_answer_done(&a);
+}
+
+static void public_addresses_do_not_look(void **state)
+{
+    struct rig_answer a = login("viewer", "wrong", NULL);
+
+    (void)state;
+    assert_int_equal(a.status, 200);
+    rig_answer_done(&a);
+}
+
+static void a_name_is_locked(void **state)
+{
+    struct rig_answer a;
+    char header[256];
+    struct rig_call call = {.method = API_GET, .path = "/api/v1/packages", .authorization = header};
+
+    (void)state;
+    limits(3, 900);
+    guess("viewer", 1, 3, 401);
+    rig_basic("viewer", RIG_PASSWORD, header);
+    a = rig_expect(rig, RIG_NOBODY, &call, 429);
+    assert_string_equal(rig_text(&a, "code"), "account-locked");
+    assert_in_range(strtol(rig_header(&a, "Retry-After"), NULL, 10), 890, 900);
+    rig_answer_done(&a);
+    assert_int_equal(rig_status(rig, RIG_VIEWER, &(struct rig_call){.path = "/api/v1/packages"}),
+                     200); /* by its token */
+    a = rig_expect(rig, RIG_ADMIN,
+                   &(struct rig_call){.method = API_GET, .path = "/api/v1/accounts/viewer"}, 200);
+    assert_non_null(rig_text(&a, "locked_until"));
+    rig_answer_done(&a);
+    assert_int_equal(rig_events(rig, "account-locked"), 1);
+    rig_restart_logins(rig); /* the database remembers */
+    assert_int_equal(rig_status(rig, RIG_NOBODY, &call), 429);
+    unlock("viewer");
+    assert_int_equal(rig_events(rig, "account-unlocked"), 1);
+    assert_int_equal(rig_status(rig, RIG_NOBODY, &call), 200);
+    unlock("viewer"); /* nothing to do */
+    assert_int_equal(rig_events(rig, "account-unlocked"), 1);
+    rig_refused(rig, RIG_ADMIN,
+                &(struct rig_call){.method = API_POST, .path = "/api/v1/accounts/nobody/unlock"},
+                "not-found", "nobody");
+}
+
+/* Word for word the same, so that a list of names cannot be tried. */
+static void an_unknown_name_is_locked_the_same(void **state)
+{
+    struct rig_answer known, unknown;
+    const char *detail;
+
+    (void)state;
+    limits(3, 900);
+    guess("operator", 1, 3, 401);
+    guess("no-such-account", 1, 3, 401);
+    guess("Nobody Has Such A Name!", 1, 3, 401);
+    guess("operator", 4, 1, 429);
+    guess("no-such-account", 4, 1, 429);
+    guess("Nobody Has Such A Name!", 4, 1, 429);
+    rig_sql("UPDATE login_failures SET locked_until = now() + interval '500 seconds'"
+            " WHERE locked_until IS NOT NULL");
+    known = login("operator", "x", "198.51.100.99");
+    rig_answer_done(&known);
+    known =
+        rig_send(rig, RIG_NOBODY,
+                 &(struct rig_call){.method = API_GET,
+                                    .path = "/api/v1/packages",
+                                    .authorization = "Basic b3BlcmF0b3I6eA=="}); /* operator:x */
+    unknown =
+        rig_send(rig, RIG_NOBODY,
+                 &(struct rig_call){.method = API_GET,
+                                    .path = "/api/v1/packages",
+                                    .authorization =
+                                        "Basic bm8tc3VjaC1hY2NvdW50Ong="}); /* no-such-account:x */
+    assert_int_equal(known.status, 429);
+    assert_int_equal(unknown.status, 429);
+    detail = rig_text(&known, "detail");
+    assert_memory_equal(detail, rig_text(&unknown, "detail"), strcspn(detail, "0123456789"));
+    assert_string_equal(rig_text(&known, "title"), rig_text(&unknown, "title"));
+    rig_answer_done(&known);
+    rig_answer_done(&unknown);
+    unlock("operator");
+}
+
+static void a_success_resets(void **state)
+{
+    (void)state;
+    limits(3, 900);
+    guess("operator", 11, 2, 401);
+    assert_int_equal(status_of("operator", RIG_PASSWORD, NULL), 200);
+    guess("operator", 13, 2, 401);
+    assert_int_equal(status_of("operator", RIG_PASSWORD, NULL), 200);
+}
+
+/* Forty machines with an old password make one guess. */
+static void the_same_guess_counts_once(void **state)
+{
+    (void)state;
+    limits(3, 900);
+    for (int i = 0; i < 40; i++) {
+        assert_int_equal(status_of("content", "the password of last year", "203.0.113.5"), 401);
+    }
+    assert_int_equal(status_of("content", RIG_PASSWORD, "203.0.113.5"), 403); /* its role */
+}
+
+static void an_address_is_locked(void **state)
+{
+    static const char *const names[] = {"one", "two", "three"};
+    char match[128];
+    struct rig_call change = {.method = API_PATCH,
+                              .path = "/api/v1/accounts/content",
+                              .body = "{\"role\": \"viewer\"}",
+                              .headers = {match}};
+
+    (void)state;
+    limits(3, 900);
+    rig_if_match(rig, change.path, match);
+    assert_int_equal(rig_status(rig, RIG_ADMIN, &change), 200);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(status_of(names[i], "the same word for all", "203.0.113.77"), 401);
+    }
+    assert_int_equal(status_of("content", RIG_PASSWORD, "203.0.113.77"), 429);
+    assert_int_equal(status_of("content", RIG_PASSWORD, "203.0.113.78"), 200);
+    rig_restart_logins(rig); /* only names are kept */
+    assert_int_equal(status_of("content", RIG_PASSWORD, "203.0.113.77"), 200);
+    /* who unlocks a name unlocks the address that failed at it */
+    for (int i = 0; i < 3; i++) {
+        char password[16];
+
+        (void)snprintf(password, sizeof password, "guess %d", i);
+        assert_int_equal(status_of("content", password, "203.0.113.79"), 401);
+    }
+    assert_int_equal(status_of("content", RIG_PASSWORD, "203.0.113.79"), 429);
+    unlock("content");
+    assert_int_equal(status_of("content", RIG_PASSWORD, "203.0.113.79"), 200);
+    change.body = "{\"role\": \"content\"}";
+    rig_if_match(rig, change.path, match);
+    assert_int_equal(rig_status(rig, RIG_ADMIN, &change), 200);
+}
+
+static void a_lock_ends_by_itself(void **state)
+{
+    (void)state;
+    limits(2, 1);
+    guess("viewer", 21, 2, 401);
+    rig_sql("UPDATE login_failures SET locked_until = now() - interval '1 second'"
+            " WHERE locked_until IS NOT NULL");
+    assert_int_equal(status_of("viewer", RIG_PASSWORD, NULL), 200);
+    /* so does the window */
+    limits(3, 900);
+    guess("viewer", 23, 2, 401);
+    rig_sql("UPDATE login_failures SET since = now() - interval '16 minutes'");
+    guess("viewer", 25, 2, 401);
+    assert_int_equal(status_of("viewer", RIG_PASSWORD, NULL), 200);
+}
+
+static void zero_never_locks(void **state)
+{
+    (void)state;
+    limits(0, 900);
+    guess("viewer", 31, 12, 401);
+    assert_int_equal(status_of("viewer", RIG_PASSWORD, NULL), 200);
+}
+
+/* By its id, or in another way: it is the same account's count. */
+static void an_id_is_the_same_name(void **state)
+{
+    struct rig_answer a =
+        rig_expect(rig, RIG_ADMIN,
+                   &(struct rig_call){.method = API_GET, .path = "/api/v1/accounts/viewer"}, 200);
+
+    (void)state;
+    limits(4, 900);
+    guess(rig_text(&a, "id"), 51, 2, 401);
+    guess("viewer", 53, 2, 401);
+    guess(rig_text(&a, "id"), 55, 1, 429);
+    unlock("viewer");
+    rig_answer_done(&a);
+}
+
+/* A disabled account's password is refused as a wrong one, and is none of the guesses. */
+static void a_disabled_account_says_nothing(void **state)
+{
+    char match[128];
+    struct rig_call change = {.method = API_PATCH,
+                              .path = "/api/v1/accounts/viewer",
+                              .body = "{\"enabled\": false}",
+                              .headers = {match}};
+
+    (void)state;
+    limits(2, 900);
+    rig_if_match(rig, change.path, match);
+    assert_int_equal(rig_status(rig, RIG_ADMIN, &change), 200);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(status_of("viewer", RIG_PASSWORD, NULL), 401);
+    }
+    change.body = "{\"enabled\": true}";
+    rig_if_match(rig, change.path, match);
+    assert_int_equal(rig_status(rig, RIG_ADMIN, &change), 200);
+    assert_int_equal(status_of("viewer", RIG_PASSWORD, NULL), 200);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(public_addresses_do_not_look),
+        cmocka_unit_test(a_name_is_locked),
+        cmocka_unit_test(an_unknown_name_is_locked_the_same),
+        cmocka_unit_test(a_success_resets),
+        cmocka_unit_test(the_same_guess_counts_once),
+        cmocka_unit_test(an_address_is_locked),
+        cmocka_unit_test(a_lock_ends_by_itself),
+        cmocka_unit_test(zero_never_locks),
+        cmocka_unit_test(an_id_is_the_same_name),
+        cmocka_unit_test(a_disabled_account_says_nothing),
+    };
+
+    return cmocka_run_group_tests(tests, rig_set_up, rig_tear_down);
+}
