@@ -71,6 +71,21 @@ static enum cp_err sign_ticket(const struct api_join *j, char **ret_jws, struct 
     return rc;
 }
 
+/* For clients that know an identity only that was rotated lately: the same key, certified by it. */
+static json_t *previous_json(const struct keys_multicast *key)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < key->previous_count; i++) {
+        char identity[CP_BASE64_SIZE(32)];
+
+        (void)cp_base64_encode(CP_BASE64_URL, key->previous[i].identity_key, 32, identity);
+        (void)json_array_append_new(list, json_pack("{s:s, s:s}", "identity_key", identity,
+                                                    "certificate", key->previous[i].certificate));
+    }
+    return list;
+}
+
 static struct api_response answer_join(const struct api_join *j, const char *token)
 {
     struct cp_error err = {.code = CP_OK};
@@ -84,9 +99,10 @@ static struct api_response answer_join(const struct api_join *j, const char *tok
     }
     (void)cp_base64_encode(CP_BASE64_URL, j->key.identity_key, 32, identity);
     rs = api_response_json(j->rejoined ? 200 : 201,
-                           json_pack("{s:s, s:s, s:s, s:s, s:s}", "id", j->receiver.id,
+                           json_pack("{s:s, s:s, s:s, s:s, s:s, s:o}", "id", j->receiver.id,
                                      "receiver_token", token, "ticket", ticket, "certificate",
-                                     j->key.certificate, "identity_key", identity));
+                                     j->key.certificate, "identity_key", identity,
+                                     "previous_identities", previous_json(&j->key)));
     free(ticket);
     if (!j->rejoined) {
         api_header_add(&rs, "Location", "/api/v1/joins/%s", j->receiver.id);
@@ -167,24 +183,32 @@ static enum cp_err get_body(struct db_conn *conn, void *arg, struct cp_error *er
 }
 
 /* The token must be of this very join: another's, even of the same session, is refused. */
+static enum cp_err check_own(const struct api_call *call, struct cp_error *err)
+{
+    if (strcmp(call->who->receiver_id, call->params[0]) != 0) {
+        return cp_error_set(err, CP_ERR_ACCESS_DENIED,
+                            "The receiver token belongs to another join.");
+    }
+    return CP_OK;
+}
+
 static enum cp_err load_own(const struct api_context *ctx, const struct api_call *call,
                             struct join_tx *ret_tx, struct cp_error *err)
 {
     memset(ret_tx, 0, sizeof *ret_tx);
     ret_tx->ctx = ctx;
     ret_tx->id = call->params[0];
-    if (strcmp(call->who->receiver_id, call->params[0]) != 0) {
-        return cp_error_set(err, CP_ERR_ACCESS_DENIED,
-                            "The receiver token belongs to another join.");
-    }
+    CP_TRY(check_own(call, err));
     return db_run_read(ctx->db, "get-join", get_body, ret_tx, err);
 }
 
-/* The service left it behind, and it does not know yet. */
+/* The service left it behind, or changed the session's secret, and it does not know yet. */
 static bool left_behind(const struct db_receiver *r)
 {
+    enum cp_err reason = cp_err_from_code(r->progress.reason);
+
     return r->progress.state == DB_RECEIVER_MOVED &&
-           strcmp(r->progress.reason, cp_err_info(CP_ERR_RECEIVER_TOO_SLOW)->code) == 0;
+           (reason == CP_ERR_RECEIVER_TOO_SLOW || reason == CP_ERR_SESSION_REKEYED);
 }
 
 /* Whether a receiver that says it is in that state should leave multicast: its session is over
@@ -313,6 +337,9 @@ struct api_response api_joins_progress(const struct api_context *ctx, const stru
     struct api_fields f;
     struct join_tx t;
 
+    if (check_own(call, &err) != CP_OK) {
+        return api_refuse(call, &err);
+    }
     api_fields_body(&f, call);
     read_progress(&f, &progress);
     if (!api_fields_ok(&f)) {
@@ -373,6 +400,9 @@ struct api_response api_joins_result(const struct api_context *ctx, const struct
     struct api_fields f;
     struct join_tx t;
 
+    if (check_own(call, &err) != CP_OK) {
+        return api_refuse(call, &err);
+    }
     api_fields_body(&f, call);
     read_result(&f, &result);
     if (!api_fields_ok(&f)) {

@@ -54,6 +54,10 @@ static struct cl_decision on_multicast_ended(const struct cl_plan *p, const stru
     if (is_local(code)) {
         return decide(CL_STEP_FAIL, code, 0);
     }
+    if (code == CP_ERR_SESSION_REKEYED) {
+        return rejoin_or_fail(p,
+                              code); /* the same session, once there is a ticket with its secret */
+    }
     if (f->https) {
         return decide(CL_STEP_HTTPS, code, f->https_delay);
     }

@@ -10,7 +10,8 @@
 #include "common/err.h"
 #include "common/time.h"
 
-/* Joins of one run: the first, and those after a sender fell silent or a receiver token expired. */
+/* Joins of one run: the first, and those after a sender fell silent, a receiver token expired or a
+ * session got a new secret. */
 #define CL_JOINS_MAX 4u
 /* Tries of one join after the first: a service that restarts has about half a minute. */
 #define CL_JOIN_TRIES_MAX 8u

@@ -25,6 +25,8 @@ static const struct api_pair examples[] = {
     {"kind", "multicast"},
     {"account", "admin"},
     {"token", NO_UUID},
+    {"certificate", NO_UUID},
+    {"upload", NO_UUID},
     {"session", NO_UUID},
     {"task", NO_UUID},
     {"join", NO_UUID},
@@ -111,24 +113,102 @@ static void check_roles(const struct api_route *route, const struct rig_call *ca
     }
 }
 
+/* Tokens of an administrator that were good once. */
+#define SPOILED 4
+static char spoiled[SPOILED][128];
+
+static void make_token(const char *account, const char *name, char ret_bearer[128])
+{
+    char path[96];
+    char body[128];
+    struct rig_answer a;
+
+    (void)snprintf(path, sizeof path, "/api/v1/accounts/%s/tokens", account);
+    (void)snprintf(body, sizeof body, "{\"role\": \"admin\", \"name\": \"%s\"}", name);
+    a = rig_expect(rig, RIG_ADMIN,
+                   &(struct rig_call){.method = API_POST, .path = path, .body = body}, 201);
+    (void)snprintf(ret_bearer, 128, "Bearer %s", rig_text(&a, "secret"));
+    rig_answer_done(&a);
+    assert_int_equal(rig_status(rig, RIG_NOBODY,
+                                &(struct rig_call){.method = API_GET,
+                                                   .path = "/api/v1/accounts",
+                                                   .authorization = ret_bearer}),
+                     200);
+}
+
+static void spoil_tokens(void)
+{
+    assert_int_equal(rig_status(rig, RIG_ADMIN,
+                                &(struct rig_call){.method = API_POST,
+                                                   .path = "/api/v1/accounts",
+                                                   .body = "{\"name\": \"former\","
+                                                           " \"role\": \"admin\"}"}),
+                     201);
+    make_token("admin", "expired", spoiled[0]);
+    make_token("admin", "disabled", spoiled[1]);
+    make_token("admin", "deleted", spoiled[2]);
+    make_token("former", "of a disabled account", spoiled[3]);
+    rig_sql("UPDATE tokens SET expires_at = now() - interval '1 second' WHERE name = 'expired';"
+            "UPDATE tokens SET enabled = false WHERE name = 'disabled';"
+            "DELETE FROM tokens WHERE name = 'deleted';"
+            "UPDATE accounts SET enabled = false WHERE name = 'former'");
+}
+
+/* No address looks at credentials that are public, and no other one takes these. */
+static void check_refused(const struct api_route *route, const struct rig_call *call,
+                          const char *code)
+{
+    if (route->need == API_NEED_PUBLIC) {
+        assert_true(rig_status(rig, RIG_NOBODY, call) < 400);
+    } else {
+        rig_refused(rig, RIG_NOBODY, call, code, NULL);
+    }
+}
+
 static void check_wrong_credentials(const struct api_route *route, struct rig_call call)
 {
+    /* well-formed, but of another service; not well-formed; a wrong password; a foreign scheme */
     static const char *const wrong[] = {"Bearer cpt_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
-                                        "Bearer cpr_x", "Bearer x",
+                                        "Bearer cpr_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+                                        "Bearer cpr_x",
+                                        "Bearer x",
                                         "Basic YWRtaW46d3Jvbmc=", /* admin:wrong */
+                                        "Negotiate YQ==",
                                         "Digest x"};
+    static const struct api_certificate foreign = {.state = API_CERTIFICATE_FOREIGN,
+                                                   .sha256 = "00"};
+    static const struct api_certificate unknown = {.state = API_CERTIFICATE_VALID, .sha256 = "11"};
 
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
-        if (i == 3 && route->need != API_NEED_VIEWER) {
-            continue; /* scrypt takes 80 ms: a few routes are enough */
-        }
         call.authorization = wrong[i];
-        if (route->need == API_NEED_PUBLIC) {
-            assert_true(rig_status(rig, RIG_NOBODY, &call) < 400);
-        } else {
-            rig_refused(rig, RIG_NOBODY, &call, "authentication-failed", NULL);
-        }
+        check_refused(route, &call, "authentication-failed");
     }
+    for (size_t i = 0; i < SPOILED; i++) {
+        call.authorization = spoiled[i];
+        check_refused(route, &call, "authentication-failed");
+    }
+    call.authorization = NULL;
+    call.certificate = &foreign;
+    check_refused(route, &call, "authentication-failed");
+    call.certificate = &unknown;
+    check_refused(route, &call, "access-denied");
+}
+
+/* A real receiver token, of another join. */
+static char other_join[128];
+
+static void join_once(void)
+{
+    struct rig_answer a =
+        rig_expect(rig, RIG_CONTENT,
+                   &(struct rig_call){.method = API_POST,
+                                      .path = "/api/v1/joins",
+                                      .body = "{\"package\": \"walk\", \"client_id\": \"other\","
+                                              " \"multicast\": false}"},
+                   201);
+
+    (void)snprintf(other_join, sizeof other_join, "Bearer %s", rig_text(&a, "receiver_token"));
+    rig_answer_done(&a);
 }
 
 static void every_route(void **state)
@@ -140,6 +220,8 @@ static void every_route(void **state)
     rig_package(rig, "walk", ", \"content_access\": \"authenticated\"");
     rig_put(rig, "walk", 1, "a.bin", "a");
     rig_seal(rig, "walk", 1);
+    spoil_tokens();
+    join_once();
     routes = api_routes(&count);
     for (size_t i = 0; i < count; i++) {
         struct rig_call call;
@@ -159,6 +241,8 @@ static void every_route(void **state)
         case API_NEED_RECEIVER:
             rig_refused(rig, RIG_NOBODY, &call, "authentication-required", NULL);
             rig_refused(rig, RIG_ADMIN, &call, "access-denied", "receiver token");
+            call.authorization = other_join;
+            rig_refused(rig, RIG_NOBODY, &call, "access-denied", "another join");
             break;
         default:
             check_roles(&routes[i], &call);
