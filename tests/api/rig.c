@@ -13,15 +13,18 @@
 
 #include <cmocka.h>
 
+#include "api/audit.h"
 #include "api/auth.h"
 #include "api/lockout.h"
 #include "api/respond.h"
 #include "api/router.h"
+#include "api/stream.h"
 #include "common/base64.h"
 #include "db/account.h"
 #include "db/node.h"
 #include "db/token.h"
 #include "keys/keyring.h"
+#include "tests/api/rig_audit.h"
 
 #define REQUEST_ID "test-request"
 
@@ -83,6 +86,16 @@ static void find_link(const char *interface, const char *group, struct api_link 
     (void)snprintf(ret_link->interface, sizeof ret_link->interface, "%s", interface);
 }
 
+void rig_follow(struct rig *r)
+{
+    struct cp_error err = {.code = CP_OK};
+    bool again = true;
+
+    while (again) {
+        must(api_stream_poll(r->ctx.stream, r->ctx.db, &r->settled, &again, &err), &err);
+    }
+}
+
 static struct rig *rig_new(void)
 {
     static const uint8_t master_key[KEYS_MASTER_SIZE] = {7};
@@ -106,6 +119,9 @@ static struct rig *rig_new(void)
     must(keys_ring_new(master_key, r->node_id, &r->ctx.keyring), &err);
     must(api_auth_cache_new(&r->ctx.auth_cache), &err);
     must(api_lockout_new(&r->ctx.lockout), &err);
+    must(api_audit_new(&r->ctx.audit), &err);
+    must(api_stream_new(&r->ctx.stream), &err);
+    rig_follow(r);
     r->ctx.node_id = r->node_id;
     r->ctx.node_name = "testnode";
     r->ctx.base_url = "https://localhost:8443";
@@ -123,6 +139,10 @@ static void rig_free(struct rig *r)
 {
     char command[128];
 
+    rig_audit_check(r);
+    rig_audit_kinds();
+    api_stream_free(r->ctx.stream);
+    api_audit_free(r->ctx.audit);
     api_auth_cache_free(r->ctx.auth_cache);
     api_lockout_free(r->ctx.lockout);
     keys_ring_free(r->ctx.keyring);
@@ -344,6 +364,7 @@ struct rig_answer rig_send(struct rig *r, enum rig_who who, const struct rig_cal
     assert_string_equal(rig_header(&a, "X-Request-Id"), REQUEST_ID);
     assert_non_null(rig_header(&a, "Cache-Control"));
     write_down(r, &p, &a);
+    rig_audit_note(&p.rq, a.status);
     return a;
 }
 

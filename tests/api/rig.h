@@ -26,7 +26,8 @@ struct rig {
     char node_id[DB_ID_SIZE];
     char accounts[RIG_WHO_COUNT][16]; /* names: "content", "viewer", … */
     char tokens[RIG_WHO_COUNT][KEYS_TOKEN_SIZE];
-    FILE *record; /* one JSON line an answer; NULL: not asked for */
+    uint64_t settled; /* last event that rig_follow saw */
+    FILE *record;     /* one JSON line an answer; NULL: not asked for */
 };
 
 /* One in a process, from rig_set_up to rig_tear_down, which are group fixtures of cmocka. */
@@ -105,6 +106,9 @@ void rig_package(struct rig *r, const char *name, const char *more_fields);
 void rig_put(struct rig *r, const char *package, int version, const char *path, const char *data);
 void rig_seal(struct rig *r, const char *package, int version);
 void rig_content_access(struct rig *r, const char *word);
+
+/* Looks for new events as the service's reader does; listeners get them. */
+void rig_follow(struct rig *r);
 
 /* How many events of a kind there are. */
 int rig_events(struct rig *r, const char *kind);
