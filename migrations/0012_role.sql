@@ -11,6 +11,10 @@ COMMENT ON COLUMN commit_marks.slot IS 'The connection: a random number that it 
 COMMENT ON COLUMN commit_marks.mark IS 'The transaction: counts up from 1, 0 for none.';
 COMMENT ON COLUMN commit_marks.marked_at IS 'When. Rows of processes that are long gone are deleted.';
 
+-- What is read often of tables that grow, and had no index of its own.
+CREATE INDEX sessions_live_index ON sessions (node_id, id) WHERE ended_at IS NULL;
+CREATE INDEX accounts_admins_index ON accounts (id) WHERE role = 'admin' AND enabled;
+
 -- Called by the owner of the schema after every migration; the one place that says what a service may do.
 CREATE FUNCTION castpoint_grant(service name) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
