@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/audit.h"
 #include "api/fields.h"
 #include "api/handlers.h"
 #include "api/list.h"
@@ -15,12 +16,11 @@
 
 /* ---- asking ---- */
 
-static enum cp_err put_params(struct db_task *row, json_t *params, struct cp_error *err)
+static enum cp_err put_params(struct db_task *row, const json_t *params, struct cp_error *err)
 {
     char *text = params != NULL ? json_dumps(params, JSON_COMPACT) : NULL;
     enum cp_err rc = CP_OK;
 
-    json_decref(params);
     if (text != NULL && strlen(text) >= sizeof row->params) {
         rc = cp_error_set(err, CP_ERR_INTERNAL, "The parameters of a task are too long.");
     } else if (text != NULL) {
@@ -33,7 +33,10 @@ static enum cp_err put_params(struct db_task *row, json_t *params, struct cp_err
 enum cp_err api_task_ask(struct db_conn *conn, const struct api_context *ctx,
                          const struct api_call *call, struct api_task *task, struct cp_error *err)
 {
+    struct api_change change = {
+        .outcome = DB_AUDIT_ACCEPTED, .subject = task->subject, .after = task->params};
     struct db_task row = {.unit = task->unit};
+    enum cp_err rc;
     bool made;
 
     (void)snprintf(row.node_id, sizeof row.node_id, "%s",
@@ -43,8 +46,16 @@ enum cp_err api_task_ask(struct db_conn *conn, const struct api_context *ctx,
     (void)snprintf(row.actor, sizeof row.actor, "%s", call->who->account);
     (void)snprintf(row.request_id, sizeof row.request_id, "%s",
                    call->rq->request_id != NULL ? call->rq->request_id : "");
-    CP_TRY(put_params(&row, task->params, err));
-    return db_task_create(conn, &row, &task->made, &made, err);
+    rc = put_params(&row, task->params, err);
+    if (rc == CP_OK) {
+        rc = db_task_create(conn, &row, &task->made, &made, err);
+    }
+    if (rc == CP_OK) {
+        rc = api_audit_change(conn, ctx, call, &change, err);
+    }
+    json_decref(task->params);
+    task->params = NULL;
+    return rc;
 }
 
 static json_t *object_of(const char *text)
