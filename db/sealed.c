@@ -25,11 +25,10 @@ static const struct place {
     PLACE("keys", "private_sealed", "concat_ws(' ', 'key', node_id, kind, fingerprint)",
           "octet_length(private_sealed) > 0"),
     /* A secret of a session that has ended opens nothing any more. */
-    PLACE("idempotency", "answer_sealed", "concat_ws(' ', 'idempotency', account_id, key)",
-          "created_at > now() - interval '1 day'"),
     PLACE("sessions", "secret_sealed", "'session-secret ' || id", "ended_at IS NULL"),
     PLACE("webhooks", "secret_sealed", "'webhook ' || id", "true"),
-    PLACE("idempotency", "answer_sealed", "concat_ws(' ', 'idempotency', account_id, key)", "true"),
+    PLACE("idempotency", "answer_sealed", "concat_ws(' ', 'idempotency', account_id, key)",
+          "created_at > now() - interval '1 day'"),
 };
 
 static const struct db_stmt rekey_stmt = {

@@ -212,7 +212,7 @@ static void harmed_keys_heal_at_the_next_join(void **state)
         "DELETE FROM keys WHERE kind = 'multicast'",
         "DELETE FROM keys",
         "UPDATE keys SET private_sealed = '\\\\x00' WHERE state = 'active'",
-        "UPDATE keys SET certificate = 'nonsense' WHERE kind = 'multicast' AND state = 'active'",
+        "UPDATE keys SET fingerprint = 'nonsense' WHERE kind = 'multicast' AND state = 'active'",
     };
     struct joined j;
     int before;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Joins, progress, results, sessions, receivers and keys through the API: their answers are the
+ * Joins, progress, results, sessions and receivers through the API: their answers are the
  * described ones, a join is idempotent, its token is for it alone. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -224,29 +224,6 @@ static void decisions_are_listed(void **state)
     rig_refused(rig, RIG_VIEWER, &call, "invalid-request", "after");
 }
 
-static void keys_are_shown_and_rotated(void **state)
-{
-    struct rig_call list = {.method = API_GET, .path = "/api/v1/distribution-points/local/keys"};
-    struct rig_call rotate = {.method = API_POST,
-                              .path = "/api/v1/distribution-points/local/keys/multicast/rotate"};
-    struct rig_answer before = rig_expect(rig, RIG_VIEWER, &list, 200);
-    struct rig_answer made = rig_expect(rig, RIG_ADMIN, &rotate, 200);
-    struct rig_answer after = rig_expect(rig, RIG_VIEWER, &list, 200);
-
-    (void)state;
-    assert_null(strstr(after.bytes, "private"));
-    assert_null(strstr(before.bytes, rig_text(&made, "fingerprint")));
-    assert_non_null(strstr(after.bytes, rig_text(&made, "fingerprint")));
-    assert_int_equal(json_array_size(json_object_get(after.json, "items")),
-                     json_array_size(json_object_get(before.json, "items")) + 1);
-    rig_answer_done(&before);
-    rig_answer_done(&made);
-    rig_answer_done(&after);
-    rotate.path = "/api/v1/distribution-points/local/keys/master/rotate";
-    rig_refused(rig, RIG_ADMIN, &rotate, "not-found", "master");
-    join(201); /* a new session; the manifest is signed anew by the new key */
-}
-
 static void ids_and_cursors_that_are_none(void **state)
 {
     static const char *const paths[] = {"/api/v1/sessions/x", "/api/v1/sessions/x/receivers",
@@ -275,7 +252,6 @@ int main(void)
         cmocka_unit_test(a_cancelled_session_tells_its_receivers),
         cmocka_unit_test(a_result_counts_once),
         cmocka_unit_test(joins_that_cannot_be),
-        cmocka_unit_test(keys_are_shown_and_rotated),
         cmocka_unit_test(a_receiver_left_behind_is_told),
         cmocka_unit_test(decisions_are_listed),
         cmocka_unit_test(ids_and_cursors_that_are_none),
