@@ -75,7 +75,7 @@
     X("content-damaged", ERROR, "Content of the library is missing or damaged: upload the same file again.", "sha256, size, state, package, version, path, versions, sessions") \
     X("content-quarantined", WARNING, "Damaged content was set aside.", "sha256, size") \
     X("content-healed", INFO, "Content that was damaged or missing is whole again.", "sha256, size, was, by") \
-    X("history-dropped", INFO, "What had ended long ago was forgotten.", "days, sessions, receivers, tasks, events") \
+    X("history-dropped", INFO, "What had ended long ago was forgotten.", "days, answers, sessions, receivers, tasks, events") \
     X("task-cancelled", INFO, "A task was cancelled.", "task, kind") \
     X("webhook-created", INFO, "A webhook was created.", "the webhook, without its secret") \
     X("webhook-changed", INFO, "A webhook was changed.", "the webhook, without its secret") \

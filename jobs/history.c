@@ -3,6 +3,7 @@
 #include "jobs/history.h"
 
 #include "db/history.h"
+#include "db/idempotency.h"
 #include "db/settings.h"
 
 #define BATCH 1000
@@ -18,6 +19,7 @@ struct forgetting {
     uint64_t dropped; /* by the last batch */
     uint64_t all;
     uint64_t counts[DB_HISTORY_COUNT];
+    uint64_t answers; /* to requests with an Idempotency-Key */
 };
 
 static enum cp_err batch_body(struct db_conn *conn, void *arg, struct cp_error *err)
@@ -40,9 +42,28 @@ static enum cp_err drop(struct forgetting *f, enum db_history what, struct cp_er
     return CP_OK;
 }
 
+static enum cp_err answers_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    struct forgetting *f = arg;
+
+    return db_idempotency_drop(conn, BATCH, &f->dropped, err);
+}
+
+/* These have a day of their own, whatever the settings say. */
+static enum cp_err drop_answers(struct forgetting *f, struct cp_error *err)
+{
+    do {
+        CP_TRY(job_progress(f->job, f->all, 0, err));
+        CP_TRY(db_run_tx_locking(job_context(f->job)->db, "drop-answers", answers_body, f, err));
+        f->answers += f->dropped;
+    } while (f->dropped == BATCH);
+    return CP_OK;
+}
+
 static json_t *facts(const struct forgetting *f)
 {
-    json_t *facts = json_pack("{s:I}", "days", (json_int_t)f->days);
+    json_t *facts =
+        json_pack("{s:I, s:I}", "days", (json_int_t)f->days, "answers", (json_int_t)f->answers);
 
     for (enum db_history what = 0; what < DB_HISTORY_COUNT; what++) {
         (void)json_object_set_new(facts, db_history_name(what),
@@ -72,10 +93,12 @@ enum cp_err job_history(struct job *job, struct cp_error *err)
     for (enum db_history what = 0; f.days > 0 && what < DB_HISTORY_COUNT; what++) {
         CP_TRY(drop(&f, what, err));
     }
+    CP_TRY(drop_answers(&f, err));
     return db_run_tx_locking(job_context(job)->db, "history-dropped", end_body, &f, err);
 }
 
 uint64_t job_history_interval(const struct db_settings *settings)
 {
-    return settings->history_days > 0 ? EVERY_S : 0;
+    (void)settings;
+    return EVERY_S;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Forgetting, as a task: what ended longer ago than the settings' history_days. Result: {"days",
- * "sessions", "receivers", "tasks", "events"}: how many of each. */
+ * "answers", "sessions", "receivers", "tasks", "events"}: how many of each; answers are those to
+ * requests with an Idempotency-Key, kept for a day. */
 #ifndef JOBS_HISTORY_H
 #define JOBS_HISTORY_H
 

@@ -127,23 +127,41 @@ static void old_events_go_but_for_the_first_keys(void **state)
 
 static void nothing_goes_when_all_is_to_be_kept(void **state)
 {
-    struct cp_error err;
-
     (void)state;
     sealed_package("debian", "");
     rig_sql("UPDATE events SET time = time - interval '3000 days'");
     library_settings("{\"history_days\": 0}");
     dropped(0, 0, 0);
     assert_true(rig_events(rig, "package-created") > 0);
-    rig_sql("DELETE FROM tasks WHERE kind = 'drop-history'");
-    assert_int_equal(jobs_ask_due(&rig->jobs, &err), CP_OK);
-    assert_int_equal(items_of("/api/v1/tasks?kind=drop-history"), 0);
     library_settings("{\"history_days\": 3001}");
     dropped(0, 0, 0);
     assert_true(rig_events(rig, "package-created") > 0);
     library_settings("{\"history_days\": 2999}");
     json_decref(drop());
     assert_int_equal(rig_events(rig, "package-created"), 0);
+}
+
+/* Answers to requests with an Idempotency-Key are kept for a day, whatever the settings say. */
+static void answers_go_after_a_day(void **state)
+{
+    struct rig_call create = {.method = API_POST,
+                              .path = "/api/v1/packages",
+                              .body = "{\"name\": \"once\"}",
+                              .headers = {"Idempotency-Key: once"}};
+    json_t *result;
+
+    (void)state;
+    library_settings("{\"history_days\": 0}");
+    assert_int_equal(rig_status(rig, RIG_OPERATOR, &create), 201);
+    result = drop();
+    assert_int_equal(rig_number_in(result, "answers"), 0);
+    json_decref(result);
+    assert_int_equal(rig_status(rig, RIG_OPERATOR, &create), 201); /* replayed */
+    rig_sql("UPDATE idempotency SET created_at = created_at - interval '25 hours'");
+    result = drop();
+    assert_int_equal(rig_number_in(result, "answers"), 1);
+    json_decref(result);
+    assert_int_equal(rig_status(rig, RIG_OPERATOR, &create), 409);
 }
 
 int main(void)
@@ -155,6 +173,7 @@ int main(void)
         cmocka_unit_test(the_newest_task_of_a_kind_stays),
         cmocka_unit_test(old_events_go_but_for_the_first_keys),
         cmocka_unit_test(nothing_goes_when_all_is_to_be_kept),
+        cmocka_unit_test(answers_go_after_a_day),
     };
 
     return cmocka_run_group_tests(tests, rig_set_up, rig_tear_down);
