@@ -30,6 +30,7 @@ static enum cp_err read_request(struct put_upload *u, const struct api_call *cal
 {
     struct api_target *t = &u->target;
 
+    t->may_heal = true;
     CP_TRY(api_target_path(call->params[2], err));
     (void)snprintf(t->file.path, sizeof t->file.path, "%s", call->params[2]);
     CP_TRY(api_target_encoding(call->rq, err));

@@ -15,6 +15,8 @@ struct api_target {
     struct db_file file; /* path and mode; the rest when its content is known */
     bool any;            /* whatever is at that path is replaced */
     char expected[DB_DIGEST_SIZE];
+    bool may_heal;     /* a sealed version's file may be stored again when its content is damaged */
+    bool heals;        /* that it is: `digest` is that file's */
     bool is_announced; /* `digest` is what the content must have */
     uint8_t digest[CONTENT_DIGEST_SIZE];
 };

@@ -37,6 +37,8 @@ static const struct db_stmt last_done_stmt = {
 static const struct db_stmt claim_stmt = {
     "task_claim", "UPDATE tasks SET state = 'running', attempts = attempts + 1, started_at = now()"
                   " WHERE id = (SELECT id FROM tasks WHERE node_id = $1 AND state = 'waiting'"
+                  " AND (kind <> $2 OR NOT EXISTS (SELECT 1 FROM tasks r WHERE r.node_id = $1"
+                  " AND r.kind = $2 AND r.state = 'running'))"
                   " ORDER BY number LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING " COLUMNS};
 static const struct db_stmt progress_stmt = {
     "task_progress", "UPDATE tasks SET done = $2, total = $3 WHERE id = $1 AND state = 'running'"
@@ -158,10 +160,10 @@ enum cp_err db_task_last_done(struct db_conn *conn, const char *node_id, const c
     return db_one(conn, DB_QUERY(&last_done_stmt, params, cols), ret_task, err);
 }
 
-enum cp_err db_task_claim(struct db_conn *conn, const char *node_id, struct db_task *ret_task,
-                          struct cp_error *err)
+enum cp_err db_task_claim(struct db_conn *conn, const char *node_id, const char *alone,
+                          struct db_task *ret_task, struct cp_error *err)
 {
-    struct db_param params[] = {db_p_id(node_id)};
+    struct db_param params[] = {db_p_id(node_id), db_p_text(alone)};
 
     return db_one(conn, DB_QUERY(&claim_stmt, params, cols), ret_task, err);
 }

@@ -12,6 +12,8 @@
 #include "jobs/jobs.h"
 
 #define RETRY_MS 1000
+/* A large library takes days to read. */
+#define JOB_ALONE "validate-library"
 
 struct claim_arg {
     const char *node_id;
@@ -22,7 +24,7 @@ static enum cp_err claim_body(struct db_conn *conn, void *arg, struct cp_error *
 {
     struct claim_arg *a = arg;
 
-    return db_task_claim(conn, a->node_id, a->task, err);
+    return db_task_claim(conn, a->node_id, JOB_ALONE, a->task, err);
 }
 
 struct finish_arg {

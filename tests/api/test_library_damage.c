@@ -1,19 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Validation of the content library: what it finds, who is told, who is refused, and that the same
  * file uploaded again heals everything. */
+#include <linux/ioprio.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "common/clock.h"
 #include "common/time.h"
+#include "jobs/pace.h"
 #include "tests/api/join_rig.h"
 #include "tests/api/library_rig.h"
 
@@ -232,6 +237,30 @@ static void another_size_is_damage(void **state)
     version_is("twin", "good");
 }
 
+/* The way that comes to mind first: the same file to the same address. */
+static void a_sealed_versions_file_is_healed_in_its_place(void **state)
+{
+    static const char path[] = "/api/v1/packages/whole/versions/1/files/a.bin";
+    struct rig_call put = {
+        .method = API_PUT, .path = path, .data = CONTENT, .size = sizeof CONTENT - 1};
+
+    (void)state;
+    rig_refused(rig, RIG_OPERATOR, &put, "version-sealed", NULL);
+    library_damage(CONTENT, "something else");
+    validated("{\"package\": \"whole\"}", 0, 0, 1, 0);
+    put.data = "something new";
+    put.size = 13;
+    rig_refused(rig, RIG_OPERATOR, &put, "digest-mismatch", NULL);
+    version_is("whole", "damaged");
+    put.data = CONTENT;
+    put.size = sizeof CONTENT - 1;
+    assert_int_equal(rig_status(rig, RIG_OPERATOR, &put), 200);
+    version_is("whole", "good");
+    version_is("twin", "good");
+    all_ways("whole", 200, NULL);
+    rig_refused(rig, RIG_OPERATOR, &put, "version-sealed", NULL);
+}
+
 static void only_what_was_asked_for_is_read(void **state)
 {
     struct rig_call unknown = {
@@ -323,6 +352,128 @@ static void the_rate_is_kept(void **state)
     validated("{\"package\": \"slow\"}", 3, 0, 0, 0);
 }
 
+struct worker {
+    pthread_t thread;
+    atomic_bool stop;
+    enum cp_err rc;
+};
+
+static void *do_one(void *arg)
+{
+    struct worker *w = arg;
+    struct cp_error err = {.code = CP_OK};
+
+    w->rc = jobs_do_one(&rig->jobs, &w->stop, &err);
+    return NULL;
+}
+
+/* A validation of the package "slow" under way, at 1 Mbit/s: its 3 MiB would take 16 s. The task's
+ * address. */
+static void begin_slowly(struct worker *w, char ret_task[128])
+{
+    struct rig_call ask = {
+        .method = API_POST, .path = LIBRARY "/validate", .body = "{\"package\": \"slow\"}"};
+    struct rig_answer a;
+    bool running = false;
+
+    library_settings("{\"library_validate_rate_bps\": 1000000}");
+    a = rig_expect(rig, RIG_OPERATOR, &ask, 202);
+    (void)snprintf(ret_task, 128, "%s", rig_header(&a, "Location"));
+    rig_answer_done(&a);
+    atomic_store(&w->stop, false);
+    assert_int_equal(pthread_create(&w->thread, NULL, do_one, w), 0);
+    while (!running) {
+        a = get("%s", ret_task);
+        running = strcmp(rig_text(&a, "state"), "running") == 0;
+        rig_answer_done(&a);
+    }
+}
+
+static void ended_as(struct worker *w, const char *task, const char *state)
+{
+    struct rig_answer a;
+
+    assert_int_equal(pthread_join(w->thread, NULL), 0);
+    a = get("%s", task);
+    assert_string_equal(rig_text(&a, "state"), state);
+    rig_answer_done(&a);
+}
+
+static void another_rate_reaches_a_running_validation(void **state)
+{
+    struct worker w;
+    cp_time begun = cp_clock_now();
+    char task[128];
+
+    (void)state;
+    begin_slowly(&w, task);
+    library_settings("{\"library_validate_rate_bps\": null}");
+    ended_as(&w, task, "done");
+    assert_true(cp_clock_now() - begun < 12 * CP_SEC);
+}
+
+static void a_validation_is_cancelled(void **state)
+{
+    char task[128], path[160];
+    struct rig_call cancel = {.method = API_POST, .path = path};
+    struct worker w;
+
+    (void)state;
+    begin_slowly(&w, task);
+    (void)snprintf(path, sizeof path, "%s/cancel", task);
+    assert_int_equal(rig_status(rig, RIG_OPERATOR, &cancel), 200);
+    ended_as(&w, task, "cancelled");
+    library_settings("{\"library_validate_rate_bps\": null}");
+}
+
+static void a_stopped_validation_goes_on_where_it_was(void **state)
+{
+    struct rig_answer a;
+    struct worker w;
+    char task[128];
+    int read = 0;
+
+    (void)state;
+    begin_slowly(&w, task);
+    while (read == 0) { /* the first MiB is read at once */
+        const json_t *file;
+        size_t i;
+
+        a = get("/api/v1/packages/slow/versions/1/files");
+        json_array_foreach(json_object_get(a.json, "items"), i, file)
+        {
+            struct rig_answer t = get("%s", task);
+
+            read += json_is_string(json_object_get(file, "checked_at")) &&
+                    strcmp(json_string_value(json_object_get(file, "checked_at")),
+                           rig_text(&t, "created_at")) > 0;
+            rig_answer_done(&t);
+        }
+        rig_answer_done(&a);
+    }
+    atomic_store(&w.stop, true);
+    ended_as(&w, task, "waiting");
+    library_settings("{\"library_validate_rate_bps\": null}");
+    rig_work(rig);
+    a = get("%s", task);
+    assert_string_equal(rig_text(&a, "state"), "done");
+    assert_true(rig_number_in(json_object_get(a.json, "result"), "blobs") < 3);
+    rig_answer_done(&a);
+}
+
+static void others_come_first_at_the_disk(void **state)
+{
+    long usual = syscall(SYS_ioprio_get, IOPRIO_WHO_PROCESS, 0);
+
+    (void)state;
+    assert_true(usual >= 0);
+    job_pace_idle(true);
+    assert_int_equal(IOPRIO_PRIO_CLASS(syscall(SYS_ioprio_get, IOPRIO_WHO_PROCESS, 0)),
+                     IOPRIO_CLASS_IDLE);
+    job_pace_idle(false);
+    assert_int_equal(syscall(SYS_ioprio_get, IOPRIO_WHO_PROCESS, 0), usual);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -332,9 +483,14 @@ int main(void)
         cmocka_unit_test(the_same_file_again_heals_every_version),
         cmocka_unit_test(what_is_missing_is_healed_when_it_is_back),
         cmocka_unit_test(another_size_is_damage),
+        cmocka_unit_test(a_sealed_versions_file_is_healed_in_its_place),
         cmocka_unit_test(only_what_was_asked_for_is_read),
         cmocka_unit_test(the_calendar_asks_for_it),
         cmocka_unit_test(the_rate_is_kept),
+        cmocka_unit_test(another_rate_reaches_a_running_validation),
+        cmocka_unit_test(a_validation_is_cancelled),
+        cmocka_unit_test(a_stopped_validation_goes_on_where_it_was),
+        cmocka_unit_test(others_come_first_at_the_disk),
     };
 
     return cmocka_run_group_tests(tests, rig_set_up, rig_tear_down);

@@ -35,7 +35,7 @@ static struct db_task claim(struct fixture *f)
 {
     struct db_task t;
 
-    OK(f, db_task_claim(f->conn, f->node.id, &t, &f->err));
+    OK(f, db_task_claim(f->conn, f->node.id, "", &t, &f->err));
     return t;
 }
 
@@ -85,7 +85,30 @@ static void test_oldest_first_and_each_once(void **state)
     assert_true(t.started_at != 0);
     t = claim(f);
     assert_string_equal(t.id, b.id);
-    assert_int_equal(db_task_claim(f->conn, f->node.id, &t, &f->err), CP_ERR_NOT_FOUND);
+    assert_int_equal(db_task_claim(f->conn, f->node.id, "", &t, &f->err), CP_ERR_NOT_FOUND);
+    fixture_commit(f);
+}
+
+/* What takes days leaves a worker for the rest. */
+static void test_one_of_a_kind_at_a_time(void **state)
+{
+    struct fixture *f = *state;
+    struct db_task_end done = {.state = DB_TASK_DONE, .code = "", .detail = ""};
+    struct db_task long_one, second, other, t;
+
+    (void)fixture_begin(f);
+    long_one = ask(f, "validate-library", "", true);
+    second = ask(f, "validate-library", "package a", true);
+    other = ask(f, "seal-version", "package b version 1", true);
+    OK(f, db_task_claim(f->conn, f->node.id, "validate-library", &t, &f->err));
+    assert_string_equal(t.id, long_one.id);
+    OK(f, db_task_claim(f->conn, f->node.id, "validate-library", &t, &f->err));
+    assert_string_equal(t.id, other.id);
+    assert_int_equal(db_task_claim(f->conn, f->node.id, "validate-library", &t, &f->err),
+                     CP_ERR_NOT_FOUND);
+    OK(f, db_task_finish(f->conn, long_one.id, &done, &f->err));
+    OK(f, db_task_claim(f->conn, f->node.id, "validate-library", &t, &f->err));
+    assert_string_equal(t.id, second.id);
     fixture_commit(f);
 }
 
@@ -205,6 +228,7 @@ int main(void)
                                         fixture_close),
         cmocka_unit_test_setup_teardown(test_oldest_first_and_each_once, fixture_open,
                                         fixture_close),
+        cmocka_unit_test_setup_teardown(test_one_of_a_kind_at_a_time, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_progress_and_end, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_cancel, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_a_killed_service_begins_again_but_not_for_ever,
