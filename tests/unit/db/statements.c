@@ -38,9 +38,11 @@ __attribute__((no_sanitize("address"))) static void take(struct visitor *v, cons
 {
     const struct db_stmt *s = at;
 
-    for (size_t i = 0; i < size / sizeof *s && s[i].name != NULL; i++) {
-        v->visit(v->arg, &s[i]);
-        v->count++;
+    for (size_t i = 0; i < size / sizeof *s; i++) {
+        if (s[i].name != NULL) {
+            v->visit(v->arg, &s[i]);
+            v->count++;
+        }
     }
 }
 

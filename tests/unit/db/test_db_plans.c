@@ -17,6 +17,8 @@ static const char *const small[] = {"nodes", "settings", "schema_migrations", "c
     "a list with optional filters, which is planned for those that are given: it goes down an "    \
     "index in its order until it has enough"
 
+#define REKEY "all of them, page by page, when the master key is changed"
+
 /* Statements that read a whole index, and why that is no harm. */
 static const struct {
     const char *name;
@@ -26,6 +28,9 @@ static const struct {
     {"audit_list", LIST},
     {"blob_figures", "of the library as a whole, when an operator asks"},
     {"event_list", LIST},
+    {"sealed_list_idempotency", REKEY},
+    {"sealed_list_keys", REKEY},
+    {"sealed_list_webhooks", REKEY},
     {"session_list", LIST},
     {"task_list", LIST},
     {"token_list_all", LIST},
@@ -213,23 +218,21 @@ static void every_statement_has_its_index(void **state)
     assert_int_equal(p.complaints, 0);
 }
 
-/* The same number as the sources have: none is missed for its name. */
+/* Statements are made in one way, by which they are found. */
 static void no_statement_is_missed(void **state)
 {
-    static const char command[] = "cat " TESTS_DB_FOLDER "/*.c |"
-                                  " grep -cE 'static const struct db_stmt [a-z_]+ ='";
-    struct plans p;
-    size_t count;
-    int written = 0;
-    FILE *grep = popen(command, "r");
+    FILE *grep = popen("cat " TESTS_DB_FOLDER "/*.c | grep -E 'struct db_stmt [^*]' |"
+                       " grep -vE 'static const struct db_stmt [a-z0-9_]+_stmt(s(\\[.*\\])+)? ='",
+                       "r");
+    char line[256] = "";
 
+    (void)state;
     assert_non_null(grep);
-    assert_int_equal(fscanf(grep, "%d", &written), 1);
-    assert_int_equal(pclose(grep), 0);
-    begin(&p, *state);
-    count = statements_visit(look, &p);
-    fixture_commit(p.f);
-    assert_true(count >= (size_t)written);
+    if (fgets(line, sizeof line, grep) != NULL) {
+        print_error("%s", line);
+    }
+    (void)pclose(grep);
+    assert_string_equal(line, "");
 }
 
 /* The test itself sees what it is there for. */
