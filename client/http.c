@@ -74,6 +74,11 @@ enum cp_err cl_http_new(const struct cl_http_config *config, struct cl_http **re
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
         return cp_error_set(err, CP_ERR_INTERNAL, "libcurl does not start");
     }
+    if (config->negotiate &&
+        (curl_version_info(CURLVERSION_NOW)->features & CURL_VERSION_SPNEGO) == 0) {
+        curl_global_cleanup();
+        return cp_error_set(err, CP_ERR_USAGE, "--negotiate: this libcurl has no Kerberos");
+    }
     h = calloc(1, sizeof *h);
     if (h == NULL || (h->easy = curl_easy_init()) == NULL) {
         free(h);
@@ -218,7 +223,8 @@ static void set_trust(struct cl_http *h)
 
 static bool has_credentials(const struct cl_http *h)
 {
-    return h->token != NULL || h->config.token != NULL || h->config.account != NULL;
+    return h->token != NULL || h->config.token != NULL || h->config.account != NULL ||
+           h->config.negotiate;
 }
 
 static void set_credentials(struct cl_http *h)
@@ -232,6 +238,9 @@ static void set_credentials(struct cl_http *h)
         (void)curl_easy_setopt(h->easy, CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
         (void)curl_easy_setopt(h->easy, CURLOPT_USERNAME, h->config.account);
         (void)curl_easy_setopt(h->easy, CURLOPT_PASSWORD, h->config.password);
+    } else if (h->config.negotiate) {
+        (void)curl_easy_setopt(h->easy, CURLOPT_HTTPAUTH, CURLAUTH_NEGOTIATE);
+        (void)curl_easy_setopt(h->easy, CURLOPT_USERPWD, ":"); /* whoever has the ticket */
     }
 }
 

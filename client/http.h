@@ -21,11 +21,12 @@ struct cl_http_config {
     const char *account;  /* with password, NULL none */
     const char *password;
     const char *token;          /* bearer token instead, NULL none */
+    bool negotiate;             /* the user's Kerberos ticket instead (SPNEGO) */
     const char *correlation_id; /* sent as X-Request-Id: both logs speak of the same; NULL none */
     const atomic_bool *stop;    /* set by a signal handler or another thread; NULL: never */
 };
 
-/* CP_ERR_NO_MEMORY, CP_ERR_USAGE (cacert cannot be read). First call before any thread starts. */
+/* CP_ERR_NO_MEMORY, CP_ERR_USAGE (cacert cannot be read, libcurl has no SPNEGO). First call before any thread starts. */
 CP_MUST_CHECK enum cp_err cl_http_new(const struct cl_http_config *config,
                                       struct cl_http **ret_http, struct cp_error *err);
 void cl_http_free(struct cl_http *h); /* NULL allowed */

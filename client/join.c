@@ -10,9 +10,10 @@
 
 #include <jansson.h>
 
-#include "common/base64.h"
+#include "client/identity.h"
 #include "common/clock.h"
 #include "common/hex.h"
+#include "common/log.h"
 #include "content/object_map.h"
 
 #define ANSWER_MAX       262144u
@@ -21,26 +22,29 @@
 
 /* What the answer to a join carries; strings borrowed from the JSON. */
 struct answer {
-    const char *id, *token, *ticket, *certificate;
-    uint8_t identity_key[JWS_KEY_SIZE];
+    const char *id, *token, *ticket;
+    struct cl_identity identity;
 };
 
-static enum cp_err read_answer(const json_t *root, struct answer *a, struct cp_error *err)
+static enum cp_err read_answer(const json_t *root, const char *known, struct answer *a,
+                               struct cp_error *err)
 {
-    const char *key = json_string_value(json_object_get(root, "identity_key"));
-    size_t size = 0;
-
     a->id = json_string_value(json_object_get(root, "id"));
     a->token = json_string_value(json_object_get(root, "receiver_token"));
     a->ticket = json_string_value(json_object_get(root, "ticket"));
-    a->certificate = json_string_value(json_object_get(root, "certificate"));
-    if (a->id == NULL || a->token == NULL || a->ticket == NULL || a->certificate == NULL ||
-        key == NULL ||
-        !cp_base64_decode(CP_BASE64_URL, key, strlen(key), a->identity_key, JWS_KEY_SIZE, &size) ||
-        size != JWS_KEY_SIZE) {
+    if (a->id == NULL || a->token == NULL || a->ticket == NULL) {
         return cp_error_set(err, CP_ERR_PROTOCOL, "join: a field of the answer is missing");
     }
-    return CP_OK;
+    return cl_identity_choose(root, known, &a->identity, err);
+}
+
+/* The user's knowledge is out of date, and the day will come when it is worth nothing. */
+static void warn_of_rotation(const struct cl_identity *identity)
+{
+    if (identity->former) {
+        cp_log(CP_LOG_WARN, "identity-rotated", "identity", identity->present, "remedy",
+               "give this one to --identity, once its operator has confirmed it", NULL);
+    }
 }
 
 static enum cp_err post_join(struct cl_http *http, const struct cl_join_request *rq,
@@ -84,11 +88,11 @@ static enum cp_err take_ticket(const struct cl_http_answer *answer,
 {
     json_t *root = json_loadb(answer->body, answer->size, JSON_REJECT_DUPLICATES, NULL);
     struct answer a;
-    enum cp_err code = read_answer(root, &a, err);
+    enum cp_err code = read_answer(root, rq->identity, &a, err);
 
     if (code == CP_OK) {
-        struct cl_ticket_source source = {.identity_key = a.identity_key,
-                                          .certificate = a.certificate,
+        struct cl_ticket_source source = {.identity_key = a.identity.key,
+                                          .certificate = a.identity.certificate,
                                           .ticket = a.ticket,
                                           .now_ns = time_of(answer),
                                           .join = a.id,
@@ -96,6 +100,9 @@ static enum cp_err take_ticket(const struct cl_http_answer *answer,
                                           .version = rq->version};
 
         code = cl_ticket_verify(&source, &join->ticket, err);
+    }
+    if (code == CP_OK) {
+        warn_of_rotation(&a.identity);
     }
     if (code == CP_OK && (join->token = strdup(a.token)) == NULL) {
         code = cp_error_set(err, CP_ERR_NO_MEMORY, "join");

@@ -17,6 +17,7 @@ struct cl_join_request {
     uint32_t version;      /* 0: the current one */
     const char *client_id; /* see cl_client_id() */
     const char *client_name;
+    const char *identity; /* known identities (identity.h), NULL: whichever it is */
     bool multicast;
 };
 

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/identity.h"
+
 #define DEFAULT_PORT "8443"
 
 static const char help[] =
@@ -19,8 +21,10 @@ static const char help[] =
     "      --account NAME      account to fetch with; needs --password-file\n"
     "      --password-file F   its password: the first line of F\n"
     "      --token-file F      bearer token instead of an account\n"
+    "      --negotiate         the user's Kerberos ticket instead of an account\n"
     "      --cacert F          certificate authority (PEM) that the service's certificate is of\n"
     "      --pin sha256//B64   trust exactly this public key; castpointd prints it at start\n"
+    "      --identity HEX      trust only this identity of the distribution point (GET /api/v1)\n"
     "      --interface IF      network interface on which multicast is received\n"
     "      --no-multicast      use HTTPS only\n"
     "      --client-id ID      name of this receiver's place in the session\n"
@@ -43,8 +47,10 @@ enum option_id {
     OPT_ACCOUNT = 256,
     OPT_PASSWORD_FILE,
     OPT_TOKEN_FILE,
+    OPT_NEGOTIATE,
     OPT_CACERT,
     OPT_PIN,
+    OPT_IDENTITY,
     OPT_INTERFACE,
     OPT_NO_MULTICAST,
     OPT_CLIENT_ID,
@@ -59,8 +65,10 @@ static const struct option long_options[] = {
     {"account", required_argument, NULL, OPT_ACCOUNT},
     {"password-file", required_argument, NULL, OPT_PASSWORD_FILE},
     {"token-file", required_argument, NULL, OPT_TOKEN_FILE},
+    {"negotiate", no_argument, NULL, OPT_NEGOTIATE},
     {"cacert", required_argument, NULL, OPT_CACERT},
     {"pin", required_argument, NULL, OPT_PIN},
+    {"identity", required_argument, NULL, OPT_IDENTITY},
     {"interface", required_argument, NULL, OPT_INTERFACE},
     {"no-multicast", no_argument, NULL, OPT_NO_MULTICAST},
     {"client-id", required_argument, NULL, OPT_CLIENT_ID},
@@ -89,6 +97,8 @@ static const char **text_option(struct cl_options *o, int id)
         return &o->cacert;
     case OPT_PIN:
         return &o->pin;
+    case OPT_IDENTITY:
+        return &o->identity;
     case OPT_INTERFACE:
         return &o->interface;
     case OPT_CLIENT_ID:
@@ -131,6 +141,9 @@ static enum cp_err apply(struct cl_options *o, int id, const char *value, struct
         return CP_OK;
     }
     switch (id) {
+    case OPT_NEGOTIATE:
+        o->negotiate = true;
+        return CP_OK;
     case OPT_NO_MULTICAST:
         o->no_multicast = true;
         return CP_OK;
@@ -250,12 +263,21 @@ static enum cp_err check(const struct cl_options *o, struct cp_error *err)
     if (o->account != NULL && o->token_file != NULL) {
         return cp_error_set(err, CP_ERR_USAGE, "--account and --token-file exclude each other");
     }
+    if (o->negotiate && (o->account != NULL || o->token_file != NULL)) {
+        return cp_error_set(err, CP_ERR_USAGE,
+                            "--negotiate and --account or --token-file exclude each other");
+    }
     if (o->account != NULL && strchr(o->account, ':') != NULL) {
         return cp_error_set(err, CP_ERR_USAGE, "--account: a name has no colon");
     }
     if (o->pin != NULL && !is_pin(o->pin)) {
         return cp_error_set(err, CP_ERR_USAGE, "--pin '%s': must be sha256// and 44 characters",
                             o->pin);
+    }
+    if (o->identity != NULL && !cl_identity_list(o->identity)) {
+        return cp_error_set(err, CP_ERR_USAGE,
+                            "--identity '%s': must be 64 lower-case hexadecimal digits",
+                            o->identity);
     }
     if (o->client_id != NULL &&
         (strlen(o->client_id) > 64 || !is_name(o->client_id, strlen(o->client_id)))) {

@@ -20,8 +20,10 @@ struct cl_options {
     const char *account; /* with password_file; NULL none */
     const char *password_file;
     const char *token_file;
+    bool negotiate; /* with a Kerberos ticket instead */
     const char *cacert;
     const char *pin;       /* "sha256//…", as curl's --pinnedpubkey wants it */
+    const char *identity;  /* fingerprints (identity.h); NULL: whichever it is */
     const char *interface; /* NULL: by route */
     const char *client_id; /* NULL: made from the machine's id and the output */
     const char *client_name;

@@ -286,6 +286,7 @@ static enum cp_err ask(struct run *r, uint32_t version, struct cl_join *ret_join
                                       .version = version,
                                       .client_id = r->client_id,
                                       .client_name = r->client_name,
+                                      .identity = r->options->identity,
                                       .multicast = !r->options->no_multicast};
 
     CP_TRY(cl_join(r->http, &request, ret_join, err));
@@ -517,6 +518,7 @@ static enum cp_err prepare(struct run *r, struct cp_error *err)
                                              .account = o->account,
                                              .password = r->password,
                                              .token = r->token,
+                                             .negotiate = o->negotiate,
                                              .correlation_id = r->correlation_id,
                                              .stop = r->stop};
     return cl_http_new(&r->http_config, &r->http, err);

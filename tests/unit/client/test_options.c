@@ -13,7 +13,8 @@
 #include "client/credentials.h"
 #include "client/options.h"
 
-#define PIN "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+#define IDENTITY "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define PIN      "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 
 /* Parses a line of words. */
 static enum cp_err parse(const char *line, struct cl_options *o, struct cp_error *err)
@@ -49,6 +50,7 @@ static void every_option(void **state)
 
     (void)state;
     assert_int_equal(parse("-q -o out --account bob --password-file /p --cacert /c --pin " PIN
+                           " --identity " IDENTITY ";" IDENTITY
                            " --interface eth1 --no-multicast --client-id a.b-c --client-name pc7"
                            " --log-format cmtrace --log-file /l --summary /s"
                            " https://[fd00::1]:9443/ p-1.x_y@12",
@@ -61,6 +63,7 @@ static void every_option(void **state)
     assert_string_equal(o.password_file, "/p");
     assert_string_equal(o.cacert, "/c");
     assert_string_equal(o.pin, PIN);
+    assert_string_equal(o.identity, IDENTITY ";" IDENTITY);
     assert_string_equal(o.interface, "eth1");
     assert_string_equal(o.client_id, "a.b-c");
     assert_string_equal(o.client_name, "pc7");
@@ -110,9 +113,13 @@ static void bad_lines_are_refused(void **state)
         {"https://h p@4294967296 -o x", "version"},
         {"https://h p -o x --nonsense", "--nonsense"},
         {"https://h p -o", "-o"},
+        {"https://h p -o x --identity abc", "hexadecimal"},
+        {"https://h p -o x --identity " IDENTITY ";", "hexadecimal"},
         {"https://h p -o x --account a", "--password-file"},
         {"https://h p -o x --password-file a", "--account"},
         {"https://h p -o x --account a --password-file b --token-file c", "exclude"},
+        {"https://h p -o x --negotiate --token-file c", "--negotiate"},
+        {"https://h p -o x --negotiate --account a --password-file b", "--negotiate"},
         {"https://h p -o x --account a:b --password-file b", "colon"},
         {"https://h p -o x --pin md5//x", "--pin"},
         {"https://h p -o x --pin sha256//short", "--pin"},

@@ -1,0 +1,270 @@
+"""The founding story, as far as keys go: emptied rows, a damaged certificate, another master key, rotations and
+revocations, each before, during and after a session with a real castget. It ends in success or in the right code."""
+import os
+import random
+import signal
+import subprocess
+import time
+import unittest
+
+from castlab import CHUNK, Case, Problem, random_bytes, wait_until
+
+KEYS = '/api/v1/distribution-points/local/keys'
+UNUSABLE = 'multicast-key-unusable'
+
+
+class Keys(Case):
+    receivers = 3
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.files = {'image.bin': random_bytes(24 * CHUNK, 21)}
+        cls.service.settings(content_access='anonymous')
+        cls.service.publish('image', cls.files)
+        cls.lab.call('rate', '100mbit')  # a transfer takes about two seconds
+
+    def setUp(self):
+        self.assertEqual(self.service.get('/readyz')['status'], 'ready')
+        self.addCleanup(self.settle)
+
+    def settle(self):
+        """Whatever a test did: the next one finds good keys and no open session."""
+        if self.service.process.poll() is not None:
+            self.service.start()
+        self.service.settings(key_repair=True, key_overlap_hours=168)
+        for s in self.service.get('/api/v1/sessions?live=true')['items']:
+            self.ignore_problem('POST', f"/api/v1/sessions/{s['id']}/cancel")
+        self.service.api('POST', f'{KEYS}/multicast/check')
+        wait_until(lambda: not self.service.get('/api/v1/sessions?live=true')['items'], 30, 'no session is open')
+
+    def ignore_problem(self, method, path):
+        try:
+            self.service.api(method, path)
+        except Problem:
+            pass
+
+    def identity(self):
+        return self.service.get('/api/v1')['identity_key']
+
+    def post(self, path, body=None):
+        return self.service.api('POST', KEYS + path, body)[2]
+
+    def kinds_since(self, event):
+        return self.service.sql(f'SELECT kind FROM events WHERE id > {event} ORDER BY id').split()
+
+    def last_event(self):
+        return int(self.service.sql('SELECT coalesce(max(id), 0) FROM events'))
+
+    def in_the_middle(self, fetch):
+        def there():
+            self.assertIsNone(fetch.process.poll(), fetch.text())
+            sessions = self.service.get('/api/v1/sessions?live=true')['items']
+            return any(r['bytes_done'] > 0 and r['state'] == 'receiving' for s in sessions
+                       for r in self.service.get(f"/api/v1/sessions/{s['id']}/receivers")['items'])
+        wait_until(there, 30, 'a transfer is under way')
+
+    def refused(self, fetch, status, code):
+        self.assertEqual(fetch.wait(), status, fetch.text())
+        self.assertIn(code, fetch.text())
+        self.assert_nothing_visible(fetch)
+
+    def assert_by_multicast(self, fetch):
+        self.assert_fetched(fetch, self.files)
+        self.assertGreater(fetch.summary()['bytes_multicast'], 0, fetch.text())
+
+    # ---- harm ----
+
+    HARM = ("DELETE FROM keys",
+            "DELETE FROM keys WHERE kind = 'multicast'",
+            "UPDATE keys SET certificate = 'nonsense' WHERE kind = 'multicast'",
+            "UPDATE keys SET private_sealed = '\\x00' WHERE state = 'active'")
+
+    def test_harm_before_and_after_a_session(self):
+        for i, sql in enumerate(self.HARM):
+            with self.subTest(sql=sql):
+                event = self.last_event()
+                self.service.sql(sql)
+                self.assert_by_multicast(self.fetch('r1', 'image', name=f'before{i}'))
+                self.assertTrue([k for k in self.kinds_since(event) if k.startswith('multicast-key-')])
+                self.service.sql(sql)
+                self.assert_by_multicast(self.fetch('r2', 'image', name=f'after{i}'))
+
+    def test_harm_during_a_session(self):
+        for i, sql in enumerate(self.HARM):
+            with self.subTest(sql=sql):
+                first = self.fetch('r1', 'image', name=f'first{i}')
+                self.in_the_middle(first)
+                self.service.sql(sql)
+                late = self.fetch('r2', 'image', name=f'late{i}')
+                self.assert_by_multicast(first)
+                self.assert_fetched(late, self.files)
+
+    def test_harm_that_nobody_may_repair(self):
+        self.service.settings(key_repair=False)
+        self.service.sql("UPDATE keys SET private_sealed = '\\x00' WHERE state = 'active' AND kind = 'multicast'")
+        self.refused(self.fetch('r1', 'image', name='damaged'), 6, UNUSABLE)
+        with self.assertRaises(Problem) as p:
+            self.service.api('POST', '/api/v1/joins', {'package': 'image', 'client_id': 'x'}, who=None)
+        self.assertEqual((p.exception.status, p.exception.code), (503, UNUSABLE))
+        self.assertIn('rotate', p.exception.body['remedy'])
+        shown = self.post('/multicast/check')
+        self.assertEqual((shown['health'], shown['active']['state']), ('broken', 'damaged'))
+        self.post('/multicast/rotate')
+        self.assert_by_multicast(self.fetch('r1', 'image', name='rotated'))
+
+    # ---- rotation and revocation ----
+
+    def test_rotation_during_a_session(self):
+        first = self.fetch('r1', 'image', '--identity', self.identity(), name='first')
+        self.in_the_middle(first)
+        old = self.identity()
+        self.post('/multicast/rotate')
+        self.post('/identity/rotate')
+        self.assertNotEqual(self.identity(), old)
+        second = self.fetch('r2', 'image', '--identity', old, '--log-format', 'json', name='second')
+        self.assert_by_multicast(first)
+        self.assert_fetched(second, self.files)
+        self.assertIn('identity-rotated', second.text())
+        self.assertIn(self.identity(), second.text())
+
+    def test_overlap_ends(self):
+        old = self.identity()
+        self.post('/identity/rotate')
+        third = self.fetch('r1', 'image', '--identity', old, name='overlap')
+        self.assert_by_multicast(third)
+        self.service.sql("UPDATE keys SET overlap_until = now() WHERE state = 'overlap'")
+        self.refused(self.fetch('r1', 'image', '--identity', old, name='late'), 6, 'signature-invalid')
+        both = f'{old};{self.identity()}'
+        self.assert_by_multicast(self.fetch('r1', 'image', '--identity', both, name='told'))
+
+    def test_revoked_identity(self):
+        old = self.identity()
+        revoked = self.post('/identity/revoke', {'reason': 'stolen'})['revoked']
+        self.assertEqual((revoked['state'], revoked['fingerprint']), ('revoked', old))
+        late = self.fetch('r1', 'image', '--identity', old, name='late')
+        self.refused(late, 6, 'signature-invalid')
+        self.assertIn(self.identity(), late.text())
+        self.assert_by_multicast(self.fetch('r1', 'image', name='open'))
+
+    def test_revoked_multicast_key(self):
+        first = self.fetch('r1', 'image', name='first')
+        self.in_the_middle(first)
+        old = self.service.get(KEYS + '/multicast')['active']['fingerprint']
+        self.post('/multicast/revoke', {'reason': 'leaked'})
+        self.assert_by_multicast(first)
+        signed = lambda: self.service.sql(f"SELECT count(*) FROM versions WHERE manifest_key = '{old}'")
+        wait_until(lambda: signed() == '0', 30, 'the manifest is signed anew')
+        self.assert_by_multicast(self.fetch('r2', 'image', name='second'))
+
+    # ---- the master key ----
+
+    @property
+    def master(self):
+        return os.path.join(self.service.state, 'master.key')
+
+    def replace_master(self):
+        with open(self.master, 'wb') as f:
+            f.write(random.Random().randbytes(32))
+
+    def test_another_master_key(self):
+        """It was lost: the service says so, makes new keys, cancels what waits and goes on."""
+        event = self.last_event()
+        old = self.identity()
+        self.service.settings(gathering_delay_ms=60000)
+        self.addCleanup(lambda: self.service.settings(gathering_delay_ms=500))
+        waiting = self.fetch('r1', 'image', name='waiting')
+        wait_until(lambda: self.service.get('/api/v1/sessions?live=true')['items'], 30, 'a session waits')
+        session = self.service.get('/api/v1/sessions?live=true')['items'][0]['id']
+        self.service.stop()
+        self.replace_master()
+        self.service.start()
+        self.service.settings(gathering_delay_ms=500)
+        kinds = self.kinds_since(event)
+        for kind in ('master-key-foreign', 'identity-key-replaced', 'multicast-key-replaced', 'session-cancelled'):
+            self.assertIn(kind, kinds)
+        ended = self.service.get(f'/api/v1/sessions/{session}')
+        self.assertEqual((ended['state'], ended['end']['code']), ('cancelled', UNUSABLE))
+        self.assertNotEqual(self.identity(), old)
+        self.assert_fetched(waiting, self.files)  # it was told to leave, and goes by HTTPS
+        self.assert_by_multicast(self.fetch('r2', 'image', name='after'))
+
+    def test_another_master_key_during_a_session(self):
+        fetch = self.fetch('r1', 'image', name='during')
+        self.in_the_middle(fetch)
+        self.service.stop(signal.SIGKILL)
+        self.replace_master()
+        self.service.start()
+        self.assert_fetched(fetch, self.files)
+        self.assert_by_multicast(self.fetch('r2', 'image', name='after'))
+
+    def test_right_master_key_comes_back(self):
+        self.service.settings(key_repair=False)
+        old = self.identity()
+        self.service.stop()
+        os.rename(self.master, self.master + '.kept')
+        self.service.start()  # makes another one
+        self.assertEqual(self.service.get(KEYS + '/master')['health'], 'broken')
+        self.refused(self.fetch('r1', 'image', name='foreign'), 6, UNUSABLE)
+        self.service.stop()
+        os.rename(self.master + '.kept', self.master)
+        self.service.start()
+        self.assertEqual(self.service.get(KEYS + '/master')['health'], 'ok')
+        self.assertEqual(self.identity(), old)
+        self.assert_by_multicast(self.fetch('r1', 'image', '--identity', old, name='back'))
+
+    def rotate_master(self, new):
+        words = [os.environ['CASTPOINTD'], '--state-dir', self.service.state, '--database', self.service.service_database,
+                 '--public-url', self.service.url, '--rotate-master-key', new]
+        return self.lab.popen('srv', words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def test_master_key_changes_by_command(self):
+        old, new = self.identity(), os.path.join(self.folder, 'new.key')
+        self.addCleanup(lambda: os.path.exists(new) and os.unlink(new))
+        running = self.rotate_master(new)
+        self.assertIn('stop it first', running.communicate(timeout=60)[0])
+        self.assertNotEqual(running.returncode, 0)
+        self.service.stop()
+        done = self.rotate_master(new)
+        out = done.communicate(timeout=60)[0]
+        self.assertEqual(done.returncode, 0, out)
+        self.assertIn('secrets are sealed', out)
+        with open(new, 'rb') as a, open(self.master, 'rb') as b:
+            self.assertEqual(a.read(), b.read())
+        self.service.start()
+        self.assertEqual(self.identity(), old)
+        self.assert_by_multicast(self.fetch('r1', 'image', '--identity', old))
+
+    def test_master_key_change_is_killed(self):
+        old = self.identity()
+        event = self.last_event()
+        for i in range(12):
+            new = os.path.join(self.folder, f'new{i}.key')
+            self.service.stop()
+            p = self.rotate_master(new)
+            time.sleep(0.03 + 0.02 * i)  # a random point, from before its first to after its last step
+            p.kill()
+            p.communicate()
+            self.service.start()
+            self.assertEqual(self.identity(), old)
+        kinds = self.kinds_since(event)
+        self.assertNotIn('identity-key-replaced', kinds)
+        self.assertNotIn('master-key-foreign', kinds)
+        self.assert_by_multicast(self.fetch('r1', 'image', '--identity', old))
+
+    def test_master_key_changes_during_a_session(self):
+        old = self.identity()
+        first = self.fetch('r1', 'image', name='first')
+        self.in_the_middle(first)
+        self.service.await_task(self.post('/master/rotate')['id'])
+        late = self.fetch('r2', 'image', '--identity', old, name='late')
+        self.assert_by_multicast(first)
+        self.assert_fetched(late, self.files)
+        self.service.stop()
+        self.service.start()
+        self.assertEqual(self.identity(), old)
+        self.assertFalse(os.path.exists(self.master + '.old'))
+
+
+if __name__ == '__main__':
+    unittest.main()
