@@ -341,7 +341,8 @@ static void take_body(struct rig_answer *a, bool is_head)
         a->bytes = rs->body;
         rs->body = NULL;
     }
-    if (rs->content_type != NULL && strstr(rs->content_type, "json") != NULL) {
+    if (rs->content_type != NULL && strstr(rs->content_type, "json") != NULL &&
+        strstr(rs->content_type, "jsonl") == NULL) {
         a->json = json_loadb(a->bytes, a->size, JSON_REJECT_DUPLICATES, NULL);
         assert_non_null(a->json);
     }

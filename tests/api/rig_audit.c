@@ -84,17 +84,17 @@ struct look {
 
 static enum cp_err look_body(struct db_conn *conn, void *arg, struct cp_error *err)
 {
+    static const enum db_audit_outcome outcomes[] = {DB_AUDIT_DONE, DB_AUDIT_ACCEPTED};
     struct look *l = arg;
-    struct db_audit_filter filter = {.operation = l->operation};
-    struct db_audit rows[100];
-    size_t count = 0;
 
     l->found = 0;
-    CP_TRY(db_audit_list(conn, &filter, 0, 100, rows, &count, err));
-    for (size_t i = 0; i < count; i++) {
-        l->found += rows[i].outcome != DB_AUDIT_REFUSED;
-        free(rows[i].before);
-        free(rows[i].after);
+    for (size_t i = 0; i < 2 && l->found == 0; i++) {
+        struct db_audit_filter filter = {.operation = l->operation, .outcome = &outcomes[i]};
+        struct db_audit row = {.before = NULL};
+
+        CP_TRY(db_audit_list(conn, &filter, 0, 1, &row, &l->found, err));
+        free(row.before);
+        free(row.after);
     }
     return CP_OK;
 }

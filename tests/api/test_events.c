@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Events: the list's filters, and the stream as its listeners see it: from now on, from behind an
+ * event, over more than memory holds, with filters; none twice, none left out. */
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "api/stream.h"
+#include "common/event.h"
+#include "tests/api/rig.h"
+
+#define STREAM "/api/v1/events/stream"
+
+/* ---- a listener ---- */
+
+struct listener {
+    struct api_feed *feed;
+    bool parked;
+    int woken;
+    char text[1 << 20]; /* all that came, NUL behind it */
+    size_t size;
+    bool ended;
+};
+
+static void on_park(void *arg)
+{
+    ((struct listener *)arg)->parked = true;
+}
+
+static void on_wake(void *arg)
+{
+    struct listener *l = arg;
+
+    assert_true(l->parked);
+    l->parked = false;
+    l->woken++;
+}
+
+/* The stream as server/ would open it; the answer's status when it is refused. */
+static int open_stream(struct listener *l, enum rig_who who, const char *last_id, const char *name,
+                       const char *value)
+{
+    struct api_pair headers[2] = {{"Authorization", l->text}, {"Last-Event-ID", last_id}};
+    struct api_pair query = {name, value};
+    struct api_request rq = {.method = API_GET,
+                             .path = STREAM,
+                             .headers = headers,
+                             .header_count = last_id != NULL ? 2 : 1,
+                             .query = &query,
+                             .query_count = name != NULL ? 1 : 0,
+                             .remote = "192.0.2.7",
+                             .request_id = "stream"};
+    struct api_feed_owner owner = {.park = on_park, .wake = on_wake, .arg = l};
+    struct api_response rs;
+    int status;
+
+    memset(l, 0, sizeof *l);
+    (void)snprintf(l->text, sizeof l->text, "Bearer %s", rig->tokens[who]);
+    rs = api_handle(&rig->ctx, &rq);
+    l->text[0] = '\0';
+    status = rs.status;
+    if (rs.feed != NULL) {
+        assert_string_equal(rs.content_type, "text/event-stream");
+        l->feed = rs.feed;
+        rs.feed = NULL;
+        api_feed_attach(l->feed, &owner);
+    }
+    api_response_done(&rs);
+    return status;
+}
+
+/* Reads until there is nothing, in small pieces. */
+static void read_all(struct listener *l)
+{
+    size_t size;
+
+    l->size = 0;
+    do {
+        assert_true(sizeof l->text - l->size > 100);
+        size = api_feed_read(l->feed, l->text + l->size, 100);
+        l->ended = size == API_FEED_END;
+        l->size += l->ended ? 0 : size;
+    } while (size > 0 && !l->ended);
+    l->text[l->size] = '\0';
+}
+
+static void close_stream(struct listener *l)
+{
+    api_feed_close(l->feed);
+    l->feed = NULL;
+}
+
+static int count_of(const char *text, const char *word)
+{
+    int count = 0;
+
+    for (const char *at = strstr(text, word); at != NULL; at = strstr(at + 1, word)) {
+        count++;
+    }
+    return count;
+}
+
+static void write_event(const char *kind, const char *subject)
+{
+    char sql[256];
+
+    (void)snprintf(sql, sizeof sql, "INSERT INTO events (kind, subject) VALUES ('%s', '%s')", kind,
+                   subject);
+    rig_sql(sql);
+}
+
+/* ---- list ---- */
+
+static size_t listed(const char *query)
+{
+    char path[256];
+    struct rig_call call = {.method = API_GET, .path = path};
+    struct rig_answer a;
+    size_t count;
+
+    (void)snprintf(path, sizeof path, "/api/v1/events?limit=1000&%s", query);
+    a = rig_expect(rig, RIG_VIEWER, &call, 200);
+    count = json_array_size(json_object_get(a.json, "items"));
+    rig_answer_done(&a);
+    return count;
+}
+
+static void the_list_has_filters(void **state)
+{
+    struct rig_call get = {.method = API_GET, .path = "/api/v1/events?limit=1"};
+    struct rig_answer a;
+    const json_t *first;
+
+    (void)state;
+    rig_package(rig, "listed", "");
+    write_event("session-failed", "session x");
+    write_event("multicast-key-replaced", "key y");
+    a = rig_expect(rig, RIG_VIEWER, &get, 200);
+    first = json_array_get(json_object_get(a.json, "items"), 0);
+    assert_string_equal(rig_text_in(first, "kind"), "multicast-key-replaced");
+    assert_string_equal(rig_text_in(first, "severity"), "warning");
+    assert_string_equal(rig_text_in(first, "summary"),
+                        cp_event_info("multicast-key-replaced")->sentence);
+    rig_answer_done(&a);
+    assert_int_equal(listed("kind=session-failed"), 1);
+    assert_int_equal(listed("kind=session-failed,multicast-key-replaced"), 2);
+    assert_int_equal(listed("severity=error"), 1);
+    assert_int_equal(listed("severity=warning"), 2);
+    assert_int_equal(listed("severity=error&kind=package-created"), 0);
+    assert_int_equal(listed("subject=session x"), 1);
+    assert_int_equal(listed("subject=session x&kind=package-created"), 0);
+    assert_int_equal(listed("since=2020-01-01T00:00:00Z&kind=session-failed"), 1);
+    assert_int_equal(listed("since=2090-01-01T00:00:00Z"), 0);
+    get.path = "/api/v1/events?kind=no-such-kind";
+    rig_refused(rig, RIG_VIEWER, &get, "invalid-request", NULL);
+    get.path = "/api/v1/events?severity=loud";
+    rig_refused(rig, RIG_VIEWER, &get, "invalid-request", NULL);
+    get.path = "/api/v1/events?since=yesterday";
+    rig_refused(rig, RIG_VIEWER, &get, "invalid-request", NULL);
+}
+
+/* ---- stream ---- */
+
+static void from_now_on(void **state)
+{
+    static struct listener l;
+
+    (void)state;
+    rig_follow(rig);
+    assert_int_equal(open_stream(&l, RIG_VIEWER, NULL, NULL, NULL), 200);
+    read_all(&l);
+    assert_string_equal(l.text, "retry: 2000\n\n");
+    assert_true(l.parked);
+    rig_package(rig, "streamed", "");
+    assert_true(l.parked); /* committed, but the reader has not looked */
+    rig_follow(rig);
+    assert_false(l.parked);
+    read_all(&l);
+    assert_int_equal(count_of(l.text, "\n\n"), 2);
+    assert_non_null(strstr(l.text, "event: package-created\ndata: {\"id\":"));
+    assert_non_null(strstr(l.text, "\"subject\":\"package streamed\""));
+    assert_non_null(strstr(l.text, "event: version-created\n"));
+    rig_follow(rig);
+    assert_true(l.parked); /* nothing new: not woken */
+    assert_int_equal(l.woken, 1);
+    close_stream(&l);
+}
+
+static void from_behind_an_event(void **state)
+{
+    static struct listener l;
+    char id[24];
+
+    (void)state;
+    rig_follow(rig);
+    (void)snprintf(id, sizeof id, "%" PRIu64, rig->settled);
+    write_event("package-changed", "package one");
+    write_event("package-changed", "package two");
+    rig_follow(rig);
+    assert_int_equal(open_stream(&l, RIG_VIEWER, id, NULL, NULL), 200);
+    read_all(&l);
+    assert_int_equal(count_of(l.text, "data: "), 2);
+    assert_true(strstr(l.text, "package one") < strstr(l.text, "package two"));
+    close_stream(&l);
+    assert_int_equal(open_stream(&l, RIG_VIEWER, NULL, "after", id), 200);
+    read_all(&l);
+    assert_int_equal(count_of(l.text, "data: "), 2);
+    close_stream(&l);
+}
+
+/* Ids of all that comes, one behind the other; how many. */
+static int read_ids(struct listener *l, uint64_t *last)
+{
+    int count = 0;
+
+    read_all(l);
+    for (const char *at = strstr(l->text, "id: "); at != NULL; at = strstr(at + 4, "\nid: ")) {
+        uint64_t id = strtoull(at + (at[0] == '\n' ? 5 : 4), NULL, 10);
+
+        assert_true(id > *last);
+        *last = id;
+        count++;
+    }
+    return count;
+}
+
+static void more_than_memory_holds(void **state)
+{
+    static struct listener slow, late;
+    uint64_t last_slow, last_late = 0;
+    uint64_t begin;
+    int slow_count = 0, late_count = 0;
+
+    (void)state;
+    rig_follow(rig);
+    begin = rig->settled;
+    last_slow = begin;
+    assert_int_equal(open_stream(&slow, RIG_VIEWER, NULL, NULL, NULL), 200);
+    (void)read_ids(&slow, &last_slow);
+    rig_sql("INSERT INTO events (kind) SELECT 'package-changed' FROM generate_series(1, 1500)");
+    rig_follow(rig); /* the first of them are not in memory any more */
+    assert_int_equal(open_stream(&late, RIG_VIEWER, "0", NULL, NULL), 200);
+    for (int i = 0; i < 100 && (last_slow < rig->settled || last_late < rig->settled); i++) {
+        slow_count += read_ids(&slow, &last_slow);
+        late_count += read_ids(&late, &last_late);
+        rig_follow(rig);
+    }
+    assert_int_equal(slow_count, 1500);
+    assert_true(late_count >= 1500 + 4); /* and what earlier tests wrote */
+    assert_int_equal(last_late, rig->settled);
+    assert_true(slow.parked && late.parked);
+    close_stream(&slow);
+    close_stream(&late);
+}
+
+static void only_what_was_asked_for(void **state)
+{
+    static struct listener kinds, severe, about;
+
+    (void)state;
+    rig_follow(rig);
+    assert_int_equal(
+        open_stream(&kinds, RIG_VIEWER, NULL, "kind", "version-sealed,version-retired"), 200);
+    assert_int_equal(open_stream(&severe, RIG_VIEWER, NULL, "severity", "error"), 200);
+    assert_int_equal(open_stream(&about, RIG_VIEWER, NULL, "subject", "package mine"), 200);
+    read_all(&kinds);
+    read_all(&severe);
+    read_all(&about);
+    write_event("version-retired", "package other version 1");
+    write_event("package-changed", "package mine");
+    write_event("session-failed", "session z");
+    rig_follow(rig);
+    read_all(&kinds);
+    read_all(&severe);
+    read_all(&about);
+    assert_int_equal(count_of(kinds.text, "data: "), 1);
+    assert_non_null(strstr(kinds.text, "version-retired"));
+    assert_int_equal(count_of(severe.text, "data: "), 1);
+    assert_non_null(strstr(severe.text, "session-failed"));
+    assert_int_equal(count_of(about.text, "data: "), 1);
+    assert_non_null(strstr(about.text, "package mine"));
+    close_stream(&kinds);
+    close_stream(&severe);
+    close_stream(&about);
+}
+
+static void silence_is_broken_by_comments(void **state)
+{
+    static struct listener l;
+
+    (void)state;
+    assert_int_equal(open_stream(&l, RIG_VIEWER, NULL, NULL, NULL), 200);
+    read_all(&l);
+    api_stream_beat(rig->ctx.stream);
+    assert_false(l.parked);
+    read_all(&l);
+    assert_string_equal(l.text, ": still there\n\n");
+    close_stream(&l);
+}
+
+static void who_was_changed_must_come_again(void **state)
+{
+    static struct listener changed, other;
+
+    (void)state;
+    assert_int_equal(open_stream(&changed, RIG_OPERATOR, NULL, NULL, NULL), 200);
+    assert_int_equal(open_stream(&other, RIG_VIEWER, NULL, NULL, NULL), 200);
+    read_all(&changed);
+    read_all(&other);
+    write_event("token-deleted", "token 1 of account operator");
+    rig_follow(rig);
+    read_all(&changed);
+    read_all(&other);
+    assert_true(changed.ended);
+    assert_false(other.ended);
+    close_stream(&changed);
+    close_stream(&other);
+}
+
+static void wrong_requests_and_too_many(void **state)
+{
+    static struct api_feed *all[API_FEEDS_MAX];
+    static struct listener l;
+
+    (void)state;
+    assert_int_equal(open_stream(&l, RIG_VIEWER, "x", NULL, NULL), 400);
+    assert_int_equal(open_stream(&l, RIG_VIEWER, "99999999999999999999", NULL, NULL), 400);
+    assert_int_equal(open_stream(&l, RIG_VIEWER, NULL, "kind", "nothing"), 400);
+    assert_int_equal(open_stream(&l, RIG_VIEWER, NULL, "loud", "1"), 400);
+    assert_int_equal(open_stream(&l, RIG_CONTENT, NULL, NULL, NULL), 403);
+    for (int i = 0; i < API_FEEDS_MAX; i++) {
+        struct api_feed_start start = {.kinds = "", .account = "x"};
+
+        assert_int_equal(api_feed_open(rig->ctx.stream, &start, &all[i], NULL), CP_OK);
+    }
+    assert_int_equal(open_stream(&l, RIG_VIEWER, NULL, NULL, NULL), 429);
+    for (int i = 0; i < API_FEEDS_MAX; i++) {
+        api_feed_close(all[i]);
+    }
+    assert_int_equal(open_stream(&l, RIG_VIEWER, NULL, NULL, NULL), 200);
+    close_stream(&l);
+}
+
+/* The last one: a stream that was stopped stays so. */
+static void the_service_stops(void **state)
+{
+    static struct listener l;
+
+    (void)state;
+    assert_int_equal(open_stream(&l, RIG_VIEWER, NULL, NULL, NULL), 200);
+    read_all(&l);
+    api_stream_stop(rig->ctx.stream);
+    assert_false(l.parked);
+    read_all(&l);
+    assert_true(l.ended);
+    close_stream(&l);
+    assert_int_equal(open_stream(&l, RIG_VIEWER, NULL, NULL, NULL), 503);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_list_has_filters),
+        cmocka_unit_test(from_now_on),
+        cmocka_unit_test(from_behind_an_event),
+        cmocka_unit_test(more_than_memory_holds),
+        cmocka_unit_test(only_what_was_asked_for),
+        cmocka_unit_test(silence_is_broken_by_comments),
+        cmocka_unit_test(who_was_changed_must_come_again),
+        cmocka_unit_test(wrong_requests_and_too_many),
+        cmocka_unit_test(the_service_stops),
+    };
+
+    return cmocka_run_group_tests(tests, rig_set_up, rig_tear_down);
+}
