@@ -1,0 +1,222 @@
+"""Uploads into a real service: killed and broken in the middle, many at once, larger than 4 GiB, by curl and by tus."""
+import base64
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+import unittest
+
+from castlab import CHUNK, SERVER, Case, Problem, random_bytes, sha256, wait_until
+
+API = '/api/v1/packages/up'
+FILES = API + '/versions/1/files'
+UPLOADS = API + '/versions/1/uploads'
+TUS = {'Tus-Resumable': '1.0.0'}
+PIECE = {**TUS, 'Content-Type': 'application/offset+octet-stream'}
+GIB = 1 << 30
+
+
+class Upload(Case):
+    receivers = 1
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.lab.call('offload', 'on')
+        cls.service.settings(library_reserve_bytes=0)
+        cls.service.api('POST', '/api/v1/packages', {'name': 'up'})
+        cls.service.api('POST', API + '/versions', {})
+
+    # ---- what the tests share ----
+
+    def begin(self, path, size, **metadata):
+        pairs = ','.join(f'{k} {base64.b64encode(v.encode()).decode()}' for k, v in {'path': path, **metadata}.items())
+        made = self.service.api('POST', UPLOADS, b'', headers={**TUS, 'Upload-Length': str(size), 'Upload-Metadata': pairs})
+        return made[1]['Location']
+
+    def offset(self, upload):
+        return int(self.service.api('HEAD', upload, headers=TUS)[1]['Upload-Offset'])
+
+    def go_on(self, upload, data):
+        """The rest of the data, from where the service says; again while an earlier request still holds the upload."""
+        def sent():
+            at = self.offset(upload)
+            try:
+                return self.service.api('PATCH', upload, data[at:], headers={**PIECE, 'Upload-Offset': str(at)})
+            except Problem as e:
+                if e.status not in (409, 423):
+                    raise
+        return wait_until(sent, 30, 'the upload is free')
+
+    def opened(self, method, path, size, **headers):
+        """A connection with a request whose body is yet to come."""
+        context = ssl.create_default_context(cafile=self.service.cert)
+        s = context.wrap_socket(socket.create_connection((SERVER, 8443), timeout=60), server_hostname=SERVER)
+        self.addCleanup(s.close)
+        pair = base64.b64encode(f'admin:{self.service.password}'.encode()).decode()
+        lines = {'Host': SERVER, 'Authorization': 'Basic ' + pair, 'Content-Length': str(size), **headers}
+        s.sendall((f'{method} {path} HTTP/1.1\r\n' + ''.join(f'{k}: {v}\r\n' for k, v in lines.items()) + '\r\n').encode())
+        return s
+
+    def stored(self, path):
+        return self.service.api('GET', f'{FILES}/{path}', raw=True)[2]
+
+    def incoming(self):
+        return os.listdir(os.path.join(self.service.state, 'content', 'incoming'))
+
+    def blob(self, digest):
+        return os.path.join(self.service.state, 'content', 'sha256', digest[:2], digest)
+
+    def curl(self, *words, **kw):
+        pair = f'admin:{self.service.password}'
+        p = subprocess.run(['curl', '-sS', '--cacert', self.service.cert, '-u', pair, '-w', '\n%{http_code}', *words],
+                           capture_output=True, text=True, timeout=200, **kw)
+        body, status = p.stdout.rsplit('\n', 1)
+        return int(status), json.loads(body) if body else None, p.stderr
+
+    # ---- plain PUT ----
+
+    def test_curl_puts_a_file(self):
+        data = random_bytes(3 * CHUNK + 5, 21)
+        local = os.path.join(self.folder, 'local.bin')
+        with open(local, 'wb') as f:
+            f.write(data)
+        digest = base64.b64encode(bytes.fromhex(sha256(data))).decode()
+        status, body, _ = self.curl('-T', local, self.service.url + FILES + '/curl.bin', '-H', f'Repr-Digest: sha-256=:{digest}:')
+        self.assertEqual((status, body['sha256']), (201, sha256(data)))
+        with open(local, 'rb') as f:  # from a pipe: chunked
+            status, body, _ = self.curl('-T', '-', self.service.url + FILES + '/piped.bin', stdin=f)
+        self.assertEqual((status, body['sha256']), (201, sha256(data)))
+        wrong = base64.b64encode(bytes(32)).decode()
+        status, body, _ = self.curl('-T', local, self.service.url + FILES + '/wrong.bin', '-H', f'Content-Digest: sha-256=:{wrong}:')
+        self.assertEqual((status, body['code']), (422, 'digest-mismatch'))
+        self.assertEqual(self.incoming(), [])
+
+    def test_a_broken_put_leaves_nothing(self):
+        s = self.opened('PUT', FILES + '/broken.bin', 10 * CHUNK)
+        s.sendall(bytes([7]) * CHUNK)
+        wait_until(self.incoming, 10, 'bytes are coming in')
+        s.close()
+        wait_until(lambda: not self.incoming(), 10, 'they are thrown away')
+        with self.assertRaises(Problem) as e:
+            self.stored('broken.bin')
+        self.assertEqual(e.exception.status, 404)
+
+    # ---- breaks ----
+
+    def test_a_broken_connection_keeps_what_came(self):
+        data = random_bytes(5 * CHUNK, 22)
+        upload = self.begin('cut.bin', len(data))
+        s = self.opened('PATCH', upload, len(data), **PIECE, **{'Upload-Offset': '0'})
+        s.sendall(data[:2 * CHUNK])
+        s.close()
+        wait_until(lambda: self.offset(upload) == 2 * CHUNK, 20, 'what came is durable')
+        self.go_on(upload, data)
+        self.assertEqual(sha256(self.stored('cut.bin')), sha256(data))
+
+    def test_killed_while_a_piece_comes(self):
+        data = random_bytes(6 * CHUNK, 23)
+        upload = self.begin('killed.bin', len(data), sha256=sha256(data))
+        for kept in range(4):  # so many pieces have ended; the next one is cut by a kill
+            s = self.opened('PATCH', upload, CHUNK, **PIECE, **{'Upload-Offset': str(kept * CHUNK)})
+            s.sendall(data[kept * CHUNK:kept * CHUNK + CHUNK // 2])
+            name = os.path.join(self.service.state, 'content', 'partial', upload.rsplit('/', 1)[1])
+            wait_until(lambda: os.path.exists(name) and os.path.getsize(name) > kept * CHUNK, 10, 'bytes arrive')
+            self.service.stop(signal.SIGKILL)
+            s.close()
+            self.service.start()
+            self.assertEqual(self.offset(upload), kept * CHUNK)
+            self.service.api('PATCH', upload, data[kept * CHUNK:(kept + 1) * CHUNK], headers={**PIECE, 'Upload-Offset': str(kept * CHUNK)})
+        self.go_on(upload, data)
+        self.assertEqual(sha256(self.stored('killed.bin')), sha256(data))
+        self.assertEqual(self.service.get(upload)['state'], 'finished')
+
+    def test_a_long_piece_is_kept_as_it_comes(self):
+        data = random_bytes(CHUNK, 24) * 160
+        upload = self.begin('long.bin', len(data))
+        s = self.opened('PATCH', upload, len(data), **PIECE, **{'Upload-Offset': '0'})
+        s.sendall(data[:140 * CHUNK])
+        wait_until(lambda: self.offset(upload) >= 128 * CHUNK, 60, 'two marks are set')
+        self.service.stop(signal.SIGKILL)
+        s.close()
+        self.service.start()
+        self.assertGreaterEqual(self.offset(upload), 128 * CHUNK)
+        self.go_on(upload, data)
+        self.assertEqual(self.service.get(upload)['sha256'], sha256(data))
+
+    # ---- many ----
+
+    def test_the_same_content_at_once_is_one_blob(self):
+        data, wrong = random_bytes(2 * CHUNK, 25), []
+
+        def put(number):
+            try:
+                if number % 2:
+                    self.service.api('PUT', f'{FILES}/same/{number}.bin', data)
+                else:
+                    self.go_on(self.begin(f'same/{number}.bin', len(data)), data)
+            except Exception as e:  # told to the test's thread
+                wrong.append(e)
+        threads = [threading.Thread(target=put, args=(i,)) for i in range(8)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        self.assertEqual(wrong, [])
+        rows = self.service.sql(f"SELECT count(*) FROM files WHERE sha256 = '{sha256(data)}'")
+        self.assertEqual(rows, '8')
+        with open(self.blob(sha256(data)), 'rb') as f:
+            self.assertEqual(sha256(f.read()), sha256(data))
+
+    def rss(self):
+        children = subprocess.run(['pgrep', '-f', f'castpointd .*{self.service.state}'], capture_output=True, text=True).stdout.split()
+        sizes = []
+        for pid in children:
+            with open(f'/proc/{pid}/status') as f:
+                sizes += [int(line.split()[1]) * 1024 for line in f if line.startswith('VmRSS')]
+        return max(sizes)
+
+    def test_an_upload_costs_little_memory(self):
+        count, sent = 50, 3 * CHUNK
+        data = random_bytes(sent, 26)
+        self.service.api('PUT', FILES + '/warm.bin', data)
+        before = self.rss()
+        uploads, connections = [], []
+        for i in range(count):
+            upload = self.begin(f'many/{i}.bin', 2 * sent)
+            s = self.opened('PATCH', upload, 2 * sent, **PIECE, **{'Upload-Offset': '0'})
+            s.sendall(data)
+            uploads.append(upload)
+            connections.append(s)
+        names = [os.path.join(self.service.state, 'content', 'partial', u.rsplit('/', 1)[1]) for u in uploads]
+        wait_until(lambda: all(os.path.exists(n) and os.path.getsize(n) == sent for n in names), 60, 'all bytes are in the files')
+        each = (self.rss() - before) // count
+        print(f'{each >> 10} KiB of memory for each of {count} uploads', flush=True)
+        self.assertLess(each, 300 << 10)
+        for s in connections:
+            s.close()
+
+    # ---- large ----
+
+    def test_more_than_4_gib(self):
+        """6 GiB, nearly all of it zeros: it travels whole, and lies in the store as holes."""
+        local = os.path.join(self.folder, 'large.bin')
+        marks = {4 * GIB - 1: b'a', 4 * GIB: b'b', 4 * GIB + 1: b'c', 6 * GIB - 1: b'd'}
+        with open(local, 'wb') as f:
+            for at, byte in marks.items():
+                f.seek(at)
+                f.write(byte)
+        status, body, error = self.curl('-T', local, self.service.url + FILES + '/large.bin')
+        self.assertEqual((status, body and body.get('size')), (201, 6 * GIB), error)
+        self.assertLess(os.stat(self.blob(body['sha256'])).st_blocks * 512, 64 << 20)
+        part = self.service.api('GET', FILES + '/large.bin', headers={'Range': f'bytes={4 * GIB - 2}-{4 * GIB + 2}'}, raw=True)
+        self.assertEqual((part[0], part[2]), (206, b'\0abc\0'))
+        part = self.service.api('GET', FILES + '/large.bin', headers={'Range': 'bytes=-2'}, raw=True)
+        self.assertEqual(part[2], b'\0d')
+
+
+if __name__ == '__main__':
+    unittest.main()
