@@ -88,6 +88,13 @@ static void command_line_wins_over_file(void **state)
     assert_string_equal(c.name, "b");
     assert_string_equal(c.listen_host, "::1");
     assert_int_equal(c.listen_port, 444);
+    assert_string_equal(c.plain_host, "");
+    assert_int_equal(c.connections, 4096);
+    assert_int_equal(srv_config_set(&c, "listen-http", "[::]:8080", NULL), CP_OK);
+    assert_string_equal(c.plain_host, "::");
+    assert_int_equal(c.plain_port, 8080);
+    assert_int_equal(srv_config_set(&c, "connections", "16", NULL), CP_OK);
+    assert_int_equal(c.connections, 16);
     assert_int_equal(c.log_format, CP_LOG_JSON);
     assert_string_equal(c.database, "host=/run/x dbname=y");
 }
@@ -140,6 +147,10 @@ static void bad_options_are_named(void **state)
         {"--public-url", "https://", "public-url: 'https://'"},
         {"--state-dir", "relative", "state-dir: 'relative'"},
         {"--threads", "1", "threads: '1'"},
+        {"--listen-http", "x:80", "listen-http: 'x' is not a numeric address"},
+        {"--listen-http", "80", "listen-http: '80'"},
+        {"--connections", "15", "connections: '15' is not a number from 16"},
+        {"--connections", "100001", "connections: '100001'"},
         {"--database", "", "database: the value is empty"},
         {"--tls-cert", "x.pem", "--tls-cert and --tls-key go together"},
         {"--wrong", "1", "there is no option 'wrong'"},
@@ -184,9 +195,10 @@ static void a_bad_value_changes_nothing(void **state)
 
 static void help_lists_every_option(void **state)
 {
-    static const char *const names[] = {"--config",   "--listen",  "--state-dir",  "--database",
-                                        "--tls-cert", "--tls-key", "--name",       "--public-url",
-                                        "--openapi",  "--threads", "--log-format", "--version"};
+    static const char *const names[] = {
+        "--config",     "--listen",  "--state-dir",   "--database",   "--tls-cert",
+        "--tls-key",    "--name",    "--public-url",  "--openapi",    "--threads",
+        "--log-format", "--version", "--listen-http", "--connections"};
     const char *argv[] = {"castpointd", "--nonsense", "--help"};
     struct srv_config c;
     enum srv_action action;
