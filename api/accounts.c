@@ -46,9 +46,29 @@ static void set_subject(char ret_subject[DB_TEXT_SIZE], const char *name)
 
 /* ---- list, get ---- */
 
+struct filter {
+    struct db_account_list list;
+    bool enabled;
+};
+
+static void read_filter(struct api_fields *f, struct api_list *l)
+{
+    struct filter *filter = l->arg;
+    int role = api_field_word(f, "role", API_OPTIONAL, role_words);
+
+    filter->list.role = role >= 0 ? role_words[role] : NULL;
+    if (api_field_bool(f, "enabled", API_OPTIONAL, &filter->enabled)) {
+        filter->list.enabled = &filter->enabled;
+    }
+}
+
 static enum cp_err fetch_page(struct db_conn *conn, struct api_list *l, struct cp_error *err)
 {
-    return db_account_list(conn, l->after, l->want, l->rows, &l->count, err);
+    struct filter *filter = l->arg;
+
+    filter->list.descending = l->descending;
+    filter->list.after = l->after;
+    return db_account_page(conn, &filter->list, l->want, l->rows, &l->count, err);
 }
 
 static json_t *page_row(const struct api_list *l, const void *row, char ret_cursor[API_CURSOR_SIZE])
@@ -62,11 +82,16 @@ static json_t *page_row(const struct api_list *l, const void *row, char ret_curs
 
 struct api_response api_accounts_list(const struct api_context *ctx, const struct api_call *call)
 {
+    static const struct api_sort sorts[] = {{"name", API_CURSOR_TEXT}};
+    struct filter filter = {.enabled = false};
     struct api_list list = {.name = "list-accounts",
                             .row_size = sizeof(struct db_account),
-                            .cursor = API_CURSOR_TEXT,
+                            .sorts = sorts,
+                            .sort_count = 1,
+                            .filter = read_filter,
                             .fetch = fetch_page,
-                            .row = page_row};
+                            .row = page_row,
+                            .arg = &filter};
 
     return api_list_respond(ctx, call, &list);
 }

@@ -188,13 +188,12 @@ static enum cp_err count(const struct api_context *ctx, const struct api_request
     if (api_limit_take(ctx->live->limit, name, per_minute, cp_clock_now(), &wait_s)) {
         return CP_OK;
     }
-    if (err != NULL) {
-        err->retry_after_s = wait_s;
-    }
-    return cp_error_set(err, CP_ERR_TOO_MANY_REQUESTS,
-                        "More than %u %s a minute came from this %s: send them more slowly, or "
-                        "raise 'requests_per_minute' in the distribution point's settings.",
-                        (unsigned)per_minute, join ? "joins" : "requests", whose);
+    (void)cp_error_set(err, CP_ERR_TOO_MANY_REQUESTS,
+                       "More than %u %s a minute came from this %s: send them more slowly, or "
+                       "raise 'requests_per_minute' in the distribution point's settings.",
+                       (unsigned)per_minute, join ? "joins" : "requests", whose);
+    err->retry_after_s = wait_s;
+    return CP_ERR_TOO_MANY_REQUESTS;
 }
 
 /* One customer has a /64 of IPv6, and could take another address of it for each request. */

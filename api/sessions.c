@@ -34,7 +34,10 @@ static void read_filter(struct api_fields *f, struct api_list *l)
 
 static enum cp_err fetch_page(struct db_conn *conn, struct api_list *l, struct cp_error *err)
 {
-    return db_session_list(conn, l->arg, l->after, l->want, l->rows, &l->count, err);
+    const struct db_session_place place = {
+        .ascending = !l->descending, .after = l->after, .after_time = l->after_time};
+
+    return db_session_page(conn, l->arg, &place, l->want, l->rows, &l->count, err);
 }
 
 static json_t *page_row(const struct api_list *l, const void *row, char ret_cursor[API_CURSOR_SIZE])
@@ -42,16 +45,19 @@ static json_t *page_row(const struct api_list *l, const void *row, char ret_curs
     const struct db_session *r = row;
 
     (void)l;
-    (void)snprintf(ret_cursor, API_CURSOR_SIZE, "%s", r->id);
+    api_cursor_time(ret_cursor, r->created_at, r->id);
     return api_session_json(r);
 }
 
 struct api_response api_sessions_list(const struct api_context *ctx, const struct api_call *call)
 {
+    static const struct api_sort sorts[] = {{"created_at", API_CURSOR_TIME_UUID}};
     struct db_session_filter filter = {0};
     struct api_list list = {.name = "list-sessions",
                             .row_size = sizeof(struct db_session),
-                            .cursor = API_CURSOR_UUID,
+                            .sorts = sorts,
+                            .sort_count = 1,
+                            .descending = true,
                             .filter = read_filter,
                             .fetch = fetch_page,
                             .row = page_row,

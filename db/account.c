@@ -20,8 +20,14 @@ static const struct db_stmt get_stmt = {
                    " ORDER BY (id = $1) DESC NULLS LAST LIMIT 1"};
 static const struct db_stmt principal_stmt = {
     "account_by_principal", "SELECT " COLUMNS " FROM accounts WHERE principal = $1"};
-static const struct db_stmt list_stmt = {
-    "account_list", "SELECT " COLUMNS " FROM accounts WHERE name > $1 ORDER BY name LIMIT $2"};
+static const struct db_stmt list_stmts[2] = {
+    {"account_list", "SELECT " COLUMNS " FROM accounts WHERE name > $1"
+                     " AND ($3::text IS NULL OR role = $3)"
+                     " AND ($4::boolean IS NULL OR enabled = $4) ORDER BY name LIMIT $2"},
+    {"account_list_down", "SELECT " COLUMNS " FROM accounts WHERE name < $1"
+                          " AND ($3::text IS NULL OR role = $3)"
+                          " AND ($4::boolean IS NULL OR enabled = $4) ORDER BY name DESC LIMIT $2"},
+};
 static const struct db_stmt lock_stmt = {"account_lock", "SELECT " COLUMNS
                                                          " FROM accounts WHERE id = $1 FOR UPDATE"};
 /* Locks the administrators in one order, so that two who remove each other take turns. */
@@ -104,10 +110,25 @@ enum cp_err db_account_by_principal(struct db_conn *conn, const char *principal,
 enum cp_err db_account_list(struct db_conn *conn, const char *after, size_t limit,
                             struct db_account *ret_items, size_t *ret_count, struct cp_error *err)
 {
-    struct db_param params[] = {db_p_text(after), db_p_u64(limit)};
+    const struct db_account_list list = {.after = after};
+
+    return db_account_page(conn, &list, limit, ret_items, ret_count, err);
+}
+
+#define NAME_LAST "~" /* behind all that a name may be */
+
+enum cp_err db_account_page(struct db_conn *conn, const struct db_account_list *list, size_t limit,
+                            struct db_account *ret_items, size_t *ret_count, struct cp_error *err)
+{
+    bool from_start = list->after == NULL || list->after[0] == '\0';
+    const char *edge = list->descending ? NAME_LAST : "";
+    struct db_param none = db_p_text(NULL);
+    struct db_param params[] = {db_p_text(from_start ? edge : list->after), db_p_u64(limit),
+                                db_p_text(list->role),
+                                list->enabled != NULL ? db_p_bool(*list->enabled) : none};
     struct db_rows rows = {ret_items, sizeof *ret_items, limit, ret_count};
 
-    return db_many(conn, DB_QUERY(&list_stmt, params, cols), rows, err);
+    return db_many(conn, DB_QUERY(&list_stmts[list->descending], params, cols), rows, err);
 }
 
 /* Nothing may leave the distribution point without an administrator. */

@@ -44,6 +44,17 @@ CP_MUST_CHECK enum cp_err db_account_list(struct db_conn *conn, const char *afte
                                           struct db_account *ret_items, size_t *ret_count,
                                           struct cp_error *err);
 
+/* Which accounts, in which order, from where. Zeroed: all by name. */
+struct db_account_list {
+    const char *role;    /* word; NULL: all */
+    const bool *enabled; /* NULL: all */
+    bool descending;
+    const char *after; /* name of the last row before; NULL or "": from the start */
+};
+CP_MUST_CHECK enum cp_err db_account_page(struct db_conn *conn, const struct db_account_list *list,
+                                          size_t limit, struct db_account *ret_items,
+                                          size_t *ret_count, struct cp_error *err);
+
 /* Stores description, role, enabled, password_hash, principal of in->id when in->revision is the
  * present one (or DB_REVISION_ANY). CP_ERR_NOT_FOUND, CP_ERR_PRECONDITION_FAILED, CP_ERR_CONFLICT:
  * nobody would be left who may administer, or another account has that principal. */

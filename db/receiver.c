@@ -22,8 +22,9 @@
 static const struct db_stmt get_stmt = {"receiver_get", SELECT " WHERE r.id = $1"};
 static const struct db_stmt find_stmt = {"receiver_find", SELECT " WHERE r.token_hash = $1"};
 static const struct db_stmt list_stmt = {
-    "receiver_list", SELECT " WHERE r.session_id = $1 AND ($2::uuid IS NULL OR r.id > $2)"
-                            " ORDER BY r.id LIMIT $3"};
+    "receiver_list", SELECT " WHERE r.session_id = $1 AND r.id > $2"
+                            " AND ($4::text IS NULL OR r.state = $4) ORDER BY r.id LIMIT $3"};
+#define NO_ID "00000000-0000-0000-0000-000000000000" /* before all that are made at random */
 static const struct db_stmt node_id_stmt = {
     "receiver_node_id", "UPDATE sessions SET next_node_id = next_node_id + 1 WHERE id = $1"
                         " RETURNING next_node_id - 1"};
@@ -266,7 +267,19 @@ enum cp_err db_receiver_list(struct db_conn *conn, const char *session_id, const
                              size_t limit, struct db_receiver *ret_items, size_t *ret_count,
                              struct cp_error *err)
 {
-    struct db_param params[] = {db_p_id(session_id), db_p_id(after), db_p_u64(limit)};
+    const struct db_receiver_filter filter = {.session_id = session_id, .after = after};
+
+    return db_receiver_page(conn, &filter, limit, ret_items, ret_count, err);
+}
+
+enum cp_err db_receiver_page(struct db_conn *conn, const struct db_receiver_filter *filter,
+                             size_t limit, struct db_receiver *ret_items, size_t *ret_count,
+                             struct cp_error *err)
+{
+    bool from_start = filter->after == NULL || filter->after[0] == '\0';
+    struct db_param params[] = {db_p_id(filter->session_id),
+                                db_p_id(from_start ? NO_ID : filter->after), db_p_u64(limit),
+                                db_p_text(filter->state)};
     struct db_rows rows = {ret_items, sizeof *ret_items, limit, ret_count};
 
     return db_many(conn, DB_QUERY(&list_stmt, params, cols), rows, err);

@@ -108,6 +108,17 @@ CP_MUST_CHECK enum cp_err db_receiver_list(struct db_conn *conn, const char *ses
                                            struct db_receiver *ret_items, size_t *ret_count,
                                            struct cp_error *err);
 
+/* The same, of those in one state (word; NULL: all). */
+struct db_receiver_filter {
+    const char *session_id;
+    const char *state;
+    const char *after;
+};
+CP_MUST_CHECK enum cp_err db_receiver_page(struct db_conn *conn,
+                                           const struct db_receiver_filter *filter, size_t limit,
+                                           struct db_receiver *ret_items, size_t *ret_count,
+                                           struct cp_error *err);
+
 /* A report of one receiver, for the batch. */
 struct db_receiver_report {
     char id[DB_ID_SIZE];

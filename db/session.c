@@ -17,6 +17,18 @@ static const struct db_stmt list_stmt = {
     " AND ($5::uuid IS NULL OR (s.created_at, s.id) <"
     "   (SELECT x.created_at, x.id FROM sessions x WHERE x.id = $5))"
     " ORDER BY s.created_at DESC, s.id DESC LIMIT $6"};
+#define PAGE(name, place, order)                                                                   \
+    {                                                                                              \
+        "session_page_" name, DB_SESSION_SELECT                                                    \
+            " WHERE ($1::uuid IS NULL OR s.node_id = $1) AND ($2::text IS NULL OR p.name = $2)"    \
+            " AND ($3::text IS NULL OR s.state = $3) AND (NOT $4 OR s.ended_at IS NULL)"           \
+            " AND (s.created_at, s.id) " place " ($5::timestamptz, $6::uuid) ORDER BY " order      \
+            " LIMIT $7"                                                                            \
+    }
+static const struct db_stmt page_stmts[2] = {
+    PAGE("down", "<", "s.created_at DESC, s.id DESC"),
+    PAGE("up", ">", "s.created_at, s.id"),
+};
 static const struct db_stmt lock_version_stmt = {
     "session_lock_version", "SELECT state FROM versions WHERE id = $1 FOR NO KEY UPDATE"};
 static const struct db_stmt open_stmt = {
@@ -138,6 +150,32 @@ enum cp_err db_session_list(struct db_conn *conn, const struct db_session_filter
     struct db_rows rows = {ret_items, sizeof *ret_items, limit, ret_count};
 
     return db_many(conn, DB_QUERY(&list_stmt, params, db_session_cols), rows, err);
+}
+
+/* Before the first row and behind the last one. */
+#define TIME_FIRST 1000                                    /* 1970 */
+#define TIME_LAST  ((uint64_t)8 * 1000000000 * 1000000000) /* 2223 */
+#define NO_ID      "00000000-0000-0000-0000-000000000000"
+
+enum cp_err db_session_page(struct db_conn *conn, const struct db_session_filter *f,
+                            const struct db_session_place *place, size_t limit,
+                            struct db_session *ret_items, size_t *ret_count, struct cp_error *err)
+{
+    bool from_start = place->after == NULL || place->after[0] == '\0';
+    uint64_t edge = place->ascending ? TIME_FIRST : TIME_LAST;
+    struct db_param params[] = {
+        db_p_some(f->node_id),
+        db_p_some(f->package),
+        db_p_text(f->by_state ? db_session_state_name(f->state) : NULL),
+        db_p_bool(f->only_live),
+        db_p_time(from_start ? edge : place->after_time),
+        db_p_id(from_start ? NO_ID : place->after),
+        db_p_u64(limit),
+    };
+    struct db_rows rows = {ret_items, sizeof *ret_items, limit, ret_count};
+
+    return db_many(conn, DB_QUERY(&page_stmts[place->ascending], params, db_session_cols), rows,
+                   err);
 }
 
 /* Joins of one version queue up here. */

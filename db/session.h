@@ -128,6 +128,18 @@ CP_MUST_CHECK enum cp_err db_session_list(struct db_conn *conn,
                                           size_t limit, struct db_session *ret_items,
                                           size_t *ret_count, struct cp_error *err);
 
+/* Where a page of sessions begins; zeroed: at the newest. */
+struct db_session_place {
+    bool ascending;      /* by created_at; else the newest first */
+    const char *after;   /* id of the last one seen; NULL or "": from the start */
+    uint64_t after_time; /* and its created_at */
+};
+CP_MUST_CHECK enum cp_err db_session_page(struct db_conn *conn,
+                                          const struct db_session_filter *filter,
+                                          const struct db_session_place *place, size_t limit,
+                                          struct db_session *ret_items, size_t *ret_count,
+                                          struct cp_error *err);
+
 /* Waiting sessions of the node whose starts_at has come, oldest first. *ret_wait_ms: until the next
  * waiting one is due, UINT64_MAX when there is none. */
 CP_MUST_CHECK enum cp_err db_session_due(struct db_conn *conn, const char *node_id, size_t limit,

@@ -11,6 +11,10 @@ CREATE INDEX packages_labels_index ON packages USING gin (labels jsonb_path_ops)
 CREATE INDEX packages_created_index ON packages (created_at, name);
 CREATE INDEX packages_updated_index ON packages (updated_at, name);
 
+-- Lists and exports have one order, whatever the database's collation.
+ALTER TABLE accounts ALTER COLUMN name TYPE text COLLATE "C";
+ALTER TABLE nodes ALTER COLUMN name TYPE text COLLATE "C";
+
 ALTER TABLE versions
     ADD COLUMN description text NOT NULL DEFAULT ''
         CONSTRAINT versions_description_check CHECK (octet_length(description) <= 255),

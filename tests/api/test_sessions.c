@@ -158,11 +158,12 @@ static void joins_that_cannot_be(void **state)
 /* What the scheduler writes down when the engine does not serve a receiver any more. */
 static void a_receiver_left_behind_is_told(void **state)
 {
-    struct rig_call call =
-        call_join(API_PUT, "/progress", "{\"state\": \"receiving\", \"bytes_done\": 5}");
+    struct rig_call call;
     struct rig_answer a;
 
     (void)state;
+    join(201); /* a new session: the one before was cancelled */
+    call = call_join(API_PUT, "/progress", "{\"state\": \"receiving\", \"bytes_done\": 5}");
     assert_int_equal(rig_status(rig, RIG_NOBODY, &call), 204);
     rig_sql("UPDATE receivers SET state = 'moved', reason = 'receiver-too-slow', detail = 'asked "
             "for 99 symbols', seen_at = now(), seen_asked = 99, seen_over_budget = true"
@@ -224,6 +225,56 @@ static void decisions_are_listed(void **state)
     rig_refused(rig, RIG_VIEWER, &call, "invalid-request", "after");
 }
 
+/* How many items the list has; *ret_first, *ret_next: id of the first, cursor ("" none). */
+static size_t listed(const char *path, char ret_first[64], char ret_next[128])
+{
+    struct rig_answer a =
+        rig_expect(rig, RIG_VIEWER, &(struct rig_call){.method = API_GET, .path = path}, 200);
+    const json_t *items = json_object_get(a.json, "items");
+    size_t count = json_array_size(items);
+
+    ret_first[0] = ret_next[0] = '\0';
+    if (count > 0) {
+        (void)snprintf(ret_first, 64, "%s", rig_text_in(json_array_get(items, 0), "id"));
+    }
+    if (json_is_string(json_object_get(a.json, "next"))) {
+        (void)snprintf(ret_next, 128, "%s", rig_text(&a, "next"));
+    }
+    rig_answer_done(&a);
+    return count;
+}
+
+static void sessions_and_receivers_are_found(void **state)
+{
+    char newest[64], oldest[64], other[64], next[128], none[128], path[256];
+
+    (void)state;
+    assert_int_equal(listed("/api/v1/sessions?package=image", newest, none), 2);
+    assert_int_equal(listed("/api/v1/sessions?package=image&sort=created_at", oldest, none), 2);
+    assert_string_not_equal(newest, oldest);
+    /* page by page, in both directions */
+    assert_int_equal(listed("/api/v1/sessions?limit=1", other, next), 1);
+    assert_string_equal(other, newest);
+    (void)snprintf(path, sizeof path, "/api/v1/sessions?limit=1&after=%s", next);
+    assert_int_equal(listed(path, other, none), 1);
+    assert_string_equal(other, oldest);
+    assert_string_equal(none, "");
+    assert_int_equal(listed("/api/v1/sessions?limit=1&sort=created_at", other, next), 1);
+    (void)snprintf(path, sizeof path, "/api/v1/sessions?limit=1&sort=created_at&after=%s", next);
+    assert_int_equal(listed(path, other, none), 1);
+    assert_string_equal(other, newest);
+    assert_int_equal(listed("/api/v1/sessions?state=cancelled", other, none), 1);
+    assert_string_equal(other, oldest);
+
+    (void)snprintf(path, sizeof path, "/api/v1/sessions/%s/receivers?state=failed", oldest);
+    assert_int_equal(listed(path, other, none), 1);
+    (void)snprintf(path, sizeof path, "/api/v1/sessions/%s/receivers?state=done", oldest);
+    assert_int_equal(listed(path, other, none), 0);
+    (void)snprintf(path, sizeof path, "/api/v1/sessions/%s/receivers?state=idle", oldest);
+    rig_refused(rig, RIG_VIEWER, &(struct rig_call){.method = API_GET, .path = path},
+                "invalid-request", "state");
+}
+
 static void ids_and_cursors_that_are_none(void **state)
 {
     static const char *const paths[] = {"/api/v1/sessions/x", "/api/v1/sessions/x/receivers",
@@ -254,6 +305,7 @@ int main(void)
         cmocka_unit_test(joins_that_cannot_be),
         cmocka_unit_test(a_receiver_left_behind_is_told),
         cmocka_unit_test(decisions_are_listed),
+        cmocka_unit_test(sessions_and_receivers_are_found),
         cmocka_unit_test(ids_and_cursors_that_are_none),
     };
 
