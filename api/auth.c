@@ -227,8 +227,7 @@ static enum cp_err check_certificate(const struct api_certificate *c, struct cp_
         [API_CERTIFICATE_EXPIRED] = "has expired, or is not valid yet",
         [API_CERTIFICATE_REVOKED] = "was revoked",
         [API_CERTIFICATE_UNCHECKED] =
-            "could not be checked: the revocation list of --client-crl is "
-            "out of date",
+            "could not be checked: the list of --client-crl is out of date",
         [API_CERTIFICATE_FOREIGN] = "is not one of this service's authority for clients"};
 
     if (c->state == API_CERTIFICATE_VALID) {
