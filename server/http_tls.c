@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "common/clock.h"
 #include "common/hex.h"
 #include "common/log.h"
 
@@ -27,6 +28,7 @@ struct file_mark {
 struct srv_trust {
     pthread_rwlock_t lock;
     gnutls_x509_trust_list_t list;
+    time_t until;      /* when the first revocation list runs out; 0: there is none */
     gnutls_datum_t ca; /* owned */
     char crl[1024];    /* path, "" none */
     struct file_mark mark;
@@ -51,37 +53,84 @@ static bool same_mark(const struct file_mark *a, const struct file_mark *b)
            a->size == b->size && a->inode == b->inode;
 }
 
+/* Whether the authorities signed it; its dates are looked at when a certificate is. GnuTLS has no
+ * way to leave them out here, and says INVALID beside them. */
+static bool is_signed(gnutls_x509_crl_t crl, const gnutls_x509_crt_t *cas, unsigned ca_count)
+{
+    const unsigned dates =
+        GNUTLS_CERT_REVOCATION_DATA_SUPERSEDED | GNUTLS_CERT_REVOCATION_DATA_ISSUED_IN_FUTURE;
+    unsigned status = 0;
+
+    if (gnutls_x509_crl_verify(crl, cas, ca_count, 0, &status) < 0) {
+        return false;
+    }
+    return status == 0 || ((status & dates) != 0 && (status & ~(dates | GNUTLS_CERT_INVALID)) == 0);
+}
+
+/* Hands the revocation lists of a file to the trust list; false: not all are of the authorities.
+ * *ret_until: when the first of them runs out, for an old one does not tell what was revoked
+ * since. */
+static bool add_lists(gnutls_x509_trust_list_t list, const gnutls_datum_t *pem,
+                      const gnutls_datum_t *ca, time_t *ret_until)
+{
+    gnutls_x509_crt_t *cas = NULL;
+    gnutls_x509_crl_t *crls = NULL;
+    unsigned ca_count = 0;
+    unsigned count = 0;
+    bool good = gnutls_x509_crt_list_import2(&cas, &ca_count, ca, GNUTLS_X509_FMT_PEM, 0) == 0 &&
+                gnutls_x509_crl_list_import2(&crls, &count, pem, GNUTLS_X509_FMT_PEM, 0) == 0;
+    time_t first = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        time_t end = gnutls_x509_crl_get_next_update(crls[i]);
+
+        first = end != (time_t)-1 && (first == 0 || end < first) ? end : first;
+        good = good && is_signed(crls[i], cas, ca_count);
+    }
+    if (good && count > 0) {
+        good = gnutls_x509_trust_list_add_crls(list, crls, count, 0, 0) == (int)count;
+    } else {
+        good = false;
+        for (unsigned i = 0; i < count; i++) {
+            gnutls_x509_crl_deinit(crls[i]);
+        }
+    }
+    for (unsigned i = 0; i < ca_count; i++) {
+        gnutls_x509_crt_deinit(cas[i]);
+    }
+    gnutls_free(cas);
+    gnutls_free(crls);
+    *ret_until = first;
+    return good;
+}
+
 /* A list with the authorities and what they revoked. */
 static enum cp_err make_list(const struct srv_trust *t, gnutls_x509_trust_list_t *ret_list,
-                             struct cp_error *err)
+                             time_t *ret_until, struct cp_error *err)
 {
     gnutls_datum_t crl = {.data = NULL};
     gnutls_x509_trust_list_t list;
-    int rc;
+    time_t until = 0;
+    bool good = true;
 
     if (gnutls_x509_trust_list_init(&list, 0) != 0) {
         return cp_error_set(err, CP_ERR_NO_MEMORY, "client-ca");
     }
-    rc = gnutls_x509_trust_list_add_trust_mem(list, &t->ca, NULL, GNUTLS_X509_FMT_PEM, 0, 0);
-    if (rc <= 0) {
+    if (gnutls_x509_trust_list_add_trust_mem(list, &t->ca, NULL, GNUTLS_X509_FMT_PEM, 0, 0) <= 0) {
         gnutls_x509_trust_list_deinit(list, 1);
         return cp_error_set(err, CP_ERR_USAGE, "client-ca: the file has no certificate (PEM)");
     }
     if (t->crl[0] != '\0') {
-        rc = gnutls_load_file(t->crl, &crl);
-        if (rc == 0) {
-            rc = gnutls_x509_trust_list_add_trust_mem(list, NULL, &crl, GNUTLS_X509_FMT_PEM, 0,
-                                                      GNUTLS_TL_VERIFY_CRL);
-            gnutls_free(crl.data);
-        }
-        if (rc <= 0) {
-            gnutls_x509_trust_list_deinit(list, 1);
-            return cp_error_set(err, CP_ERR_USAGE,
-                                "client-crl '%s': not a revocation list (PEM) of --client-ca: %s",
-                                t->crl, rc < 0 ? gnutls_strerror(rc) : "none in it");
-        }
+        good = gnutls_load_file(t->crl, &crl) == 0 && add_lists(list, &crl, &t->ca, &until);
+        gnutls_free(crl.data);
+    }
+    if (!good) {
+        gnutls_x509_trust_list_deinit(list, 1);
+        return cp_error_set(err, CP_ERR_USAGE,
+                            "client-crl '%s': not a revocation list (PEM) of --client-ca", t->crl);
     }
     *ret_list = list;
+    *ret_until = until;
     return CP_OK;
 }
 
@@ -100,7 +149,7 @@ enum cp_err srv_trust_new(const char *ca, const char *crl, struct srv_trust **re
     if (gnutls_load_file(ca, &t->ca) != 0) {
         rc = cp_error_set(err, CP_ERR_USAGE, "client-ca '%s': cannot be read", ca);
     } else {
-        rc = make_list(t, &t->list, err);
+        rc = make_list(t, &t->list, &t->until, err);
     }
     if (rc != CP_OK) {
         srv_trust_free(t);
@@ -134,6 +183,7 @@ static void refresh(struct srv_trust *t)
     struct cp_error err = {.code = CP_OK};
     gnutls_x509_trust_list_t list;
     struct file_mark mark;
+    time_t until;
     bool same;
 
     if (t->crl[0] == '\0' || !mark_of(t->crl, &mark)) {
@@ -148,9 +198,10 @@ static void refresh(struct srv_trust *t)
     (void)pthread_rwlock_wrlock(&t->lock);
     if (!same_mark(&mark, &t->mark)) {
         t->mark = mark;
-        if (make_list(t, &list, &err) == CP_OK) {
+        if (make_list(t, &list, &until, &err) == CP_OK) {
             gnutls_x509_trust_list_deinit(t->list, 1);
             t->list = list;
+            t->until = until;
             cp_log(CP_LOG_INFO, "revocation-list-read", "file", t->crl, NULL);
         } else {
             cp_log_error(CP_LOG_WARN, "revocation-list-not-read", &err);
@@ -218,6 +269,9 @@ static unsigned verify(struct srv_trust *t, gnutls_x509_crt_t *chain, unsigned c
 
     (void)pthread_rwlock_rdlock(&t->lock);
     rc = gnutls_x509_trust_list_verify_crt2(t->list, chain, count, &purpose, 1, 0, &status, NULL);
+    if (t->until != 0 && (uint64_t)t->until * CP_SEC < cp_clock_wall()) {
+        status |= GNUTLS_CERT_REVOCATION_DATA_SUPERSEDED;
+    }
     (void)pthread_rwlock_unlock(&t->lock);
     return rc == 0 ? status : (unsigned)GNUTLS_CERT_INVALID;
 }

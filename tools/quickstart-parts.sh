@@ -15,7 +15,7 @@ ours() { [ -d "$state/secrets" ] && [ -d "$state/run" ]; }
 
 install_packages() {
   local wanted=(build-essential cmake ninja-build pkg-config libmicrohttpd-dev libgnutls28-dev
-    libjansson-dev libssl-dev libpq-dev libcurl4-openssl-dev libisal-dev postgresql wimtools
+    libjansson-dev libssl-dev libpq-dev libcurl4-openssl-dev libkrb5-dev libisal-dev postgresql wimtools
     iproute2 nftables ethtool curl jq ca-certificates)
   local missing=() p
   for p in "${wanted[@]}"; do
