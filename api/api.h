@@ -207,8 +207,9 @@ bool api_is_upload(const struct api_request *rq);
  * false: collect the body (≤ api_body_max()) and call api_handle. */
 bool api_upload_start(const struct api_context *ctx, const struct api_request *rq,
                       struct api_upload **ret_upload, struct api_response *ret_response);
-/* A piece of the body. Errors are remembered and answered by finish. */
-void api_upload_data(struct api_upload *u, const void *data, size_t size);
+/* A piece of the body. Errors are remembered and answered by finish; false: there was one, and what
+ * follows is dropped. */
+bool api_upload_data(struct api_upload *u, const void *data, size_t size);
 /* complete: the whole announced body arrived. Frees the upload. */
 struct api_response api_upload_finish(struct api_upload *u, bool complete);
 

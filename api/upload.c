@@ -59,13 +59,13 @@ enum cp_err api_upload_look(struct api_upload *u, uint64_t unforeseen, struct cp
     return api_room_during(u->ctx, u->reserve, unforeseen, err);
 }
 
-void api_upload_data(struct api_upload *u, const void *data, size_t size)
+bool api_upload_data(struct api_upload *u, const void *data, size_t size)
 {
     u->received += size;
-    if (u->err.code != CP_OK) {
-        return; /* the rest is read and dropped: an answer in mid-body is not possible */
+    if (u->err.code == CP_OK) {
+        u->err.code = u->kind->take(u, data, size, &u->err);
     }
-    u->err.code = u->kind->take(u, data, size, &u->err);
+    return u->err.code == CP_OK;
 }
 
 struct api_response api_upload_finish(struct api_upload *u, bool complete)

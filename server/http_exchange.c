@@ -21,7 +21,7 @@
 #include "server/http_tls.h"
 #include "server/http_work.h"
 
-/* A chunked body over the limit is read on, so that the client sees the 413; not for ever. */
+/* A body that was refused on the way is read on, so that the client sees the answer; not for ever. */
 #define DISCARD_MAX (16u * 1024u * 1024u)
 
 enum stage {
@@ -47,6 +47,7 @@ struct exchange {
     enum cp_err refusal; /* while discarding: what to say at the end */
     struct api_response response;
     bool close;                         /* the connection ends after the response */
+    bool failed;                        /* an upload: its rest is dropped */
     bool begun;                         /* an upload: MHD repeats the call that was suspended */
     struct api_certificate certificate; /* the client's, when request->rq says so */
     cp_time started;
@@ -172,7 +173,7 @@ static void take_piece(struct srv_job *job)
 {
     struct exchange *x = (struct exchange *)job;
 
-    api_upload_data(x->upload, x->piece, x->piece_size);
+    x->failed = !api_upload_data(x->upload, x->piece, x->piece_size);
     job_done(x);
 }
 
@@ -290,11 +291,21 @@ static enum MHD_Result begin(struct exchange *x, const char *method, const char 
     return MHD_YES;
 }
 
+static enum MHD_Result discard(struct exchange *x, size_t *size)
+{
+    x->discarded += *size;
+    *size = 0;
+    return x->discarded > DISCARD_MAX ? MHD_NO : MHD_YES;
+}
+
 /* The data are MHD's and may move as soon as this returns: the worker gets a copy. */
 static enum MHD_Result pass_on(struct exchange *x, const char *data, size_t *size)
 {
     if (wait_if_busy(x)) {
         return MHD_YES; /* the same data come again */
+    }
+    if (x->failed) {
+        return discard(x, size);
     }
     if (x->piece_room < *size) {
         free(x->piece);
@@ -326,10 +337,7 @@ static enum MHD_Result take(struct exchange *x, const char *data, size_t *size)
             x->stage = STAGE_DISCARD;
         }
     } else {
-        x->discarded += *size;
-        if (x->discarded > DISCARD_MAX) {
-            return MHD_NO;
-        }
+        return discard(x, size);
     }
     *size = 0;
     return MHD_YES;

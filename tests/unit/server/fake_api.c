@@ -236,7 +236,7 @@ bool api_upload_start(const struct api_context *ctx, const struct api_request *r
     return true;
 }
 
-void api_upload_data(struct api_upload *u, const void *data, size_t size)
+bool api_upload_data(struct api_upload *u, const void *data, size_t size)
 {
     const uint8_t *bytes = data;
 
@@ -244,6 +244,7 @@ void api_upload_data(struct api_upload *u, const void *data, size_t size)
         u->sum += bytes[i];
     }
     u->got += size;
+    return size == 0 || bytes[0] != FAKE_REFUSED;
 }
 
 struct api_response api_upload_finish(struct api_upload *u, bool complete)

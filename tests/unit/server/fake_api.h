@@ -8,6 +8,7 @@
  * several pieces, "/big" FAKE_BIG_SIZE zeros, "/big/short" half of that and then nothing; "/plain" whether
  * it came without TLS; "/empty" 204; PUT "/up" is an upload, "/up/no" a
  * refused one; everything else echoes "METHOD path|query…|content_length|body|header X-Echo". */
+#define FAKE_REFUSED  0xff /* a piece of an upload that begins so is refused */
 #define FAKE_BODY_MAX 1000u
 #define FAKE_BIG_SIZE (32u * 1024u * 1024u)
 

@@ -267,6 +267,39 @@ static void broken_upload_is_told(void **state)
     assert_int_equal(fake_uploads_cut(), before + 1);
 }
 
+/* What is refused on the way is read on for a while, so that the answer arrives; not for ever. */
+static void a_refused_upload_is_cut_off(void **state)
+{
+    struct fixture *f = *state;
+    static char data[1 << 20];
+    char head[128];
+    int sizes_mib[] = {2, 512};
+    int before = fake_uploads_cut();
+
+    memset(data, FAKE_REFUSED, sizeof data);
+    for (int i = 0; i < 2; i++) {
+        int fd = raw_connect(f->port);
+        int sent = 0;
+
+        (void)snprintf(head, sizeof head, "PUT /up HTTP/1.1\r\n" HOST "Content-Length: %d\r\n" END,
+                       sizes_mib[i] << 20);
+        assert_true(raw_send(fd, head, strlen(head)));
+        while (sent < sizes_mib[i] && raw_send(fd, data, sizeof data)) {
+            sent++;
+        }
+        if (i == 0) {
+            raw_read(fd, 0, &f->answer);
+            assert_int_equal(f->answer.status, 201); /* the stand-in's answer to all */
+        } else {
+            assert_true(sent < 256);
+        }
+        (void)close(fd);
+    }
+    srv_http_stop(f->http);
+    f->http = NULL;
+    assert_int_equal(fake_uploads_cut(), before + 1);
+}
+
 /* More of them than there are threads that move bytes. */
 static void slow_handlers_hold_up_nobody_else(void **state)
 {
@@ -426,6 +459,7 @@ int main(void)
         TEST(body_limit_is_exact),
         TEST(uploads_are_streamed),
         TEST(broken_upload_is_told),
+        TEST(a_refused_upload_is_cut_off),
         TEST(slow_handlers_hold_up_nobody_else),
         TEST(request_id_is_kept_or_made),
         TEST(access_log_has_no_secrets),
