@@ -263,6 +263,61 @@ static void the_calendar_is_a_setting(void **state)
     rig_sql("UPDATE keys SET activated_at = now() WHERE state = 'active'");
 }
 
+static int state_count(const char *state)
+{
+    struct rig_call list = get(KEYS "?limit=1000");
+    struct rig_answer a = rig_expect(rig, RIG_VIEWER, &list, 200);
+    const json_t *item;
+    int count = 0;
+    size_t i;
+
+    json_array_foreach(json_object_get(a.json, "items"), i, item)
+    {
+        count += strcmp(rig_text_in(item, "state"), state) == 0;
+    }
+    rig_answer_done(&a);
+    return count;
+}
+
+/* Prepared in time, rotated when it is due, retired when the overlap has ended. */
+static void the_calendar_is_kept(void **state)
+{
+    static const char age[] = "UPDATE keys SET activated_at = now() - interval '%d days'"
+                              " WHERE state = 'active'";
+    struct rig_call check = post(IDENTITY "/check", NULL);
+    char sql[160], next[65], active[65];
+    struct rig_answer a;
+    int retired;
+
+    (void)state;
+    rig_sql("UPDATE keys SET overlap_until = now() WHERE state = 'overlap'");
+    (void)snprintf(sql, sizeof sql, age, 360);
+    rig_sql(sql);
+    a = rig_expect(rig, RIG_OPERATOR, &check, 200);
+    (void)snprintf(next, sizeof next, "%s",
+                   rig_text_in(json_object_get(a.json, "pending"), "fingerprint"));
+    assert_string_equal(rig_text_in(json_object_get(a.json, "pending"), "health"), "ok");
+    rig_answer_done(&a);
+    retired = state_count("retired");
+    assert_int_equal(state_count("pending"), 2);
+    assert_int_equal(state_count("overlap"), 0);
+    (void)snprintf(sql, sizeof sql, age, 366);
+    rig_sql(sql);
+    a = rig_expect(rig, RIG_OPERATOR, &check, 200);
+    rig_answer_done(&a);
+    active_fingerprint(IDENTITY, active);
+    assert_string_equal(active, next);
+    assert_int_equal(state_count("overlap"), 2);
+    joins("calendar", 201);
+    rig_sql("UPDATE keys SET overlap_until = now() WHERE state = 'overlap'");
+    a = rig_expect(rig, RIG_OPERATOR, &check, 200);
+    rig_answer_done(&a);
+    assert_int_equal(state_count("overlap"), 0);
+    assert_int_equal(state_count("retired"), retired + 2);
+    assert_true(rig_events(rig, "identity-key-retired") > 0);
+    assert_true(rig_events(rig, "multicast-key-retired") > 0);
+}
+
 /* ---- revoked ---- */
 
 static void revocation_says_what_clients_see(void **state)
@@ -498,6 +553,7 @@ int main(void)
         cmocka_unit_test(rotation_asks_for_new_signatures),
         cmocka_unit_test(former_identities_still_certify),
         cmocka_unit_test(the_calendar_is_a_setting),
+        cmocka_unit_test(the_calendar_is_kept),
         cmocka_unit_test(revocation_says_what_clients_see),
         cmocka_unit_test(a_revoked_multicast_key_signs_nothing_that_is_given_out),
         cmocka_unit_test(harm_ends_in_success_or_a_code),
