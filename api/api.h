@@ -47,7 +47,7 @@ enum api_certificate_state {
     API_CERTIFICATE_EXPIRED, /* or not valid yet */
     API_CERTIFICATE_REVOKED,
     API_CERTIFICATE_UNCHECKED, /* the revocation list is out of date */
-    API_CERTIFICATE_FOREIGN /* of another authority, or not for clients */
+    API_CERTIFICATE_FOREIGN    /* of another authority, or not for clients */
 };
 #define API_NAME_SIZE 256
 struct api_certificate {
@@ -98,7 +98,7 @@ struct api_response {
     uint64_t fd_offset, fd_size;
     struct api_piece *pieces; /* malloced; NULL: the file from fd_offset on, fd_size bytes */
     size_t piece_count;
-    char boundary[33]; /* with pieces: the parameter of content_type */
+    char boundary[33];     /* with pieces: the parameter of content_type */
     struct api_feed *feed; /* NULL; else the body comes from it, without end; owned */
     struct api_header headers[API_HEADERS_MAX];
     size_t header_count;
@@ -188,7 +188,7 @@ typedef struct api_upload *api_upload_begin(const struct api_context *ctx,
 struct api_call {
     const struct api_request *rq;
     const struct api_principal *who;
-    const char *operation; /* of openapi.yaml; static */
+    const char *operation;              /* of openapi.yaml; static */
     const char *params[API_PARAMS_MAX]; /* decoded path parameters, in the route's order */
     size_t param_count;
 };

@@ -40,10 +40,8 @@ static enum cp_err not_there(const struct content_read *c, enum db_access node,
                              struct cp_error *err)
 {
     /* whether a digest is known is nobody's business who may not fetch anything anyhow */
-    if (node != DB_ACCESS_ANONYMOUS) {
-        CP_TRY(api_access_decide(DB_ACCESS_INHERIT, node, c->call->who,
-                                 c->call->who->receiver_version_id, err));
-    }
+    CP_TRY(api_access_decide(DB_ACCESS_INHERIT, node, c->call->who,
+                             c->call->who->receiver_version_id, err));
     return cp_error_set(err, CP_ERR_NOT_FOUND,
                         "No sealed version that you may have holds content '%.64s'.",
                         c->call->params[0]);

@@ -31,8 +31,8 @@ struct srv_parts {
     struct db_listener *task_listener;
     struct api_auth_cache *auth_cache;
     struct api_lockout *lockout;
-    struct api_negotiate *negotiate; /* NULL: no Kerberos */
-    struct srv_trust *trust;         /* NULL: no client certificates */
+    struct api_negotiate *negotiate;              /* NULL: no Kerberos */
+    struct srv_trust *trust;                      /* NULL: no client certificates */
     char admin_password_path[SRV_PATH_SIZE + 16]; /* "" when no administrator was made now */
 };
 

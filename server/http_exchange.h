@@ -19,7 +19,7 @@ struct srv_serving {
     struct srv_work *work;
     struct srv_throttle *throttle;
     struct srv_trust *trust; /* NULL: no client certificates */
-    bool plain; /* without TLS where TLS is the rule */
+    bool plain;              /* without TLS where TLS is the rule */
 };
 
 /* MHD_OPTION_URI_LOG_CALLBACK, the access handler, MHD_OPTION_NOTIFY_COMPLETED. */

@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -255,6 +257,84 @@ static void another_nodes_session_is_cancelled(void **state)
     joined_done(&stranger);
 }
 
+/* ---- joins beside a switch ---- */
+
+#define JOINERS 4
+
+struct joiner {
+    pthread_t thread;
+    int number;
+    atomic_bool *stop;
+    int joined, refused;
+    bool wrong; /* cmocka's assertions are for the main thread only */
+};
+
+static void *join_on_and_on(void *arg)
+{
+    struct joiner *j = arg;
+    struct api_pair type = {"Content-Type", "application/json"};
+    char body[128];
+    struct api_request rq = {.method = API_POST,
+                             .path = "/api/v1/joins",
+                             .headers = &type,
+                             .header_count = 1,
+                             .body = body,
+                             .remote = "192.0.2.8",
+                             .request_id = "joins"};
+
+    for (int i = 0; !atomic_load(j->stop); i++) {
+        struct api_response rs;
+
+        (void)snprintf(body, sizeof body,
+                       "{\"package\": \"raced\", \"client_id\": \"c%d-%d\", \"multicast\": %s}",
+                       j->number, i, i % 2 == 0 ? "true" : "false");
+        rq.body_size = strlen(body);
+        rs = api_handle(&rig->ctx, &rq);
+        j->joined += rs.status == 201;
+        j->refused += rs.status == 401;
+        j->wrong |= rs.status != 201 && rs.status != 401;
+        api_response_done(&rs);
+    }
+    return NULL;
+}
+
+/* Once the switch is answered there is nobody left who slipped in beside it. */
+static void nobody_slips_in_beside_a_switch(void **state)
+{
+    static const char check[] =
+        "SELECT 1 / (count(*) = 0)::int /* fails when there is one */ FROM receivers r"
+        " LEFT JOIN sessions s ON s.id = r.session_id WHERE r.account_id IS NULL"
+        " AND r.state = 'joined' AND coalesce(s.state, 'waiting') = 'waiting'";
+    struct joiner joiners[JOINERS] = {{.number = 0}};
+    atomic_bool stop = false;
+    int joined = 0;
+    int refused = 0;
+
+    (void)state;
+    rig_content_access(rig, "anonymous");
+    sealed_package("raced", "");
+    for (int i = 0; i < JOINERS; i++) {
+        joiners[i].number = i;
+        joiners[i].stop = &stop;
+        assert_int_equal(pthread_create(&joiners[i].thread, NULL, join_on_and_on, &joiners[i]), 0);
+    }
+    for (int i = 0; i < 10; i++) {
+        rig_content_access(rig, "authenticated");
+        rig_sql(check);
+        rig_content_access(rig, "anonymous");
+    }
+    atomic_store(&stop, true);
+    for (int i = 0; i < JOINERS; i++) {
+        assert_int_equal(pthread_join(joiners[i].thread, NULL), 0);
+        assert_false(joiners[i].wrong);
+        joined += joiners[i].joined;
+        refused += joiners[i].refused;
+    }
+    assert_true(joined > 0);
+    assert_true(refused > 0);
+    end_sessions();
+}
+
 /* Several accounts at once: a password is changed without an outage. */
 static void a_password_changes_over(void **state)
 {
@@ -300,6 +380,7 @@ int main(void)
         cmocka_unit_test(who_receives_goes_on),
         cmocka_unit_test(a_package_is_closed_alone),
         cmocka_unit_test(another_nodes_session_is_cancelled),
+        cmocka_unit_test(nobody_slips_in_beside_a_switch),
         cmocka_unit_test(a_password_changes_over),
     };
 

@@ -6,6 +6,7 @@ import sys
 import tempfile
 import unittest
 
+import access
 import includes
 import sizes
 import unfinished
@@ -52,6 +53,18 @@ class Includes(unittest.TestCase):
         self.assertEqual(len(self.complaints('server/a.c', 'x = time(NULL);\n')), 1)
         self.assertEqual(len(self.complaints('multicast/io/a.c', 'clock_gettime(CLOCK_MONOTONIC, &ts);\n')), 1)
         self.assertEqual(self.complaints('server/a.c', '/* time (UTC) */ next_time(s);\n'), [])
+
+
+class Access(unittest.TestCase):
+    def test_one_decision(self):
+        for path, text, wrong, asks in [('api/files.c', 'if (v->access == DB_ACCESS_ANONYMOUS) {', 1, False),
+                                        ('server/a.c', 'if (s.content_access != x) {', 1, False),
+                                        ('api/access.c', 'access == DB_ACCESS_ANONYMOUS; api_access_decide();', 0, False),
+                                        ('api/deliver.c', 'api_access_decide(v->access, node);', 0, True),
+                                        ('api/files.c', '/* DB_ACCESS_INHERIT */ x = s.content_access;', 0, False)]:
+            found = []
+            self.assertEqual(access.check_file(path, text, found), asks, path)
+            self.assertEqual(len(found), wrong, found)
 
 
 class Sizes(unittest.TestCase):
