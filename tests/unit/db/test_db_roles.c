@@ -76,8 +76,7 @@ static void schema_is_out_of_reach(void **state)
         "CREATE FUNCTION mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
         "CREATE SCHEMA mine",
         "CREATE ROLE mine",
-        "CREATE TRIGGER mine BEFORE UPDATE ON versions FOR EACH ROW EXECUTE FUNCTION"
-        " versions_protect()",
+        "CREATE TRIGGER mine AFTER UPDATE ON files EXECUTE FUNCTION files_protect()",
         "ALTER TABLE packages ADD COLUMN mine int",
         "ALTER TABLE versions DISABLE TRIGGER ALL",
         "ALTER TABLE packages OWNER TO castpoint_service",
