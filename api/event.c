@@ -43,7 +43,12 @@ enum cp_err api_event_write(struct db_conn *conn, const struct api_context *ctx,
                                 .subject = event->subject,
                                 .before = event->before,
                                 .after = event->after != NULL ? event->after : event->detail};
-    enum cp_err code = add_event(conn, ctx, call, event, err);
+    enum cp_err code;
+
+    if (event->after == NULL && event->before != NULL && call->rq->method == API_DELETE) {
+        change.after = NULL; /* it is gone, whatever the event tells of it */
+    }
+    code = add_event(conn, ctx, call, event, err);
 
     if (code == CP_OK) {
         code = api_audit_change(conn, ctx, call, &change, err);

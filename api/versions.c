@@ -129,7 +129,9 @@ static enum cp_err create_body(struct db_conn *conn, void *arg, struct cp_error 
     CP_TRY(db_version_create(conn, &t->wanted, &t->version, err));
     set_subject(t);
     return api_event_write(conn, t->ctx, t->call,
-                           &(struct api_event){.kind = "version-created", .subject = t->subject},
+                           &(struct api_event){.kind = "version-created",
+                                               .subject = t->subject,
+                                               .after = api_version_json(&t->version)},
                            err);
 }
 
@@ -226,18 +228,22 @@ struct api_response api_versions_update(const struct api_context *ctx, const str
 static enum cp_err retire_body(struct db_conn *conn, void *arg, struct cp_error *err)
 {
     struct version_tx *t = arg;
-    bool was_retired;
+    struct db_version before;
 
     CP_TRY(get_body(conn, t, err));
     set_subject(t);
-    was_retired = t->version.state == DB_VERSION_RETIRED;
+    before = t->version;
     CP_TRY(api_etag_honour(t->call->rq, t->version.revision, err));
     CP_TRY(db_version_retire(conn, t->version.id, t->version.revision, &t->version, err));
-    return was_retired
-               ? CP_OK
-               : api_event_write(
-                     conn, t->ctx, t->call,
-                     &(struct api_event){.kind = "version-retired", .subject = t->subject}, err);
+    if (before.state == DB_VERSION_RETIRED) {
+        return CP_OK;
+    }
+    return api_event_write(conn, t->ctx, t->call,
+                           &(struct api_event){.kind = "version-retired",
+                                               .subject = t->subject,
+                                               .before = api_version_json(&before),
+                                               .after = api_version_json(&t->version)},
+                           err);
 }
 
 struct api_response api_versions_retire(const struct api_context *ctx, const struct api_call *call)
@@ -269,7 +275,9 @@ static enum cp_err delete_body(struct db_conn *conn, void *arg, struct cp_error 
     CP_TRY(db_version_delete(conn, t->version.id, t->version.revision, err));
     CP_TRY(api_removal_end(&t->removal));
     return api_event_write(conn, t->ctx, t->call,
-                           &(struct api_event){.kind = "version-deleted", .subject = t->subject},
+                           &(struct api_event){.kind = "version-deleted",
+                                               .subject = t->subject,
+                                               .before = api_version_json(&t->version)},
                            err);
 }
 
