@@ -143,11 +143,12 @@ bool api_upload_start(const struct api_context *ctx, const struct api_request *r
     return true;
 }
 
-void api_upload_data(struct api_upload *u, const void *data, size_t size)
+bool api_upload_data(struct api_upload *u, const void *data, size_t size)
 {
     CP_ASSERT(data != NULL && size > 0);
     u->got += size;
     CP_ASSERT(u->got <= u->announced);
+    return true;
 }
 
 struct api_response api_upload_finish(struct api_upload *u, bool complete)

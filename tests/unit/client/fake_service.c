@@ -65,11 +65,12 @@ bool api_upload_start(const struct api_context *ctx, const struct api_request *r
     return false;
 }
 
-void api_upload_data(struct api_upload *u, const void *data, size_t size)
+bool api_upload_data(struct api_upload *u, const void *data, size_t size)
 {
     (void)u;
     (void)data;
     (void)size;
+    return true;
 }
 
 struct api_response api_upload_finish(struct api_upload *u, bool complete)
