@@ -67,6 +67,19 @@ static enum cp_err fetch_accounts(struct db_conn *conn, char after[DB_NAME_SIZE]
     return CP_OK;
 }
 
+static enum cp_err fetch_webhooks(struct db_conn *conn, char after[DB_NAME_SIZE], void *rows,
+                                  size_t *ret_count, json_t *list, struct cp_error *err)
+{
+    struct db_webhook *items = rows;
+
+    CP_TRY(db_webhook_list(conn, after, ROWS, items, ret_count, err));
+    for (size_t i = 0; i < *ret_count; i++) {
+        (void)json_array_append_new(list, api_webhook_values(&items[i]));
+        (void)snprintf(after, DB_NAME_SIZE, "%s", items[i].name);
+    }
+    return CP_OK;
+}
+
 static enum cp_err fetch_nodes(struct db_conn *conn, char after[DB_NAME_SIZE], void *rows,
                                size_t *ret_count, json_t *list, struct cp_error *err)
 {
@@ -117,7 +130,9 @@ static enum cp_err export_body(struct db_conn *conn, void *arg, struct cp_error 
                        sizeof(struct db_node), err));
     CP_TRY(
         add_section(conn, t->document, "packages", fetch_packages, sizeof(struct db_package), err));
-    return add_section(conn, t->document, "accounts", fetch_accounts, sizeof(struct db_account),
+    CP_TRY(
+        add_section(conn, t->document, "accounts", fetch_accounts, sizeof(struct db_account), err));
+    return add_section(conn, t->document, "webhooks", fetch_webhooks, sizeof(struct db_webhook),
                        err);
 }
 

@@ -10,6 +10,7 @@
 #include "api/fields.h"
 #include "api/packages.h"
 #include "api/settings.h"
+#include "api/webhooks.h"
 #include "db/db.h"
 
 #define API_CONFIGURATION_FORMAT 1

@@ -27,6 +27,7 @@ struct import {
     struct api_package_change package;
     struct api_account_change account;
     struct api_settings_change settings;
+    struct api_webhook_change webhook;
 };
 
 /* Takes over before and after (json_null() for none). False: they are the same. */
@@ -182,6 +183,60 @@ static enum cp_err prune_accounts(struct db_conn *conn, struct import *im, struc
     return rc;
 }
 
+/* ---- webhooks ---- */
+
+static enum cp_err import_webhook(struct db_conn *conn, struct import *im, struct api_fields *f,
+                                  struct cp_error *err)
+{
+    struct api_webhook_change *c = &im->webhook;
+    const char *name = api_webhook_read_name(f);
+    enum cp_err rc = CP_ERR_NOT_FOUND;
+
+    c->wanted = (struct db_webhook){.enabled = true};
+    if (name != NULL && first_time(im, f, name)) {
+        rc = db_webhook_get(conn, name, &c->present, err);
+        (void)snprintf(c->wanted.name, sizeof c->wanted.name, "%s", name);
+    }
+    if (rc == CP_OK) {
+        c->wanted = c->present;
+    } else if (rc != CP_ERR_NOT_FOUND) {
+        return rc;
+    }
+    api_webhook_read(f, rc != CP_OK, &c->wanted);
+    if (!api_fields_ok(f) ||
+        !note(im, "webhooks", name, rc == CP_OK ? api_webhook_values(&c->present) : json_null(),
+              api_webhook_values(&c->wanted))) {
+        return CP_OK;
+    }
+    rc = rc == CP_OK ? api_webhook_change(conn, im->ctx, im->call, c, err)
+                     : api_webhook_make(conn, im->ctx, im->call, c, err);
+    /* nobody is told: PATCH with new_secret makes one that is */
+    keys_wipe(c->secret, sizeof c->secret);
+    return rc;
+}
+
+static enum cp_err prune_webhooks(struct db_conn *conn, struct import *im, struct cp_error *err)
+{
+    struct db_webhook *rows = calloc(ROWS, sizeof *rows);
+    char after[DB_NAME_SIZE] = "";
+    size_t count = ROWS;
+    enum cp_err rc = rows == NULL ? CP_ERR_NO_MEMORY : CP_OK;
+
+    while (rc == CP_OK && count == ROWS) {
+        rc = db_webhook_list(conn, after, ROWS, rows, &count, err);
+        for (size_t i = 0; rc == CP_OK && i < count; i++) {
+            (void)snprintf(after, sizeof after, "%s", rows[i].name);
+            if (json_object_get(im->seen, rows[i].name) == NULL &&
+                note(im, "webhooks", rows[i].name, api_webhook_values(&rows[i]), json_null())) {
+                im->webhook.present = rows[i];
+                rc = api_webhook_remove(conn, im->ctx, im->call, &im->webhook, err);
+            }
+        }
+    }
+    free(rows);
+    return rc;
+}
+
 /* ---- settings ---- */
 
 static enum cp_err import_node(struct db_conn *conn, struct import *im, struct api_fields *f,
@@ -231,6 +286,7 @@ static const struct section {
     {"distribution_points", import_node, NULL},
     {"packages", import_package, prune_packages},
     {"accounts", import_account, prune_accounts},
+    {"webhooks", import_webhook, prune_webhooks},
 };
 
 static enum cp_err import_section(struct db_conn *conn, struct import *im, const struct section *s,

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Webhooks: list, create (the secret is shown this once), get, change, delete, test, and the log of
  * their attempts; by admins. Touches the database; thread-safe. */
+#include "api/webhooks.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "api/etag.h"
-#include "api/fields.h"
 #include "api/handlers.h"
 #include "api/idempotency.h"
 #include "api/list.h"
@@ -15,15 +16,12 @@
 #include "api/respond.h"
 #include "api/tasks.h"
 #include "api/webhook_url.h"
-#include "db/webhook.h"
-#include "keys/credentials.h"
 #include "keys/keyring.h"
 
 struct webhook_tx {
     const struct api_context *ctx;
     const struct api_call *call;
-    struct db_webhook webhook, result;
-    char secret[KEYS_TOKEN_SIZE]; /* "" : not made now */
+    struct api_webhook_change change;
     char subject[DB_TEXT_SIZE];
     struct api_task task;
 };
@@ -67,7 +65,7 @@ static json_t *webhook_json(const struct db_webhook *w)
 }
 
 /* What people set; the rest changes by itself and is no part of the audit log. */
-static json_t *settings_json(const struct db_webhook *w)
+json_t *api_webhook_values(const struct db_webhook *w)
 {
     return json_pack("{s:s, s:s, s:b, s:o, s:b}", "name", w->name, "url", w->url, "allow_http",
                      w->allow_http, "kinds", kinds_json(w->kinds), "enabled", w->enabled);
@@ -75,14 +73,14 @@ static json_t *settings_json(const struct db_webhook *w)
 
 static struct api_response answer(const struct webhook_tx *t, int status)
 {
-    json_t *body = webhook_json(&t->result);
+    json_t *body = webhook_json(&t->change.result);
     struct api_response rs;
 
-    if (t->secret[0] != '\0') {
-        (void)json_object_set_new(body, "secret", json_string(t->secret));
+    if (t->change.secret[0] != '\0') {
+        (void)json_object_set_new(body, "secret", json_string(t->change.secret));
     }
     rs = api_response_json(status, body);
-    api_etag_add(&rs, t->result.revision);
+    api_etag_add(&rs, t->change.result.revision);
     return rs;
 }
 
@@ -117,8 +115,8 @@ static enum cp_err get_body(struct db_conn *conn, void *arg, struct cp_error *er
 {
     struct webhook_tx *t = arg;
 
-    CP_TRY(db_webhook_get(conn, t->call->params[0], &t->result, err));
-    (void)snprintf(t->subject, sizeof t->subject, "webhook %s", t->result.name);
+    CP_TRY(db_webhook_get(conn, t->call->params[0], &t->change.present, err));
+    (void)snprintf(t->subject, sizeof t->subject, "webhook %s", t->change.present.name);
     return CP_OK;
 }
 
@@ -131,7 +129,8 @@ struct api_response api_webhooks_get(const struct api_context *ctx, const struct
     if (err.code != CP_OK) {
         return api_refuse(call, &err);
     }
-    return api_response_resource(call->rq, t.result.revision, webhook_json(&t.result));
+    return api_response_resource(call->rq, t.change.present.revision,
+                                 webhook_json(&t.change.present));
 }
 
 static enum cp_err fetch_deliveries(struct db_conn *conn, struct api_list *l, struct cp_error *err)
@@ -139,8 +138,8 @@ static enum cp_err fetch_deliveries(struct db_conn *conn, struct api_list *l, st
     struct webhook_tx *t = l->arg;
 
     CP_TRY(get_body(conn, t, err));
-    return db_webhook_deliveries(conn, t->result.id, l->after_number, l->want, l->rows, &l->count,
-                                 err);
+    return db_webhook_deliveries(conn, t->change.present.id, l->after_number, l->want, l->rows,
+                                 &l->count, err);
 }
 
 static json_t *delivery_row(const struct api_list *l, const void *row,
@@ -195,7 +194,7 @@ static void read_kinds(struct api_fields *f, struct db_webhook *w)
     }
 }
 
-static void read_fields(struct api_fields *f, struct db_webhook *w, bool create)
+void api_webhook_read(struct api_fields *f, bool create, struct db_webhook *w)
 {
     const char *url =
         api_field_string(f, "url", create ? API_REQUIRED : API_OPTIONAL, 8, sizeof w->url - 1);
@@ -213,17 +212,18 @@ static void read_fields(struct api_fields *f, struct db_webhook *w, bool create)
     }
 }
 
-static enum cp_err new_secret(struct webhook_tx *t, struct cp_error *err)
+static enum cp_err new_secret(const struct api_context *ctx, struct api_webhook_change *c,
+                              struct cp_error *err)
 {
     char purpose[DB_WEBHOOK_PURPOSE_SIZE];
     uint8_t hash[KEYS_TOKEN_HASH_SIZE];
-    enum cp_err rc = keys_token_new(KEYS_TOKEN_WEBHOOK, t->secret, hash);
+    enum cp_err rc = keys_token_new(KEYS_TOKEN_WEBHOOK, c->secret, hash);
 
     _Static_assert(KEYS_TOKEN_SIZE + KEYS_SEAL_OVERHEAD <= DB_SEALED_SIZE, "room for a secret");
-    (void)snprintf(purpose, sizeof purpose, DB_WEBHOOK_PURPOSE, t->webhook.id);
+    (void)snprintf(purpose, sizeof purpose, DB_WEBHOOK_PURPOSE, c->wanted.id);
     if (rc == CP_OK) {
-        rc = keys_ring_seal(t->ctx->keyring, purpose, t->secret, strlen(t->secret),
-                            t->webhook.secret_sealed, &t->webhook.secret_size);
+        rc = keys_ring_seal(ctx->keyring, purpose, c->secret, strlen(c->secret),
+                            c->wanted.secret_sealed, &c->wanted.secret_size);
     }
     return rc == CP_OK ? CP_OK : cp_error_set(err, rc, "Making a webhook's secret failed.");
 }
@@ -246,27 +246,43 @@ static enum cp_err check_room(struct db_conn *conn, struct cp_error *err)
     return rc;
 }
 
-static enum cp_err create_body(struct db_conn *conn, void *arg, struct cp_error *err)
+static void set_subject(char ret_subject[DB_TEXT_SIZE], const char *name)
 {
-    struct webhook_tx *t = arg;
+    (void)snprintf(ret_subject, DB_TEXT_SIZE, "webhook %s", name);
+}
+
+enum cp_err api_webhook_make(struct db_conn *conn, const struct api_context *ctx,
+                             const struct api_call *call, struct api_webhook_change *c,
+                             struct cp_error *err)
+{
+    char subject[DB_TEXT_SIZE];
     enum cp_err rc;
 
     CP_TRY(check_room(conn, err));
-    CP_TRY(db_uuid(conn, t->webhook.id, err));
-    CP_TRY(new_secret(t, err));
-    rc = db_webhook_create(conn, &t->webhook, &t->result, err);
+    (void)snprintf(c->wanted.node_id, sizeof c->wanted.node_id, "%s", ctx->node_id);
+    CP_TRY(db_uuid(conn, c->wanted.id, err));
+    CP_TRY(new_secret(ctx, c, err));
+    rc = db_webhook_create(conn, &c->wanted, &c->result, err);
     if (rc == CP_ERR_CONFLICT) {
-        return api_etag_taken(t->call->rq, err,
+        return api_etag_taken(call->rq, err,
                               "Field 'name': a webhook '%s' exists already: choose another name, "
                               "or change that one.",
-                              t->webhook.name);
+                              c->wanted.name);
     }
     CP_TRY(rc);
-    return api_event_write(conn, t->ctx, t->call,
+    set_subject(subject, c->result.name);
+    return api_event_write(conn, ctx, call,
                            &(struct api_event){.kind = "webhook-created",
-                                               .subject = t->subject,
-                                               .detail = settings_json(&t->result)},
+                                               .subject = subject,
+                                               .detail = api_webhook_values(&c->result)},
                            err);
+}
+
+static enum cp_err create_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    struct webhook_tx *t = arg;
+
+    return api_webhook_make(conn, t->ctx, t->call, &t->change, err);
 }
 
 static struct api_response created(const void *arg)
@@ -274,7 +290,7 @@ static struct api_response created(const void *arg)
     const struct webhook_tx *t = arg;
     struct api_response rs = answer(t, 201);
 
-    api_header_add(&rs, "Location", "/api/v1/webhooks/%s", t->result.name);
+    api_header_add(&rs, "Location", "/api/v1/webhooks/%s", t->change.result.name);
     return rs;
 }
 
@@ -286,9 +302,21 @@ static bool name_ok(const char *name)
     return strchr(first, name[0]) != NULL && name[strspn(name, rest)] == '\0';
 }
 
+const char *api_webhook_read_name(struct api_fields *f)
+{
+    const char *name = api_field_string(f, "name", API_REQUIRED, 1, DB_NAME_SIZE - 1);
+
+    if (name != NULL && !name_ok(name)) {
+        api_field_error(f, "name",
+                        "must be of a-z, 0-9, '.', '_', '-' and begin with a letter or digit");
+        return NULL;
+    }
+    return name;
+}
+
 struct api_response api_webhooks_create(const struct api_context *ctx, const struct api_call *call)
 {
-    struct webhook_tx t = {.ctx = ctx, .call = call, .webhook = {.enabled = true}};
+    struct webhook_tx t = {.ctx = ctx, .call = call, .change = {.wanted = {.enabled = true}}};
     struct api_creation creation = {
         .name = "create-webhook", .body = create_body, .answer = created, .arg = &t};
     struct api_response rs;
@@ -296,21 +324,15 @@ struct api_response api_webhooks_create(const struct api_context *ctx, const str
     const char *name;
 
     api_fields_body(&f, call);
-    name = api_field_string(&f, "name", API_REQUIRED, 1, sizeof t.webhook.name - 1);
-    if (name != NULL && !name_ok(name)) {
-        api_field_error(&f, "name",
-                        "must be of a-z, 0-9, '.', '_', '-' and begin with a letter or digit");
-    }
-    read_fields(&f, &t.webhook, true);
+    name = api_webhook_read_name(&f);
+    api_webhook_read(&f, true, &t.change.wanted);
     if (!api_fields_ok(&f)) {
         return api_fields_refuse(&f, call);
     }
-    (void)snprintf(t.webhook.name, sizeof t.webhook.name, "%s", name);
-    (void)snprintf(t.webhook.node_id, sizeof t.webhook.node_id, "%s", ctx->node_id);
-    (void)snprintf(t.subject, sizeof t.subject, "webhook %s", name);
+    (void)snprintf(t.change.wanted.name, sizeof t.change.wanted.name, "%s", name);
     api_fields_done(&f);
     rs = api_create(ctx, call, &creation);
-    keys_wipe(t.secret, sizeof t.secret);
+    keys_wipe(t.change.secret, sizeof t.change.secret);
     return rs;
 }
 
@@ -318,77 +340,84 @@ struct api_response api_webhooks_create(const struct api_context *ctx, const str
 static enum cp_err load_matching(struct webhook_tx *t, struct cp_error *err)
 {
     CP_TRY(db_run_read(t->ctx->db, "get-webhook", get_body, t, err));
-    return api_etag_require(t->call->rq, t->result.revision, err);
+    return api_etag_require(t->call->rq, t->change.present.revision, err);
 }
 
-struct update {
-    struct webhook_tx tx;
-    struct db_webhook before;
-};
-
-static enum cp_err update_body(struct db_conn *conn, void *arg, struct cp_error *err)
+enum cp_err api_webhook_change(struct db_conn *conn, const struct api_context *ctx,
+                               const struct api_call *call, struct api_webhook_change *c,
+                               struct cp_error *err)
 {
-    struct update *u = arg;
-    struct webhook_tx *t = &u->tx;
+    char subject[DB_TEXT_SIZE];
 
-    CP_TRY(db_webhook_update(conn, &t->webhook, &t->result, err));
-    return api_event_write(conn, t->ctx, t->call,
+    CP_TRY(db_webhook_update(conn, &c->wanted, &c->result, err));
+    set_subject(subject, c->result.name);
+    return api_event_write(conn, ctx, call,
                            &(struct api_event){.kind = "webhook-changed",
-                                               .subject = t->subject,
-                                               .detail = settings_json(&t->result),
-                                               .before = settings_json(&u->before)},
+                                               .subject = subject,
+                                               .detail = api_webhook_values(&c->result),
+                                               .before = api_webhook_values(&c->present)},
                            err);
 }
 
-static struct api_response update(struct update *u)
+static enum cp_err update_body(struct db_conn *conn, void *arg, struct cp_error *err)
 {
-    struct webhook_tx *t = &u->tx;
+    struct webhook_tx *t = arg;
+
+    return api_webhook_change(conn, t->ctx, t->call, &t->change, err);
+}
+
+struct api_response api_webhooks_update(const struct api_context *ctx, const struct api_call *call)
+{
+    struct webhook_tx t = {.ctx = ctx, .call = call};
+    struct api_webhook_change *c = &t.change;
     struct cp_error err = {.code = CP_OK};
     struct api_response rs;
     struct api_fields f;
     bool renew = false;
 
-    err.code = load_matching(t, &err);
+    err.code = load_matching(&t, &err);
     if (err.code != CP_OK) {
-        return api_refuse(t->call, &err);
+        return api_refuse(call, &err);
     }
-    u->before = t->result;
-    t->webhook = t->result;
-    api_fields_body(&f, t->call);
-    read_fields(&f, &t->webhook, false);
+    c->wanted = c->present;
+    api_fields_body(&f, call);
+    api_webhook_read(&f, false, &c->wanted);
     (void)api_field_bool(&f, "new_secret", API_OPTIONAL, &renew);
     if (!api_fields_ok(&f)) {
-        return api_fields_refuse(&f, t->call);
+        return api_fields_refuse(&f, call);
     }
     api_fields_done(&f);
     if (renew) {
-        err.code = new_secret(t, &err);
+        err.code = new_secret(ctx, c, &err);
     }
     if (err.code == CP_OK) {
-        err.code = db_run_tx(t->ctx->db, "update-webhook", update_body, u, &err);
+        err.code = db_run_tx(ctx->db, "update-webhook", update_body, &t, &err);
     }
-    rs = err.code == CP_OK ? answer(t, 200) : api_refuse(t->call, &err);
-    keys_wipe(t->secret, sizeof t->secret);
+    rs = err.code == CP_OK ? answer(&t, 200) : api_refuse(call, &err);
+    keys_wipe(c->secret, sizeof c->secret);
     return rs;
 }
 
-struct api_response api_webhooks_update(const struct api_context *ctx, const struct api_call *call)
+enum cp_err api_webhook_remove(struct db_conn *conn, const struct api_context *ctx,
+                               const struct api_call *call, const struct api_webhook_change *c,
+                               struct cp_error *err)
 {
-    struct update u = {.tx = {.ctx = ctx, .call = call}};
+    char subject[DB_TEXT_SIZE];
 
-    return update(&u);
+    CP_TRY(db_webhook_delete(conn, c->present.id, c->present.revision, err));
+    set_subject(subject, c->present.name);
+    return api_event_write(conn, ctx, call,
+                           &(struct api_event){.kind = "webhook-deleted",
+                                               .subject = subject,
+                                               .before = api_webhook_values(&c->present)},
+                           err);
 }
 
 static enum cp_err delete_body(struct db_conn *conn, void *arg, struct cp_error *err)
 {
-    struct webhook_tx *t = arg;
+    const struct webhook_tx *t = arg;
 
-    CP_TRY(db_webhook_delete(conn, t->result.id, t->result.revision, err));
-    return api_event_write(conn, t->ctx, t->call,
-                           &(struct api_event){.kind = "webhook-deleted",
-                                               .subject = t->subject,
-                                               .before = settings_json(&t->result)},
-                           err);
+    return api_webhook_remove(conn, t->ctx, t->call, &t->change, err);
 }
 
 struct api_response api_webhooks_delete(const struct api_context *ctx, const struct api_call *call)
@@ -411,8 +440,8 @@ static enum cp_err test_body(struct db_conn *conn, void *arg, struct cp_error *e
 
     CP_TRY(get_body(conn, t, err));
     (void)snprintf(t->task.subject, sizeof t->task.subject, "%s", t->subject);
-    (void)snprintf(t->task.node_id, sizeof t->task.node_id, "%s", t->result.node_id);
-    t->task.params = json_pack("{s:s}", "webhook", t->result.id);
+    (void)snprintf(t->task.node_id, sizeof t->task.node_id, "%s", t->change.present.node_id);
+    t->task.params = json_pack("{s:s}", "webhook", t->change.present.id);
     return api_task_ask(conn, t->ctx, t->call, &t->task, err);
 }
 

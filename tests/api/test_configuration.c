@@ -60,6 +60,7 @@ static bool exists(const char *path)
 static void empty_the_database(void)
 {
     rig_sql("DELETE FROM packages");
+    rig_sql("DELETE FROM webhooks");
     rig_sql("DELETE FROM accounts WHERE name NOT IN ('admin', 'viewer')");
     rig_sql("UPDATE settings SET ttl = 1, cors_origins = '', requests_per_minute = 6000,"
             " interface = ''");
@@ -72,6 +73,7 @@ static void out_and_in_and_out(void **state)
     struct rig_answer a;
     char match[128];
     char change[128];
+    char secret[128];
 
     (void)state;
     rig_package(rig, "conf-b",
@@ -87,6 +89,16 @@ static void out_and_in_and_out(void **state)
                                               " \"description\": \"room 7\"}"},
                    201);
     rig_answer_done(&a);
+    a = rig_expect(rig, RIG_ADMIN,
+                   &(struct rig_call){.method = API_POST,
+                                      .path = "/api/v1/webhooks",
+                                      .body =
+                                          "{\"name\": \"hook\", \"enabled\": false,"
+                                          " \"url\": \"https://hooks.example/x\","
+                                          " \"kinds\": [\"session-failed\", \"content-damaged\"]}"},
+                   201);
+    (void)snprintf(secret, sizeof secret, "%s", rig_text(&a, "secret"));
+    rig_answer_done(&a);
     rig_if_match(rig, "/api/v1/distribution-points/local/settings", match);
     a = rig_expect(rig, RIG_ADMIN,
                    &(struct rig_call){.method = API_PATCH,
@@ -100,6 +112,7 @@ static void out_and_in_and_out(void **state)
     first = get(CONFIGURATION);
     assert_null(strstr(first.bytes, "scrypt"));
     assert_null(strstr(first.bytes, "secret word"));
+    assert_null(strstr(first.bytes, secret));
     a = put("?prune=true", first.bytes); /* what is there: nothing to do */
     assert_int_equal(changes(&a, change), 0);
     rig_answer_done(&a);
@@ -108,12 +121,12 @@ static void out_and_in_and_out(void **state)
     empty_the_database();
     a = put("?dry_run=true", first.bytes);
     assert_true(json_is_true(json_object_get(a.json, "dry_run")));
-    assert_int_equal(changes(&a, change), 6); /* settings, two packages, three accounts */
+    assert_int_equal(changes(&a, change), 7); /* settings, 2 packages, 3 accounts, webhook */
     assert_string_equal(change, "distribution_points testnode change");
     rig_answer_done(&a);
     assert_false(exists("/api/v1/packages/conf-a"));
     a = put("", first.bytes);
-    assert_int_equal(changes(&a, change), 6);
+    assert_int_equal(changes(&a, change), 7);
     rig_answer_done(&a);
     second = get(CONFIGURATION);
     assert_string_equal(first.bytes, second.bytes);
@@ -166,6 +179,9 @@ static void all_or_nothing(void **state)
         {"{}", "invalid-request", "format"},
         {"{\"format\": 2}", "invalid-request", "format"},
         {"{\"format\": 1, \"webhooks\": {}}", "invalid-request", "webhooks"},
+        {"{\"format\": 1, \"packages\": [{\"name\": \"new-1\"}],"
+         " \"webhooks\": [{\"name\": \"w\", \"url\": \"http://hooks.example/\"}]}",
+         "invalid-request", "webhooks[0].url"},
         {"{\"format\": 1, \"packages\": {}}", "invalid-request", "packages"},
         {"{\"format\": 1, \"packages\": [{\"name\": \"new-1\"}, 5]}", "invalid-request",
          "packages[1]"},
