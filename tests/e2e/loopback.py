@@ -24,6 +24,9 @@ class Service:
         self.state, self.log = os.path.join(self.folder, 'state'), os.path.join(self.folder, 'log')
         self.port = free_port()
         self.words = ['--database', database] + (['--migrate-database', owner] if owner else []) + list(extra)
+        self.start()
+
+    def start(self):
         with open(self.log, 'ab') as log:
             self.process = subprocess.Popen([os.environ['CASTPOINTD'], '--listen', f'127.0.0.1:{self.port}', '--state-dir', self.state,
                 '--public-url', f'https://localhost:{self.port}', '--openapi', os.path.join(ROOT, 'openapi.yaml'), *self.words],
