@@ -269,44 +269,40 @@ static enum cp_err tell_foreign(struct keys_ring *k, struct db_conn *conn, const
     return keys_event_write(conn, k, &event, err);
 }
 
-/* True: what is sealed in the database is ours, or nothing is. */
-static enum cp_err compare_master(struct keys_ring *k, struct db_conn *conn, bool *ret_ours,
-                                  struct cp_error *err)
+/* What the database was sealed under. */
+enum sealed_under { NOTHING_SEALED, OUR_KEY, FOREIGN_KEY };
+
+static enum cp_err compare_master(struct keys_ring *k, struct db_conn *conn, const char *ours,
+                                  enum sealed_under *ret_under, struct cp_error *err)
 {
     struct db_master_key stored;
-    char ours[DB_DIGEST_SIZE];
-    enum cp_err rc;
+    enum cp_err rc = db_master_key_get(conn, k->node_id, &stored, err);
 
-    CP_TRY(keys_ring_master_fingerprint(k, ours, err));
-    rc = db_master_key_get(conn, k->node_id, &stored, err);
     if (rc == CP_ERR_NOT_FOUND) {
-        *ret_ours = true;
-        return db_master_key_set(conn, k->node_id, ours, err);
+        *ret_under = NOTHING_SEALED;
+        return CP_OK;
     }
     CP_TRY(rc);
-    *ret_ours = strcmp(stored.fingerprint, ours) == 0;
-    return *ret_ours ? CP_OK : tell_foreign(k, conn, ours, stored.fingerprint, err);
+    *ret_under = strcmp(stored.fingerprint, ours) == 0 ? OUR_KEY : FOREIGN_KEY;
+    return *ret_under == OUR_KEY ? CP_OK : tell_foreign(k, conn, ours, stored.fingerprint, err);
 }
 
 enum cp_err keys_ring_start(struct keys_ring *k, struct db_conn *conn, struct keys_care *ret_care,
                             struct cp_error *err)
 {
     struct keys_caller caller = {.actor = "", .request_id = "start"};
+    enum sealed_under under = OUR_KEY;
     struct db_settings settings;
-    char ours_fingerprint[DB_DIGEST_SIZE];
-    bool ours = true;
+    char ours[DB_DIGEST_SIZE];
 
-    CP_TRY(compare_master(k, conn, &ours, err));
+    CP_TRY(keys_ring_master_fingerprint(k, ours, err));
+    CP_TRY(compare_master(k, conn, ours, &under, err));
     CP_TRY(keys_ring_care(k, conn, &caller, ret_care, err));
-    if (ours) {
-        return CP_OK;
-    }
     CP_TRY(db_settings_get(conn, k->node_id, &settings, err));
-    if (!settings.key_repair) {
+    if (under == OUR_KEY || (under == FOREIGN_KEY && !settings.key_repair)) {
         return CP_OK;
     }
-    CP_TRY(keys_ring_master_fingerprint(k, ours_fingerprint, err));
-    return db_master_key_set(conn, k->node_id, ours_fingerprint, err);
+    return db_master_key_set(conn, k->node_id, ours, err);
 }
 
 /* ---- manifests ---- */

@@ -261,18 +261,19 @@ enum cp_err ring_replace(struct ring *ring, enum db_key_kind kind, const struct 
 {
     struct ring_key *s = &ring->keys[kind];
     const char *word = why->event;
-    struct db_key old = s->row;
     bool had = s->stored;
+    struct db_key old, row;
     struct jws_key pair;
 
     if (word == NULL) {
         CP_TRY(event_word(ring, kind, &word, err));
     }
+    CP_TRY(next_key(ring, kind, &row, &pair, err)); /* first: without one the present one stays */
     if (had) {
         CP_TRY(leave_place(ring, s, why, err));
-        old = s->row;
     }
-    CP_TRY(next_key(ring, kind, &s->row, &pair, err));
+    old = s->row;
+    s->row = row;
     s->pair = pair;
     jws_key_wipe(&pair);
     CP_TRY(ring_move(ring, &s->row, KEYS_ACTIVATE, NULL, false, err));
@@ -317,20 +318,36 @@ static enum cp_err heal(struct ring *ring, enum db_key_kind kind, struct cp_erro
     return ring_read(ring, err);
 }
 
+/* Did the node have such a key? Events are forgotten some day; that something was sealed is not. */
+static enum cp_err had_before(const struct ring *ring, enum db_key_kind kind, bool *ret_before,
+                              struct cp_error *err)
+{
+    struct db_master_key stored;
+    char name[DB_NAME_SIZE];
+    enum cp_err rc;
+
+    *ret_before = true;
+    if (ring->keys[kind].stored) {
+        return CP_OK;
+    }
+    rc = db_master_key_get(ring->conn, ring->k->node_id, &stored, err);
+    if (rc != CP_ERR_NOT_FOUND) {
+        return rc;
+    }
+    (void)snprintf(name, sizeof name, "%s-key-created", db_key_kind_name(kind));
+    return db_event_seen(ring->conn, ring->k->node_id, name, ret_before, err);
+}
+
 /* Missing keys are made the first time; what was there once is repaired if that is allowed. */
 static enum cp_err may_repair(struct ring *ring, enum db_key_kind kind, struct cp_error *err)
 {
     const struct ring_key *s = &ring->keys[kind];
-    bool before = s->stored;
-    char name[DB_NAME_SIZE];
+    bool before = true;
 
     if (ring->force || ring->settings.key_repair) {
         return CP_OK;
     }
-    if (!before) {
-        (void)snprintf(name, sizeof name, "%s-key-created", db_key_kind_name(kind));
-        CP_TRY(db_event_seen(ring->conn, ring->k->node_id, name, &before, err));
-    }
+    CP_TRY(had_before(ring, kind, &before, err));
     return !before ? CP_OK
                    : cp_error_set(err, CP_ERR_KEY_UNUSABLE,
                                   "The %s key cannot be used: %s. The setting key_repair is off, "

@@ -128,6 +128,18 @@ class Keys(Case):
         self.assertIn('identity-rotated', second.text())
         self.assertIn(self.identity(), second.text())
 
+    def test_rotation_while_a_session_waits(self):
+        """Tickets that were given before go on holding."""
+        self.service.settings(gathering_delay_ms=4000)
+        self.addCleanup(lambda: self.service.settings(gathering_delay_ms=500))
+        fetch = self.fetch('r1', 'image', '--identity', self.identity())
+        wait_until(lambda: self.service.get('/api/v1/sessions?live=true')['items'], 30, 'a session waits')
+        self.post('/multicast/rotate')
+        self.post('/identity/rotate')
+        self.assertEqual(self.service.get('/api/v1/sessions?live=true')['items'][0]['state'], 'waiting')
+        self.assert_by_multicast(fetch)
+        self.assertEqual(fetch.summary()['bytes_https'], 0)
+
     def test_overlap_ends(self):
         old = self.identity()
         self.post('/identity/rotate')

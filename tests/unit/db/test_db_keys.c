@@ -372,6 +372,21 @@ static void test_repair_off(void **state)
     keys_ring_free(s.k);
 }
 
+/* Nor are rows that were emptied after the events of their making were forgotten. */
+static void test_emptied_long_after(void **state)
+{
+    struct fixture *f = *state;
+    struct step s = {.k = ring_new(f, master)};
+
+    fixture_sql(f, "UPDATE settings SET key_repair = false");
+    run(f, start_body, &s); /* the very first one */
+    assert_int_equal(s.care.damaged, 0);
+    fixture_sql(f, "DELETE FROM keys");
+    fixture_sql(f, "DELETE FROM events");
+    assert_int_equal(try(f, use_body, &s), CP_ERR_KEY_UNUSABLE);
+    keys_ring_free(s.k);
+}
+
 static void test_certificate_without_repair(void **state)
 {
     struct fixture *f = *state;
@@ -579,6 +594,7 @@ int main(void)
         TEST(test_revoke),
         TEST(test_revoke_without_repair),
         TEST(test_repair_off),
+        TEST(test_emptied_long_after),
         TEST(test_certificate_without_repair),
         TEST(test_transitions_are_guarded),
         TEST(test_rekey),

@@ -237,19 +237,21 @@ static void test_cut_off_before_the_commit(void **state)
 }
 
 /* A real process, killed at a random point of a change of its own. */
-static void change_in_child(const char *node_id)
+static void change_in_child(const char *node_id, int tell)
 {
     struct keys_master_place p = place();
     struct db_pool *pool = NULL;
     struct keys_ring *k = NULL;
     uint64_t sealed;
 
+    (void)signal(SIGPIPE, SIG_IGN); /* until the SIGKILL */
     if (db_pool_open(fixture_conninfo(), 1, &pool, NULL) != CP_OK ||
         keys_ring_open(&p, pool, node_id, &k, NULL) != CP_OK) {
         _exit(2);
     }
-    while (keys_ring_change_master(k, pool, NULL, &ann, &sealed, NULL) == CP_OK) {
-    }
+    do {
+        (void)!write(tell, "", 1);
+    } while (keys_ring_change_master(k, pool, NULL, &ann, &sealed, NULL) == CP_OK);
     _exit(3);
 }
 
@@ -263,14 +265,23 @@ static void test_killed(void **state)
     make_session(f, k, session_id);
     keys_ring_free(k);
     for (unsigned i = 0; i < 30; i++) {
-        pid_t pid = fork();
-        int status;
+        int told[2], status;
+        pid_t pid;
+        char byte;
 
+        assert_int_equal(pipe(told), 0);
+        pid = fork();
         assert_true(pid >= 0);
         if (pid == 0) {
-            change_in_child(f->node.id);
+            change_in_child(f->node.id, told[1]);
         }
-        (void)usleep(10000 + i * 1777);
+        (void)close(told[1]);
+        assert_int_equal(read(told[0], &byte, 1), 1); /* the first begins */
+        if (i % 3 == 2) {
+            assert_int_equal(read(told[0], &byte, 1), 1); /* the second one does */
+        }
+        (void)usleep(i * 1777); /* somewhere in it */
+        (void)close(told[0]);
         assert_int_equal(kill(pid, SIGKILL), 0);
         assert_int_equal(waitpid(pid, &status, 0), pid);
         assert_true(WIFSIGNALED(status));
@@ -281,7 +292,7 @@ static void test_killed(void **state)
         keys_ring_free(k);
     }
     assert_true(fixture_number(f, "SELECT count(*) FROM events WHERE kind ="
-                                  " 'master-key-changed'") > 0);
+                                  " 'master-key-changed'") >= 10);
 }
 
 /* A change that fails leaves everything as it was, also what was sealed in the middle of it. */
