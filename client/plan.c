@@ -45,6 +45,14 @@ static bool is_local(enum cp_err code)
     }
 }
 
+/* The ticket is worth nothing any more: a new one has the session's new secret, or there is none and
+ * the refusal says why. */
+static bool wants_new_join(enum cp_err code)
+{
+    return code == CP_ERR_SESSION_REKEYED || code == CP_ERR_AUTH_FAILED ||
+           code == CP_ERR_AUTH_REQUIRED;
+}
+
 static struct cl_decision on_multicast_ended(const struct cl_plan *p, const struct cl_plan_facts *f,
                                              const struct cl_plan_event *e)
 {
@@ -54,9 +62,8 @@ static struct cl_decision on_multicast_ended(const struct cl_plan *p, const stru
     if (is_local(code)) {
         return decide(CL_STEP_FAIL, code, 0);
     }
-    if (code == CP_ERR_SESSION_REKEYED) {
-        return rejoin_or_fail(p,
-                              code); /* the same session, once there is a ticket with its secret */
+    if (wants_new_join(code)) {
+        return rejoin_or_fail(p, code);
     }
     if (f->https) {
         return decide(CL_STEP_HTTPS, code, f->https_delay);
@@ -72,7 +79,7 @@ static struct cl_decision on_multicast_ended(const struct cl_plan *p, const stru
 static struct cl_decision on_https_ended(const struct cl_plan *p, const struct cl_plan_event *e)
 {
     /* The receiver token is of one join: after a restart or its expiry a new join gives a new one. */
-    if (e->code == CP_ERR_AUTH_REQUIRED || e->code == CP_ERR_AUTH_FAILED) {
+    if (wants_new_join(e->code)) {
         return rejoin_or_fail(p, e->code);
     }
     return decide(CL_STEP_FAIL, e->code == CP_OK ? CP_ERR_CHUNK_DIGEST : e->code, 0);

@@ -93,6 +93,14 @@ char *cl_report_result_body(const struct cl_result *result)
     return dump_and_free(body, failed);
 }
 
+static void leave(struct cl_report *r, enum cp_err code, const char *detail)
+{
+    (void)pthread_mutex_lock(&r->lock);
+    r->leave = true;
+    (void)cp_error_set(&r->leave_why, code, "%.300s", detail);
+    (void)pthread_mutex_unlock(&r->lock);
+}
+
 /* {"command": "leave", "code": …, "detail": …} */
 static void take_command(struct cl_report *r, const struct cl_http_answer *answer)
 {
@@ -103,11 +111,8 @@ static void take_command(struct cl_report *r, const struct cl_http_answer *answe
     enum cp_err code = name == NULL ? CP_OK : cp_err_from_code(name);
 
     if (command != NULL && strcmp(command, "leave") == 0) {
-        (void)pthread_mutex_lock(&r->lock);
-        r->leave = true;
-        (void)cp_error_set(&r->leave_why, code == CP_OK ? CP_ERR_CANCELLED : code, "%.300s",
-                           detail == NULL ? "the service asked to leave multicast" : detail);
-        (void)pthread_mutex_unlock(&r->lock);
+        leave(r, code == CP_OK ? CP_ERR_CANCELLED : code,
+              detail == NULL ? "the service asked to leave multicast" : detail);
     }
     json_decref(root);
 }
@@ -143,8 +148,13 @@ static void send_progress(struct cl_report *r, const struct cl_counters *c, cons
                           enum cp_err reason)
 {
     struct cp_error err = {.code = CP_OK};
+    enum cp_err code = put_progress(r, r->http, c, state, reason, &err);
 
-    if (put_progress(r, r->http, c, state, reason, &err) == CP_OK) {
+    if (code == CP_ERR_AUTH_FAILED || code == CP_ERR_AUTH_REQUIRED) {
+        /* The join was revoked: its session may have another secret, and a new join says why. */
+        leave(r, code, err.text);
+    }
+    if (code == CP_OK) {
         r->failing = false;
     } else if (!r->failing && !atomic_load(&r->stop)) {
         r->failing = true; /* the service may restart: content goes on without reports */

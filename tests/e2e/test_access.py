@@ -2,7 +2,7 @@
 import subprocess
 import unittest
 
-from castlab import CHUNK, Case, Problem, random_bytes
+from castlab import CHUNK, Case, Problem, random_bytes, wait_until
 
 
 class Access(Case):
@@ -78,6 +78,46 @@ class Access(Case):
         with self.assertRaises(Problem) as p:
             self.service.api('DELETE', base + 'ok.bin')
         self.assertEqual(p.exception.code, 'version-sealed')
+
+    def test_guessing_is_locked(self):
+        self.service.settings(content_access='authenticated', login_failures=3)
+        files = {'a.bin': random_bytes(CHUNK, 6)}
+        self.service.publish('guessed', files)
+        self.service.account('guessed', 'the right password')
+        token = self.service.api('POST', '/api/v1/accounts/guessed/tokens', {'role': 'content'})[2]['secret']
+        right = self.secret_file('the right password')
+        for i in range(5):  # the same wrong password is one guess
+            self.refused(self.fetch('r1', 'guessed', '--account', 'guessed', '--password-file', self.secret_file('last year'), name=f's{i}'), 3,
+                         'authentication-failed')
+        self.assert_fetched(self.fetch('r1', 'guessed', '--account', 'guessed', '--password-file', right, name='right'), files)
+        for i in range(3):
+            self.refused(self.fetch('r1', 'guessed', '--account', 'guessed', '--password-file', self.secret_file(f'guess {i}'), name=f'g{i}'), 3,
+                         'authentication-failed')
+        self.refused(self.fetch('r2', 'guessed', '--account', 'guessed', '--password-file', right, name='locked'), 3, 'account-locked')
+        self.assert_fetched(self.fetch('r1', 'guessed', '--token-file', self.secret_file(token), name='token'), files)
+        self.service.stop()
+        self.service.start()  # the database remembers the name
+        self.refused(self.fetch('r2', 'guessed', '--account', 'guessed', '--password-file', right, name='again'), 3, 'account-locked')
+        self.service.api('POST', '/api/v1/accounts/guessed/unlock')
+        self.assert_fetched(self.fetch('r2', 'guessed', '--account', 'guessed', '--password-file', right, name='unlocked'), files)
+        self.service.settings(login_failures=10)
+
+    def test_rekeyed_session_is_joined_again(self):
+        """By multicast only, so that nothing but the new secret helps."""
+        self.service.settings(content_access='anonymous', gathering_delay_ms=8000)
+        files = {'a.bin': random_bytes(2 * CHUNK, 7)}
+        self.service.publish('rekeyed', files, multicast='require')
+        self.service.account('patient', 'a good password')
+        known = self.fetch('r1', 'rekeyed', '--account', 'patient', '--password-file', self.secret_file('a good password'))
+        wait_until(lambda: self.service.get('/api/v1/sessions?package=rekeyed&state=waiting')['items'], 20, 'it waits')
+        stranger = self.fetch('r2', 'rekeyed', '-q')
+        wait_until(lambda: self.service.get('/api/v1/sessions?package=rekeyed')['items'][0]['receivers']['total'] == 2, 20, 'both are in')
+        said = self.service.settings(content_access='authenticated')['consequences']
+        self.assertEqual((said['receivers_revoked'], said['sessions_rekeyed'], said['receivers_rejoining']), (1, 1, 1), said)
+        self.assert_fetched(known, files)
+        self.assertEqual(known.summary()['bytes_https'], 0)
+        self.refused(stranger, 3, 'authentication-required')
+        self.service.settings(gathering_delay_ms=500)
 
     def test_keys_heal(self):
         self.service.settings(content_access='anonymous')

@@ -154,6 +154,27 @@ static void https_failures(void **state)
                     CP_ERR_AUTH_FAILED);
 }
 
+/* What the service changed is asked for anew, by HTTPS or not. */
+static void a_worthless_ticket_is_replaced(void **state)
+{
+    static const enum cp_err codes[] = {CP_ERR_SESSION_REKEYED, CP_ERR_AUTH_FAILED,
+                                        CP_ERR_AUTH_REQUIRED};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        struct cl_plan p = {0};
+
+        (void)next(&p, &prefer, CL_EVENT_JOINED, CP_OK, 5);
+        assert_decision(next(&p, &prefer, CL_EVENT_MULTICAST_ENDED, codes[i], 5), CL_STEP_REJOIN,
+                        codes[i]);
+        assert_decision(next(&p, &require, CL_EVENT_MULTICAST_ENDED, codes[i], 5), CL_STEP_REJOIN,
+                        codes[i]);
+        p.joins = CL_JOINS_MAX;
+        assert_decision(next(&p, &prefer, CL_EVENT_MULTICAST_ENDED, codes[i], 5), CL_STEP_FAIL,
+                        codes[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -164,6 +185,7 @@ int main(void)
         cmocka_unit_test(require_waits_for_the_sender),
         cmocka_unit_test(joining_again_is_bounded),
         cmocka_unit_test(https_failures),
+        cmocka_unit_test(a_worthless_ticket_is_replaced),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
