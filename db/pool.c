@@ -15,8 +15,9 @@
 #define POOL_SIZE_MAX 64
 #define ACQUIRE_WAIT  (10 * CP_SEC)
 /* As long as the runner tries a lost transaction again: a restart or a failover takes less. */
-#define AWAY_AFTER  (3 * CP_SEC)
-#define PROBE_EVERY (500 * CP_MSEC)
+#define AWAY_AFTER   (3 * CP_SEC)
+#define FORGET_AFTER (30 * CP_SEC) /* a probe may take as long as connect_timeout for each host */
+#define PROBE_EVERY  (500 * CP_MSEC)
 
 struct db_pool {
     char *conninfo;
@@ -24,6 +25,7 @@ struct db_pool {
     pthread_cond_t freed;
     struct cp_prng prng;   /* jitter of back-off; under the mutex, as all that follows */
     cp_time failing_since; /* connecting has failed since then; 0: it did not */
+    cp_time failed_at;     /* the newest failure */
     cp_time probe_at;      /* while the database is away: the next try */
     bool probing;
     struct cp_error why;
@@ -143,9 +145,11 @@ void db_pool_release(struct db_pool *pool, struct db_conn *conn)
     (void)pthread_mutex_unlock(&pool->mutex);
 }
 
+/* An old failure says nothing of now: connections may have worked ever since. */
 static bool is_away(const struct db_pool *pool, cp_time now)
 {
-    return pool->failing_since != 0 && now - pool->failing_since > AWAY_AFTER;
+    return pool->failing_since != 0 && pool->failed_at - pool->failing_since > AWAY_AFTER &&
+           now - pool->failed_at < FORGET_AFTER;
 }
 
 bool db_pool_away(struct db_pool *pool)
@@ -183,7 +187,10 @@ static void note_outcome(struct db_pool *pool, const struct cp_error *why)
     if (why == NULL) {
         pool->failing_since = 0;
     } else {
-        pool->failing_since = pool->failing_since != 0 ? pool->failing_since : now;
+        if (pool->failing_since == 0 || now - pool->failed_at >= FORGET_AFTER) {
+            pool->failing_since = now;
+        }
+        pool->failed_at = now;
         pool->probe_at = now + PROBE_EVERY;
         pool->why = *why;
     }

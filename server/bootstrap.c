@@ -23,9 +23,9 @@
 #include "server/state_file.h"
 
 #define CLAIM_PATIENCE (10 * CP_SEC)
-/* Besides a connection for each thread that serves HTTP: scheduler, progress, ending sessions, and
- * the workers of tasks. */
-#define OTHER_CONNECTIONS (4u + JOBS_WORKERS)
+/* Besides a connection for each thread that serves HTTP: scheduler, progress, ending sessions, the
+ * calendar, events, webhooks, and the workers of tasks. */
+#define OTHER_CONNECTIONS (6u + JOBS_WORKERS)
 #define CONNECTIONS_MAX   64u
 #define ADMIN             "admin"
 #define ADMIN_FILE        "admin-password"
