@@ -12,5 +12,4 @@
 
 extern const struct db_col db_blob_cols[DB_BLOB_COLUMN_COUNT];
 
-
 #endif
