@@ -63,11 +63,10 @@ static enum cp_err read_key(int fd, const char *path, bool credential,
     return CP_OK;
 }
 
-static void sync_folder(const char *path)
+static int open_folder(const char *path, int flags)
 {
     char folder[PATH_SIZE];
     char *slash;
-    int fd;
 
     (void)snprintf(folder, sizeof folder, "%s", path);
     slash = strrchr(folder, '/');
@@ -76,17 +75,44 @@ static void sync_folder(const char *path)
     } else {
         slash[slash == folder ? 1 : 0] = '\0';
     }
-    fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return open(folder, flags | O_CLOEXEC, 0600);
+}
+
+static void sync_folder(const char *path)
+{
+    int fd = open_folder(path, O_RDONLY | O_DIRECTORY);
+
     if (fd >= 0) {
         (void)fsync(fd);
         (void)close(fd);
     }
 }
 
-/* The file appears whole or not at all: written under another name, then linked. Who comes second
- * finds the first one's key. */
-enum cp_err keys_master_write(const char *path, const uint8_t key[KEYS_MASTER_SIZE],
-                              struct cp_error *err)
+static bool put_key(int fd, const uint8_t key[KEYS_MASTER_SIZE])
+{
+    return write(fd, key, KEYS_MASTER_SIZE) == (ssize_t)KEYS_MASTER_SIZE && fsync(fd) == 0;
+}
+
+/* Without a name until it is whole: whatever happens, no key lies about under another name. */
+static bool write_nameless(const char *path, const uint8_t key[KEYS_MASTER_SIZE])
+{
+    int fd = open_folder(path, O_TMPFILE | O_WRONLY);
+    char link_path[32];
+    bool ok;
+
+    if (fd < 0) {
+        return false;
+    }
+    (void)snprintf(link_path, sizeof link_path, "/proc/self/fd/%d", fd);
+    ok = put_key(fd, key) &&
+         (linkat(AT_FDCWD, link_path, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0 || errno == EEXIST);
+    (void)close(fd);
+    return ok;
+}
+
+/* For file systems that know no files without a name (NFS). */
+static enum cp_err write_named(const char *path, const uint8_t key[KEYS_MASTER_SIZE],
+                               struct cp_error *err)
 {
     char temporary[PATH_SIZE];
     int saved;
@@ -100,13 +126,19 @@ enum cp_err keys_master_write(const char *path, const uint8_t key[KEYS_MASTER_SI
     if (fd < 0) {
         return refuse(err, path, strerror(errno));
     }
-    ok = write(fd, key, KEYS_MASTER_SIZE) == (ssize_t)KEYS_MASTER_SIZE && fsync(fd) == 0;
+    ok = put_key(fd, key);
     ok = close(fd) == 0 && ok;
     ok = ok && (link(temporary, path) == 0 || errno == EEXIST);
     saved = errno;
     (void)unlink(temporary);
-    if (!ok) {
-        return refuse(err, path, strerror(saved));
+    return ok ? CP_OK : refuse(err, path, strerror(saved));
+}
+
+enum cp_err keys_master_write(const char *path, const uint8_t key[KEYS_MASTER_SIZE],
+                              struct cp_error *err)
+{
+    if (!write_nameless(path, key)) {
+        CP_TRY(write_named(path, key, err));
     }
     sync_folder(path);
     return CP_OK;

@@ -3,6 +3,7 @@
  * cut off, by hand and by kill -9, and while others seal. */
 #include "tests/unit/db/fixture.h"
 
+#include <dirent.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -57,6 +58,19 @@ static const char *file(const char *suffix)
 static bool there(const char *suffix)
 {
     return access(file(suffix), F_OK) == 0;
+}
+
+static int files_in_folder(void)
+{
+    DIR *dir = opendir(folder);
+    int count = 0;
+
+    assert_non_null(dir);
+    for (struct dirent *e = readdir(dir); e != NULL; e = readdir(dir)) {
+        count += e->d_name[0] != '.';
+    }
+    (void)closedir(dir);
+    return count;
 }
 
 static struct keys_ring *ring_open(struct fixture *f)
@@ -291,6 +305,7 @@ static void test_killed(void **state)
         assert_memory_equal(a.seed, b.seed, 32);
         keys_ring_free(k);
     }
+    assert_int_equal(files_in_folder(), 1);
     assert_true(fixture_number(f, "SELECT count(*) FROM events WHERE kind ="
                                   " 'master-key-changed'") >= 10);
 }

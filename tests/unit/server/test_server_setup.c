@@ -97,6 +97,23 @@ static void command_line_wins_over_file(void **state)
     assert_int_equal(c.connections, 16);
     assert_int_equal(c.log_format, CP_LOG_JSON);
     assert_string_equal(c.database, "host=/run/x dbname=y");
+    assert_int_equal(action, SRV_ACTION_RUN);
+    assert_string_equal(c.master_key, "");
+}
+
+static void master_key_options(void **state)
+{
+    const char *argv[] = {"castpointd", "--master-key", "/etc/k", "--rotate-master-key=/etc/n"};
+    struct srv_config c;
+    enum srv_action action;
+
+    (void)state;
+    assert_int_equal(srv_config_read(COUNT(argv), argv, &c, &action, NULL), CP_OK);
+    assert_int_equal(action, SRV_ACTION_ROTATE_MASTER_KEY);
+    assert_string_equal(c.master_key, "/etc/k");
+    assert_string_equal(c.rotate_master_key, "/etc/n");
+    assert_int_equal(srv_config_read(3, argv, &c, &action, NULL), CP_OK);
+    assert_int_equal(action, SRV_ACTION_RUN);
 }
 
 static void file_errors_name_the_place(void **state)
@@ -339,6 +356,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(options_have_defaults),
         cmocka_unit_test_setup_teardown(command_line_wins_over_file, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(master_key_options, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(file_errors_name_the_place, make_dir, remove_dir),
         cmocka_unit_test(bad_options_are_named),
         cmocka_unit_test(a_bad_value_changes_nothing),
