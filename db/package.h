@@ -26,9 +26,9 @@ struct db_package {
     uint32_t current_version; /* the pinned, else the newest sealed one; 0 none */
     uint32_t pinned_version;  /* 0: none is */
     uint32_t version_count;
-    char labels[DB_LABELS_SIZE];
     int64_t revision; /* changes of the package, and of what it shows of its versions */
     uint64_t created_at, updated_at;
+    char labels[DB_LABELS_SIZE]; /* JSON object; last, so that a long list touches few pages */
 };
 
 /* Uses name, description, policy, encrypt, access, labels ("" means {}). CP_ERR_CONFLICT: the name

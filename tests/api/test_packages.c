@@ -102,8 +102,7 @@ static void wrong_labels_are_refused(void **state)
         "{\"labels\": {\"a b\": \"x\"}}",
         "{\"labels\": {\"a\": 5}}",
         "{\"labels\": {\"a\": \"line\\nbreak\"}}",
-        "{\"labels\": {\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\": "
-        "\"\"}}"};
+        "{\"labels\":{\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\":\"\"}}"};
 
     (void)state;
     rig_package(rig, "wronglabels", "");

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include <pthread.h>
 #include <stdio.h>
 
 #include "api/cors.h"
@@ -82,6 +83,43 @@ static void many_names_are_bounded(void **state)
     api_limit_free(NULL);
 }
 
+struct taker {
+    struct api_limit *limit;
+    pthread_t thread;
+    uint32_t taken;
+};
+
+static void *take_many(void *arg)
+{
+    struct taker *t = arg;
+    uint32_t wait_s;
+
+    for (int i = 0; i < 1000; i++) {
+        t->taken += api_limit_take(t->limit, "shared", 6000, START, &wait_s);
+    }
+    return NULL;
+}
+
+static void threads_share_a_bucket(void **state)
+{
+    struct taker takers[8];
+    struct api_limit *l;
+    uint32_t sum = 0;
+
+    (void)state;
+    assert_int_equal(api_limit_new(&l), CP_OK);
+    for (size_t i = 0; i < 8; i++) {
+        takers[i] = (struct taker){.limit = l};
+        assert_int_equal(pthread_create(&takers[i].thread, NULL, take_many, &takers[i]), 0);
+    }
+    for (size_t i = 0; i < 8; i++) {
+        assert_int_equal(pthread_join(takers[i].thread, NULL), 0);
+        sum += takers[i].taken;
+    }
+    assert_int_equal(sum, 1000);
+    api_limit_free(l);
+}
+
 static void origins(void **state)
 {
     static const char *const good[] = {"https://console.example", "http://localhost:8080",
@@ -124,6 +162,7 @@ int main(void)
         cmocka_unit_test(a_bucket_empties_and_fills),
         cmocka_unit_test(a_small_limit_and_none),
         cmocka_unit_test(many_names_are_bounded),
+        cmocka_unit_test(threads_share_a_bucket),
         cmocka_unit_test(origins),
     };
 
