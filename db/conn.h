@@ -20,8 +20,8 @@ enum db_fault {
     DB_FAULT_LOST     /* the connection is gone: connect and run it again */
 };
 
-/* Places of the hash table of prepared statements; twice what the program has. */
-#define DB_PREPARED_MAX 512
+/* Places of the hash table of prepared statements; more than twice what the program has. */
+#define DB_PREPARED_MAX 1024
 
 struct db_conn {
     PGconn *pg; /* NULL: not connected */

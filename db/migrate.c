@@ -23,7 +23,8 @@ static const struct db_stmt encoding_stmt = {"migrate_encoding",
 static const struct db_stmt standing_stmt = {
     "migrate_standing",
     "SELECT current_user::text, coalesce(has_schema_privilege(current_schema(), 'CREATE'), false),"
-    " to_regclass('schema_migrations') IS NOT NULL"};
+    " to_regclass('schema_migrations') IS NOT NULL,"
+    " coalesce(has_table_privilege(to_regclass('schema_migrations'), 'SELECT'), true)"};
 static const struct db_stmt role_stmt = {"migrate_role", "SELECT current_user::text"};
 static const struct db_stmt grant_stmt = {"migrate_grant", "SELECT castpoint_grant($1::name)"};
 
@@ -50,6 +51,7 @@ struct standing {
     char role[DB_NAME_SIZE];
     bool may_create;
     bool begun; /* the table of migrations is there */
+    bool may_read;
 };
 
 /* SQL_ASCII, for instance, would let any bytes in as text. */
@@ -106,26 +108,37 @@ struct step {
     bool done;
 };
 
+static enum cp_err refuse(const struct standing *now, const char *what, struct cp_error *err)
+{
+    return cp_error_set(err, CP_ERR_CONFLICT,
+                        "%s, and the role '%s' may not change that: run castpointd --migrate, with "
+                        "--migrate-database naming the schema's owner",
+                        what, now->role);
+}
+
 /* How far the schema is; makes the table that says so. */
 static enum cp_err look(struct db_conn *conn, size_t *ret_count, struct cp_error *err)
 {
-    static const struct db_col cols[] = {DB_COL_TEXT(standing, role),
-                                         DB_COL_BOOL(standing, may_create),
-                                         DB_COL_BOOL(standing, begun)};
+    static const struct db_col cols[] = {
+        DB_COL_TEXT(standing, role), DB_COL_BOOL(standing, may_create),
+        DB_COL_BOOL(standing, begun), DB_COL_BOOL(standing, may_read)};
     struct db_query query = {.stmt = &standing_stmt, .cols = cols, .col_count = DB_COUNT(cols)};
     struct standing now;
     size_t count = 0;
 
     CP_TRY(db_one(conn, query, &now, err));
+    if (!now.may_read) {
+        return refuse(&now, "nothing was granted in this database", err);
+    }
     if (now.begun) {
         CP_TRY(check_applied(conn, &count, err));
     }
     if (count < db_migration_count && !now.may_create) {
-        return cp_error_set(err, CP_ERR_CONFLICT,
-                            "the database lacks migration %s, and its role '%s' may not change the "
-                            "schema: run castpointd --migrate, with --migrate-database naming the "
-                            "schema's owner",
-                            db_migrations[count].name, now.role);
+        char what[128];
+
+        (void)snprintf(what, sizeof what, "the database lacks migration %s",
+                       db_migrations[count].name);
+        return refuse(&now, what, err);
     }
     if (!now.begun) {
         CP_TRY(db_conn_text(conn, create_sql, err));

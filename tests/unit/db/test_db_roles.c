@@ -141,6 +141,10 @@ static void service_does_not_migrate(void **state)
     const struct roles *r = *state;
     struct cp_error *err = &r->f->err;
 
+    fixture_sql(r->f, "GRANT USAGE ON SCHEMA public TO castpoint_service");
+    assert_int_equal(db_migrate(r->service, err), CP_ERR_CONFLICT);
+    assert_non_null(strstr(err->text, "nothing was granted"));
+    assert_non_null(strstr(err->text, "--migrate"));
     grant(r);
     OK(r->f, db_migrate(r->service, err));
     fixture_sql(r->f, "DELETE FROM schema_migrations WHERE number = (SELECT max(number)"
