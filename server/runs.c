@@ -94,13 +94,23 @@ static uint64_t ceiling_of(const struct db_settings *s)
     return srv_link_ceiling(s->rate_ceiling_bps, srv_link_speed(interface));
 }
 
+static void set_https_ceiling(struct srv_runs *rs, uint64_t bps)
+{
+    if (bps != rs->https_ceiling_bps) {
+        srv_throttle_set(rs->throttle, bps);
+        cp_log(CP_LOG_INFO, "https-rate-ceiling", "bps", cp_log_u64(bps), "before",
+               cp_log_u64(rs->https_ceiling_bps), NULL);
+        rs->https_ceiling_bps = bps;
+    }
+}
+
 enum cp_err srv_runs_read_ceiling(struct srv_runs *rs, struct cp_error *err)
 {
     struct settings_arg a = {.node_id = rs->api->node_id};
     uint64_t ceiling;
 
     CP_TRY(db_run_read(rs->api->db, "read-ceiling", settings_body, &a, err));
-    srv_throttle_set(rs->throttle, a.settings.https_rate_ceiling_bps);
+    set_https_ceiling(rs, a.settings.https_rate_ceiling_bps);
     ceiling = ceiling_of(&a.settings);
     if (ceiling == rs->ceiling_bps) {
         return CP_OK;

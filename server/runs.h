@@ -23,8 +23,9 @@ struct srv_runs {
     struct srv_run **items;
     uint64_t *wants, *shares; /* scratch space for one more than there are */
     size_t count, room;
-    uint64_t ceiling_bps; /* on the wire */
-    cp_time share_at;     /* when shares are due to be divided again */
+    uint64_t https_ceiling_bps; /* as the throttle has it; 0: none */
+    uint64_t ceiling_bps;       /* on the wire */
+    cp_time share_at;           /* when shares are due to be divided again */
 };
 
 void srv_runs_init(struct srv_runs *rs, const struct api_context *api, int wake_fd);

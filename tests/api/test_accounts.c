@@ -325,6 +325,7 @@ static void wrong_settings_name_their_field(void **state)
         {"{\"ttl\": 0}", "ttl"},
         {"{\"ttl\": 256}", "ttl"},
         {"{\"rate_ceiling_bps\": 63999}", "rate_ceiling_bps"},
+        {"{\"https_rate_ceiling_bps\": 63999}", "https_rate_ceiling_bps"},
         {"{\"rate_control\": \"fast\"}", "rate_control"},
         {"{\"rate_control\": null}", "rate_control"},
         {"{\"rate_start_percent\": 0}", "rate_start_percent"},

@@ -63,8 +63,8 @@ class Problem(Exception):
 class Service:
     """castpointd in the server's namespace, with its own database and folder."""
 
-    def __init__(self, lab, folder):
-        self.lab, self.folder, self.process = lab, folder, None
+    def __init__(self, lab, folder, options=()):
+        self.lab, self.folder, self.process, self.options = lab, folder, None, list(options)
         self.state = os.path.join(folder, 'state')
         self.log = os.path.join(folder, 'castpointd.log')
         self.url = f'https://{SERVER}:8443'
@@ -90,7 +90,7 @@ class Service:
     def start(self):
         with open(self.log, 'ab') as log:
             self.process = self.lab.popen('srv', [os.environ['CASTPOINTD'], '--listen', '0.0.0.0:8443', '--state-dir', self.state,
-                '--database', self.service_database, '--migrate-database', self.database, '--public-url', self.url, '--openapi', os.path.join(ROOT, 'openapi.yaml')], stdout=log, stderr=log)
+                '--database', self.service_database, '--migrate-database', self.database, '--public-url', self.url, *self.options], stdout=log, stderr=log)
         wait_until(self.ready, 40, 'castpointd is ready')
         self.password = read_text(os.path.join(self.state, 'admin-password')).strip()
 
@@ -215,6 +215,7 @@ def sha256(data):
 class Case(unittest.TestCase):
     """A laboratory and a service for each test class."""
     receivers = 6
+    options = ()  # of castpointd
 
     @classmethod
     def setUpClass(cls):
@@ -222,7 +223,7 @@ class Case(unittest.TestCase):
         cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
         cls.lab = Lab(cls.receivers)
         cls.addClassCleanup(cls.lab.close)
-        cls.service = Service(cls.lab, cls.folder)
+        cls.service = Service(cls.lab, cls.folder, cls.options)
         cls.addClassCleanup(cls.service.close)
         cls.service.settings(interface='eth0', gathering_delay_ms=500)
 
