@@ -88,7 +88,7 @@ struct db_blob_name {
 };
 #define DB_BLOB_NAMES_MAX 256 /* asked about at once */
 
-/* Those of names that have no row; only_bad: those that have no row that says they are not good.
+/* Those of names that have no row and are not what an upload is about to finish with; only_bad: those that have no row that says they are not good.
  * ret_items has room for count. */
 CP_MUST_CHECK enum cp_err db_blob_unknown(struct db_conn *conn, const struct db_blob_name *names,
                                           size_t count, bool only_bad,

@@ -22,6 +22,8 @@ CREATE INDEX blobs_unused_index ON blobs (sha256) WHERE unused_since IS NOT NULL
 CREATE INDEX blobs_bad_index ON blobs (sha256) WHERE state <> 'good';
 -- Validation goes from what was not read for the longest time on.
 CREATE INDEX blobs_checked_index ON blobs ((coalesce(checked_at, created_at)), sha256);
+-- What an upload was killed in the middle of storing.
+CREATE INDEX uploads_digest_index ON uploads (digest) WHERE finished_at IS NULL AND digest IS NOT NULL;
 -- The library's figures without the table's pages.
 CREATE INDEX blobs_figures_index ON blobs (state) INCLUDE (size, reference_count);
 

@@ -179,6 +179,38 @@ static void files_without_a_row_go_too(void **state)
     library_settings("{\"library_grace_hours\": 24}");
 }
 
+/* Killed between its blob and the row of its file, an upload goes on from the blob. */
+static void what_an_upload_will_finish_with_stays(void **state)
+{
+    char sql[512];
+    json_t *result;
+
+    (void)state;
+    rig_package(rig, "half", "");
+    make_stray("nearly finished");
+    (void)snprintf(sql, sizeof sql,
+                   "INSERT INTO uploads (node_id, version_id, path, mode, size, received, digest,"
+                   " expires_at) SELECT n.id, v.id, 'a.bin', 420, 15, 15, '%s', now() + interval"
+                   " '1 day' FROM nodes n, versions v JOIN packages p ON p.id = v.package_id"
+                   " WHERE p.name = 'half'",
+                   library_digest("nearly finished"));
+    rig_sql(sql);
+    library_settings("{\"library_grace_hours\": 0}");
+    json_decref(library_work("collect", NULL));
+    assert_int_equal(access(library_path("nearly finished"), F_OK), 0);
+    (void)snprintf(sql, sizeof sql, "INSERT INTO blobs (sha256, size) VALUES ('%s', 15)",
+                   library_digest("nearly finished"));
+    rig_sql(sql);
+    json_decref(library_work("collect", NULL));
+    assert_true(library_has("nearly finished"));
+    rig_sql("DELETE FROM uploads");
+    result = library_work("collect", NULL);
+    assert_int_equal(rig_number_in(result, "blobs"), 1);
+    json_decref(result);
+    assert_true(access(library_path("nearly finished"), F_OK) != 0);
+    library_settings("{\"library_grace_hours\": 24}");
+}
+
 /* ---- what others need at this moment ---- */
 
 #define UPLOADERS 3
@@ -388,6 +420,7 @@ int main(void)
         cmocka_unit_test(counts_that_are_wrong_are_corrected_and_told),
         cmocka_unit_test(what_nobody_has_goes_after_the_grace),
         cmocka_unit_test(files_without_a_row_go_too),
+        cmocka_unit_test(what_an_upload_will_finish_with_stays),
         cmocka_unit_test(the_figures_add_up),
         cmocka_unit_test(blobs_are_listed_page_by_page),
         cmocka_unit_test(settings_of_the_library_have_limits),
