@@ -164,12 +164,17 @@ static unsigned below(struct cp_prng *prng, unsigned bound)
     return (unsigned)cp_prng_below(prng, bound);
 }
 
-static void live(struct world *w, uint64_t seed)
+/* born: written to after the first thing was done. */
+static void live(struct world *w, uint64_t seed, int born)
 {
     struct cp_prng prng;
 
     cp_prng_seed(&prng, seed);
     enter(w);
+    put(w, 0, 0);
+    if (write(born, "", 1) != 1) {
+        abort();
+    }
     for (;;) {
         put(w, below(&prng, FILES), below(&prng, CONTENTS));
         remove_file(w, below(&prng, FILES));
@@ -179,20 +184,26 @@ static void live(struct world *w, uint64_t seed)
 
 static void live_and_die(struct world *w, uint64_t seed, unsigned after_ms)
 {
+    int pipe_fds[2];
+    char byte;
     int status;
-    pid_t pid = fork();
+    pid_t pid;
 
+    assert_int_equal(pipe(pipe_fds), 0);
+    pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
         if (freopen("/dev/null", "w", stderr) == NULL) {
             abort();
         }
-        live(w, seed);
+        live(w, seed, pipe_fds[1]);
     }
-    (void)usleep(after_ms * 1000);
+    assert_int_equal(read(pipe_fds[0], &byte, 1), 1);
+    (void)usleep(after_ms * 1000); /* any moment is as good as another */
     assert_int_equal(kill(pid, SIGKILL), 0);
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL); /* no abort before */
+    assert_int_equal(close(pipe_fds[0]) + close(pipe_fds[1]), 0);
 }
 
 /* ---- what must hold ---- */
@@ -395,7 +406,7 @@ static void no_kill_loses_content(void **state)
     cp_prng_seed(&prng, SEED);
     for (unsigned i = 0; i < ROUNDS; i++) {
         print_message("round %u\n", i);
-        live_and_die(&w, SEED + i, 60 + below(&prng, 250));
+        live_and_die(&w, SEED + i, below(&prng, 200));
         enter(&w);
         check(&w, hurt);
         assert_int_equal(files_in(&w, BLOB_IN_STORE), whole_rows(&w));
