@@ -714,6 +714,42 @@ static void a_reserve_is_left_alone(void **state)
     send_piece(path, "Upload-Offset: 0", "more", "4");
 }
 
+/* What did not announce its size is looked at every 8 MiB, and given up there. */
+static void room_is_looked_at_on_the_way(void **state)
+{
+    static const size_t size = (size_t)1 << 20;
+    char bearer[128];
+    struct api_pair header = {"Authorization", bearer};
+    struct api_request rq = {.method = API_PUT,
+                             .path = VERSION "/files/way.bin",
+                             .headers = &header,
+                             .header_count = 1,
+                             .content_length = UINT64_MAX,
+                             .request_id = "way"};
+    struct api_upload *u = NULL;
+    struct api_response rs;
+    char *data = malloc(size);
+    int taken = 0;
+
+    (void)state;
+    assert_non_null(data);
+    memset(data, 'w', size);
+    (void)snprintf(bearer, sizeof bearer, "Bearer %s", rig->tokens[RIG_OPERATOR]);
+    assert_true(api_upload_start(&rig->ctx, &rq, &u, &rs));
+    assert_non_null(u);
+    settings("{\"library_quota_bytes\": 9000000}");
+    while (taken < 64 && api_upload_data(u, data, size)) {
+        taken++;
+    }
+    assert_int_equal(taken, 7);
+    rs = api_upload_finish(u, false);
+    assert_int_equal(rs.status, 507);
+    assert_non_null(strstr(rs.body, "storage-full"));
+    api_response_done(&rs);
+    settings("{\"library_quota_bytes\": null}");
+    free(data);
+}
+
 /* ---- beyond 32 bits ---- */
 
 static void offsets_beyond_32_bits(void **state)
@@ -767,6 +803,7 @@ int main(void)
         cmocka_unit_test(a_sealed_version_takes_no_more),
         cmocka_unit_test(a_quota_counts_what_was_promised),
         cmocka_unit_test(a_reserve_is_left_alone),
+        cmocka_unit_test(room_is_looked_at_on_the_way),
         cmocka_unit_test(offsets_beyond_32_bits),
     };
 
