@@ -158,7 +158,6 @@ struct api_context {
     const char *node_id; /* uuid text of this distribution point */
     const char *node_name;
     const char *base_url;              /* "https://host:port", for absolute links and ticket */
-    const char *openapi_path;          /* file served at /api/v1/openapi.yaml */
     const char *tls_fingerprint;       /* "sha256//…" as curl's --pinnedpubkey wants it */
     const char *version;               /* castpoint's version */
     struct api_auth_cache *auth_cache; /* may be NULL: every password is verified anew */

@@ -10,7 +10,7 @@
 api_handler api_healthz;
 api_handler api_readyz;
 api_handler api_service_get;
-api_handler api_openapi_get;
+api_handler api_openapi_get, api_docs_get;
 
 /* packages.c: {package} */
 api_handler api_packages_list;

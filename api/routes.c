@@ -15,6 +15,7 @@ static const struct api_route routes[] = {
     {API_GET, "/readyz", API_NEED_PUBLIC, "getReadiness", api_readyz, NULL},
     {API_GET, "/api/v1", API_NEED_PUBLIC, "getService", api_service_get, NULL},
     {API_GET, "/api/v1/openapi.yaml", API_NEED_PUBLIC, "getOpenapi", api_openapi_get, NULL},
+    {API_GET, "/api/docs", API_NEED_PUBLIC, "getDocs", api_docs_get, NULL},
 
     {API_GET, "/api/v1/packages", API_NEED_VIEWER, "listPackages", api_packages_list, NULL},
     {API_POST, "/api/v1/packages", API_NEED_OPERATOR, "createPackage", api_packages_create, NULL},

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The service itself: who it is, its health, its description. Touches the database and the file
- * of the description; thread-safe. */
-#include <fcntl.h>
+ * The service itself: who it is, its health, its description. Touches the database;
+ * thread-safe. */
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "api/description.h"
+#include "api/etag.h"
 #include "api/handlers.h"
 #include "api/resource.h"
 #include "api/respond.h"
@@ -73,20 +72,35 @@ struct api_response api_service_get(const struct api_context *ctx, const struct 
                                             id.fingerprint, "openapi", "/api/v1/openapi.yaml"));
 }
 
+/* Bytes that are built in: the ETag lets clients keep them. */
+static struct api_response built_in(const struct api_call *call, const char *type, const void *data,
+                                    size_t size, const char *etag)
+{
+    struct api_response rs = api_etag_none_match(call->rq, etag)
+                                 ? api_response_empty(304)
+                                 : api_response_bytes(200, type, data, size);
+
+    api_header_add(&rs, "ETag", "%s", etag);
+    api_header_add(&rs, "Cache-Control", "no-cache");
+    return rs;
+}
+
 struct api_response api_openapi_get(const struct api_context *ctx, const struct api_call *call)
 {
-    struct api_response rs = api_response_empty(200);
-    struct stat st;
+    (void)ctx;
+    return built_in(call, "application/yaml", api_description, api_description_size,
+                    api_description_etag);
+}
 
-    rs.fd = open(ctx->openapi_path, O_RDONLY | O_CLOEXEC);
-    if (rs.fd < 0 || fstat(rs.fd, &st) != 0) {
-        api_response_done(&rs);
-        return api_refuse_text(call, CP_ERR_NOT_FOUND,
-                               "The description of the API is not installed at '%.200s'.",
-                               ctx->openapi_path);
-    }
-    rs.fd_size = (uint64_t)st.st_size;
-    rs.content_type = "application/yaml";
-    api_header_add(&rs, "Cache-Control", "no-cache");
+struct api_response api_docs_get(const struct api_context *ctx, const struct api_call *call)
+{
+    struct api_response rs =
+        built_in(call, "text/html; charset=utf-8", api_page, api_page_size, api_page_etag);
+
+    (void)ctx;
+    api_header_add(&rs, "Content-Security-Policy",
+                   "default-src 'none'; style-src '%s'; base-uri 'none'; form-action 'none'; "
+                   "frame-ancestors 'none'",
+                   api_page_style);
     return rs;
 }

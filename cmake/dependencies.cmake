@@ -1,6 +1,11 @@
 # Every foreign library, found once. Reasons: CONTRIBUTING.md.
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
+find_package(Python3 REQUIRED COMPONENTS Interpreter)
+execute_process(COMMAND ${Python3_EXECUTABLE} -c "import yaml" RESULT_VARIABLE no_yaml ERROR_QUIET)
+if(no_yaml)
+  message(FATAL_ERROR "python3-yaml is missing: the page of the API is made with it")
+endif()
 pkg_check_modules(jansson REQUIRED IMPORTED_TARGET jansson)
 pkg_check_modules(openssl REQUIRED IMPORTED_TARGET libcrypto)
 pkg_check_modules(microhttpd REQUIRED IMPORTED_TARGET libmicrohttpd)

@@ -186,11 +186,6 @@ static enum cp_err set_public_url(struct srv_config *c, const char *value, struc
     return CP_OK;
 }
 
-static enum cp_err set_openapi(struct srv_config *c, const char *value, struct cp_error *err)
-{
-    return copy(c->openapi, sizeof c->openapi, value, "openapi", err);
-}
-
 static enum cp_err set_threads(struct srv_config *c, const char *value, struct cp_error *err)
 {
     unsigned long n;
@@ -258,7 +253,6 @@ static const struct option options[] = {
     {"keytab", "FILE", set_keytab, "keys of this service in Kerberos: takes its tickets then"},
     {"name", "NAME", set_name, "name of this distribution point (the host's name)"},
     {"public-url", "URL", set_public_url, "where clients reach it (https://HOST:PORT)"},
-    {"openapi", "FILE", set_openapi, "description of the API that it serves"},
     {"listen-http", "ADDR:PORT", set_listen_http,
      "give out content and manifests there too, without TLS (off)"},
     {"connections", "N", set_connections, "clients connected at a time (4096)"},
@@ -292,7 +286,6 @@ void srv_config_defaults(struct srv_config *ret_config)
     (void)snprintf(ret_config->listen_host, SRV_HOST_SIZE, "0.0.0.0");
     (void)snprintf(ret_config->state_dir, SRV_PATH_SIZE, "/var/lib/castpoint");
     (void)snprintf(ret_config->database, SRV_PATH_SIZE, "dbname=castpoint");
-    (void)snprintf(ret_config->openapi, SRV_PATH_SIZE, "/usr/share/castpoint/openapi.yaml");
     if (gethostname(host, sizeof host - 1) != 0 || set_name(ret_config, host, NULL) != CP_OK) {
         (void)snprintf(ret_config->name, sizeof ret_config->name, "castpoint");
     }

@@ -39,7 +39,6 @@ struct srv_config {
     char keytab[SRV_PATH_SIZE];     /* "": no Kerberos */
     char name[64];                  /* this node's name */
     char public_url[SRV_PATH_SIZE]; /* without trailing slash */
-    char openapi[SRV_PATH_SIZE];
     char plain_host[SRV_HOST_SIZE]; /* content without TLS there too; "": nowhere */
     uint16_t plain_port;
     unsigned connections; /* at a time */

@@ -271,7 +271,6 @@ static enum cp_err run(const struct srv_config *c, struct cp_error *err)
         s.api.negotiate = s.parts.negotiate;
         s.api.client_certificates = s.parts.trust != NULL;
         s.api.base_url = c->public_url;
-        s.api.openapi_path = c->openapi;
         s.api.tls_fingerprint = s.parts.tls.pin;
         s.api.version = CASTPOINT_VERSION;
         s.api.find_link = find_link;

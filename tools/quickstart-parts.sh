@@ -16,7 +16,7 @@ ours() { [ -d "$state/secrets" ] && [ -d "$state/run" ]; }
 install_packages() {
   local wanted=(build-essential cmake ninja-build pkg-config libmicrohttpd-dev libgnutls28-dev
     libjansson-dev libssl-dev libpq-dev libcurl4-openssl-dev libkrb5-dev libisal-dev postgresql wimtools
-    iproute2 nftables ethtool curl jq ca-certificates)
+    python3-yaml iproute2 nftables ethtool curl jq ca-certificates)
   local missing=() p
   for p in "${wanted[@]}"; do
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null)" = installed ] || missing+=("$p")
@@ -54,7 +54,6 @@ build_programs() {
   # A clone under /root cannot be read by the service's user.
   cmp -s "$state/build/server/castpointd" "$state/run/castpointd" || stop_service # so that the new one is started
   install -m 755 "$state/build/server/castpointd" "$state/build/client/castget" "$state/run/"
-  install -m 644 "$here/openapi.yaml" "$state/run/openapi.yaml"
 }
 
 # Sets network: namespaces, or loopback where the machine does not permit them.
@@ -131,7 +130,7 @@ start_service() {
       "$state/run/castpointd" --listen "0.0.0.0:8443" --state-dir "$state/service" \
       --database "host=$state/run user=castpoint dbname=castpoint" \
       --migrate-database "host=$state/run user=$db_user dbname=castpoint" --public-url "https://$server_ip:8443" \
-      --openapi "$state/run/openapi.yaml" </dev/null >>"$state/castpointd.log" 2>&1 &
+      </dev/null >>"$state/castpointd.log" 2>&1 &
     echo $! >"$state/run/castpointd.pid"
     disown
   fi

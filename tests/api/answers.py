@@ -25,7 +25,7 @@ def check(api, line, complaints):
         complaints.append(f'{where}: the status is not described for {op["operationId"]}')
         return
     content = response.get('content', {})
-    kind = line.get('type')
+    kind = line.get('type') and line['type'].split(';')[0]
     if kind is None:
         if content:
             complaints.append(f'{where}: no body, but one is described')

@@ -125,7 +125,6 @@ static struct rig *rig_new(void)
     r->ctx.node_id = r->node_id;
     r->ctx.node_name = "testnode";
     r->ctx.base_url = "https://localhost:8443";
-    r->ctx.openapi_path = TESTS_OPENAPI;
     r->ctx.tls_fingerprint = "sha256//x";
     r->ctx.version = "0.0.1";
     r->ctx.find_link = find_link;

@@ -314,6 +314,10 @@ static void the_service_tells_who_it_is(void **state)
                    &(struct rig_call){.method = API_GET, .path = "/api/v1/openapi.yaml"}, 200);
     assert_non_null(strstr(a.bytes, "openapi: 3.1"));
     rig_answer_done(&a);
+    a = rig_expect(rig, RIG_NOBODY, &(struct rig_call){.method = API_GET, .path = "/api/docs"},
+                   200);
+    assert_non_null(strstr(a.bytes, "createPackage"));
+    rig_answer_done(&a);
     rig_refused(rig, RIG_NOBODY, &(struct rig_call){.method = API_GET, .path = "/nothing"},
                 "not-found", "/nothing");
     rig_refused(rig, RIG_NOBODY,

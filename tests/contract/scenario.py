@@ -27,7 +27,7 @@ def play(walk):
 
 
 def service(walk):
-    for name in ('getHealth', 'getReadiness', 'getService', 'getOpenapi'):
+    for name in ('getHealth', 'getReadiness', 'getService', 'getOpenapi', 'getDocs'):
         walk.do(name)
 
 
@@ -147,6 +147,8 @@ def library(walk):
     for name, body in (('collectLibrary', None), ('recountLibrary', None), ('validateLibrary', {'package': 'contract'})):
         task = walk.do(name, 202, body, **DP)[1]['id']
         walk.await_task(task)
+    # Eight seconds of reading: time enough to cancel it.
+    walk.do('putFile', 201, bytes(range(256)) * 4096, BYTES, version=3, path='slow.bin', **IMAGE)
     before = walk.do('getSettings', **DP)
     walk.do('updateSettings', body={'library_validate_rate_bps': 1000000}, headers=etag(before), **DP)
     task = walk.do('validateLibrary', 202, {}, **DP)[1]['id']

@@ -29,7 +29,7 @@ class Service:
     def start(self):
         with open(self.log, 'ab') as log:
             self.process = subprocess.Popen([os.environ['CASTPOINTD'], '--listen', f'127.0.0.1:{self.port}', '--state-dir', self.state,
-                '--public-url', f'https://localhost:{self.port}', '--openapi', os.path.join(ROOT, 'openapi.yaml'), *self.words],
+                '--public-url', f'https://localhost:{self.port}', *self.words],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         wait_until(self.listens, 20, 'it serves HTTP')
 

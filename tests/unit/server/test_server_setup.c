@@ -213,9 +213,9 @@ static void a_bad_value_changes_nothing(void **state)
 static void help_lists_every_option(void **state)
 {
     static const char *const names[] = {
-        "--config",     "--listen",  "--state-dir",   "--database",   "--tls-cert",
-        "--tls-key",    "--name",    "--public-url",  "--openapi",    "--threads",
-        "--log-format", "--version", "--listen-http", "--connections"};
+        "--config",  "--listen",      "--state-dir",  "--database", "--tls-cert",
+        "--tls-key", "--name",        "--public-url", "--threads",  "--log-format",
+        "--version", "--listen-http", "--connections"};
     const char *argv[] = {"castpointd", "--nonsense", "--help"};
     struct srv_config c;
     enum srv_action action;
