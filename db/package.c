@@ -23,30 +23,36 @@ static const struct db_stmt get_stmt = {"package_get",
 static const struct db_stmt get_id_stmt = {"package_get_id",
                                            "SELECT " COLUMNS " FROM packages p WHERE p.id = $1"};
 
-/* Every order in both directions, each with and without a label, is a statement of its own, because
- * an index is used by a condition, not by "the parameter is NULL or". $1 and $2 bound the name from
- * below and above ('~' comes after all that a name may have), so that a prefix is such a condition,
- * too. A row's place is $3, in an order by time after $8. */
-#define LIST(name, label, place, order)                                                            \
+/* Every order in both directions, each with and without a label, is a statement of its own: an index
+ * is used by a condition, not by "the parameter is NULL or". The prefix $1 is a range of the index
+ * where the order is that of names ('~' comes after all that a name may have); elsewhere it must not
+ * look like one, or that index is taken and everything sorted (1.2 s instead of 0.4 ms with 100,000
+ * packages). A row's place is $2, in an order by time after $7. Versions are counted for the rows of
+ * the page only, hence the inner SELECT. */
+#define RANGE  "p.name >= $1 AND p.name < $1 || '~'"
+#define FILTER "starts_with(p.name, $1)"
+#define LIST(name, prefix, label, place, order)                                                    \
     {                                                                                              \
-        "package_list_" name,                                                                      \
-            "SELECT " COLUMNS " FROM packages p WHERE p.name >= $1 AND"                            \
-            " p.name < $2 AND " place " AND ($4::text IS NULL OR p.policy = $4)"                   \
-            " AND ($5::text IS NULL OR p.access = $5) AND " label " ORDER BY " order " LIMIT $6"   \
+        "package_list_" name, "SELECT " COLUMNS " FROM (SELECT * FROM packages p WHERE " prefix    \
+                              " AND " place " AND ($3::text IS NULL OR p.policy = $3)"             \
+                              " AND ($4::text IS NULL OR p.access = $4) AND " label                \
+                              " ORDER BY " order " LIMIT $5) p ORDER BY " order                    \
     }
-#define BOTH(name, place, order)                                                                   \
+#define BOTH(name, prefix, place, order)                                                           \
     {                                                                                              \
-        LIST(name, "$7::text IS NULL", place, order),                                              \
-            LIST(name "_label", "p.labels @> $7::jsonb", place, order)                             \
+        LIST(name, prefix, "$6::text IS NULL", place, order),                                      \
+            LIST(name "_label", FILTER, "p.labels @> $6::jsonb", place, order)                     \
     }
 #define BY_TIME(name, column)                                                                      \
     {                                                                                              \
-        BOTH(name, "(" column ", p.name) > ($8, $3)", column ", p.name"),                          \
-            BOTH(name "_down", "(" column ", p.name) < ($8, $3)", column " DESC, p.name DESC")     \
+        BOTH(name, FILTER, "(" column ", p.name) > ($7, $2)", column ", p.name"),                  \
+            BOTH(name "_down", FILTER, "(" column ", p.name) < ($7, $2)",                          \
+                 column " DESC, p.name DESC")                                                      \
     }
 static const struct db_stmt list_stmts[3][2][2] = {
-    [DB_PACKAGE_BY_NAME] = {BOTH("name", "p.name > $3 AND $8::timestamptz IS NULL", "p.name"),
-                            BOTH("name_down", "p.name < $3 AND $8::timestamptz IS NULL",
+    [DB_PACKAGE_BY_NAME] = {BOTH("name", RANGE, "p.name > $2 AND $7::timestamptz IS NULL",
+                                 "p.name"),
+                            BOTH("name_down", RANGE, "p.name < $2 AND $7::timestamptz IS NULL",
                                  "p.name DESC")},
     [DB_PACKAGE_BY_CREATED] = BY_TIME("created", "p.created_at"),
     [DB_PACKAGE_BY_UPDATED] = BY_TIME("updated", "p.updated_at"),
@@ -152,7 +158,6 @@ enum cp_err db_package_list(struct db_conn *conn, const struct db_package_list *
         db_p_text(l->label),  db_p_time(l->sort == DB_PACKAGE_BY_NAME ? 0 : time)};
     struct db_rows rows = {ret_items, sizeof *ret_items, limit, ret_count};
 
-    (void)snprintf(above, sizeof above, "%s" NAME_LAST, prefix);
     return db_many(conn,
                    DB_QUERY(&list_stmts[l->sort][l->descending][l->label != NULL], params, cols),
                    rows, err);

@@ -7,7 +7,9 @@ ALTER TABLE packages
     ADD COLUMN current_number integer;
 COMMENT ON COLUMN packages.labels IS 'Words of the operator by name, to find packages by.';
 COMMENT ON COLUMN packages.current_number IS 'Version that was promoted; NULL: the newest sealed one is current.';
-CREATE INDEX packages_labels_index ON packages USING gin (labels jsonb_path_ops);
+-- No pending list: labels change seldom, and it would be read through by every search.
+CREATE INDEX packages_labels_index ON packages USING gin (labels jsonb_path_ops)
+    WITH (fastupdate = off);
 CREATE INDEX packages_created_index ON packages (created_at, name);
 CREATE INDEX packages_updated_index ON packages (updated_at, name);
 
