@@ -44,6 +44,11 @@ void api_response_done(struct api_response *rs)
     rs->fd = -1;
 }
 
+uint64_t api_response_size(const struct api_response *rs)
+{
+    return rs->fd >= 0 ? rs->fd_size : rs->body_size;
+}
+
 size_t api_body_max(void)
 {
     return 65536;
