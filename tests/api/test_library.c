@@ -280,15 +280,16 @@ struct collector {
     int runs, wrong;
 };
 
-/* One collection after another, as fast as they go. */
+/* One collection after another, as fast as they go, and counting in between. */
 static void *collect(void *arg)
 {
+    static const char *const paths[] = {LIBRARY "/collect", LIBRARY "/collect", LIBRARY "/recount"};
     struct collector *c = arg;
 
     while (atomic_load(&collecting)) {
         struct cp_error err = {.code = CP_OK};
 
-        c->wrong += call(&c->caller, API_POST, LIBRARY "/collect", NULL) != 202;
+        c->wrong += call(&c->caller, API_POST, paths[c->runs % 3], NULL) != 202;
         c->wrong += jobs_do_one(&rig->jobs, NULL, &err) != CP_OK;
         c->runs++;
     }
@@ -305,6 +306,7 @@ static void an_upload_and_a_collection_do_not_meet(void **state)
 {
     struct uploader uploaders[UPLOADERS] = {{.number = 0}};
     struct collector collector = {.runs = 0};
+    int corrected = rig_events(rig, "library-references-corrected");
 
     (void)state;
     rig_package(rig, "busy", "");
@@ -324,6 +326,7 @@ static void an_upload_and_a_collection_do_not_meet(void **state)
     assert_int_equal(pthread_join(collector.thread, NULL), 0);
     assert_int_equal(collector.wrong, 0);
     assert_true(collector.runs > 10);
+    assert_int_equal(rig_events(rig, "library-references-corrected"), corrected);
     library_settings("{\"library_grace_hours\": 24}");
     assert_int_equal(take_number(library_work("recount", NULL), "wrong"), 0);
 }
