@@ -148,6 +148,30 @@ static enum cp_err find_damaged(struct db_conn *conn, struct api_target *t, stru
                         db_version_state_name(t->version.state));
 }
 
+static enum cp_err not_expected(const struct api_target *t, struct cp_error *err)
+{
+    return cp_error_set(err, CP_ERR_PRECONDITION_FAILED,
+                        "File '%.300s' is not what If-Match or If-None-Match says: look at 'GET "
+                        "…/files' and send the upload again.",
+                        t->file.path);
+}
+
+static enum cp_err check_expected(struct db_conn *conn, const struct api_target *t,
+                                  struct cp_error *err)
+{
+    struct db_file present = {.sha256 = ""};
+    enum cp_err code;
+
+    if (t->any) {
+        return CP_OK;
+    }
+    code = db_file_get(conn, t->version.id, t->file.path, &present, err);
+    if (code != CP_ERR_NOT_FOUND) {
+        CP_TRY(code);
+    }
+    return strcmp(present.sha256, t->expected) == 0 ? CP_OK : not_expected(t, err);
+}
+
 enum cp_err api_target_find(struct db_conn *conn, const struct api_call *call, struct api_target *t,
                             struct cp_error *err)
 {
@@ -155,7 +179,8 @@ enum cp_err api_target_find(struct db_conn *conn, const struct api_call *call, s
     if (t->version.state != DB_VERSION_DRAFT) {
         return find_damaged(conn, t, err);
     }
-    return db_file_check_path(conn, t->version.id, t->file.path, err);
+    CP_TRY(db_file_check_path(conn, t->version.id, t->file.path, err));
+    return check_expected(conn, t, err);
 }
 
 static enum cp_err put(struct db_conn *conn, struct api_stored *s, struct cp_error *err)
@@ -165,10 +190,7 @@ static enum cp_err put(struct db_conn *conn, struct api_stored *s, struct cp_err
         db_file_put(conn, t->version.id, &t->file, t->any ? NULL : t->expected, &s->created, err);
 
     if (code == CP_ERR_PRECONDITION_FAILED) {
-        return cp_error_set(err, code,
-                            "File '%.300s' is not what If-Match or If-None-Match says: look at "
-                            "'GET …/files' and send the upload again.",
-                            t->file.path);
+        return not_expected(t, err);
     }
     CP_TRY(code);
     return db_file_get(conn, t->version.id, t->file.path, &t->file, err);

@@ -19,9 +19,10 @@
 #include "content/sha256.h"
 #include "tests/api/rig.h"
 
-#define VERSION "/api/v1/packages/up/versions/1"
-#define TUS     "Tus-Resumable: 1.0.0"
-#define TYPE    "Content-Type: application/offset+octet-stream"
+#define VERSION    "/api/v1/packages/up/versions/1"
+#define MATCH_NONE "0000000000000000000000000000000000000000000000000000000000000000"
+#define TUS        "Tus-Resumable: 1.0.0"
+#define TYPE       "Content-Type: application/offset+octet-stream"
 
 struct upload {
     char path[128];
@@ -590,6 +591,11 @@ static void conditions_hold_at_the_end(void **state)
     call = piece(path, "Upload-Offset: 0", "new");
     rig_refused(rig, RIG_OPERATOR, &call, "precondition-failed", "new.bin");
     expect_file("new.bin", "came first");
+    call = creation("new.bin", "Upload-Length: 3", metadata); /* told before anything is sent */
+    call.headers[3] = "If-None-Match: *";
+    rig_refused(rig, RIG_OPERATOR, &call, "precondition-failed", "new.bin");
+    call.headers[3] = "If-Match: \"" MATCH_NONE "\"";
+    rig_refused(rig, RIG_OPERATOR, &call, "precondition-failed", "new.bin");
 }
 
 /* The process died between any two steps of the end. */
