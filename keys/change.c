@@ -16,14 +16,22 @@ static enum cp_err follow_identity(struct ring *ring, const char *why, struct cp
     return ring_mend_multicast(ring, err);
 }
 
+/* Nobody asked for another identity: where it must not be replaced by itself, it is not. */
+static enum cp_err replace_multicast(struct ring *ring, const struct ring_reason *why,
+                                     struct cp_error *err)
+{
+    ring->force = false;
+    CP_TRY(ring_mend_identity(ring, err));
+    return ring_replace(ring, DB_KEY_MULTICAST, why, err);
+}
+
 static enum cp_err replace(struct ring *ring, enum db_key_kind kind, const struct ring_reason *why,
                            struct cp_error *err)
 {
     char text[DB_TEXT_SIZE];
 
     if (kind == DB_KEY_MULTICAST) {
-        CP_TRY(ring_mend_identity(ring, err));
-        return ring_replace(ring, kind, why, err);
+        return replace_multicast(ring, why, err);
     }
     CP_TRY(ring_replace(ring, kind, why, err));
     (void)snprintf(text, sizeof text, "the identity key changed: %.200s", why->text);

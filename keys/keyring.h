@@ -66,7 +66,8 @@ struct keys_caller {
 /* Puts the prepared key of that kind, or a new one, in place of the present one. For the setting
  * key_overlap_hours what the old one signed still holds (an old identity goes on certifying for
  * clients that know only it). Only the multicast key's certificate changes with the identity.
- * Repairs what is damaged even where the setting key_repair is off. */
+ * Works on a damaged key even where the setting key_repair is off; but then a multicast key needs a
+ * good identity (CP_ERR_KEY_UNUSABLE): rotate that one first. */
 CP_MUST_CHECK enum cp_err keys_ring_rotate(struct keys_ring *k, struct db_conn *conn,
                                            enum db_key_kind kind, const struct keys_caller *caller,
                                            struct cp_error *err);

@@ -359,6 +359,8 @@ static void test_repair_off(void **state)
     fixture_sql(f, "UPDATE keys SET private_sealed = 'x' WHERE kind = 'identity'");
     assert_int_equal(care(f, s.k).damaged, 2); /* the multicast key has nobody who certifies */
     assert_int_equal(events(f, "identity-key-damaged"), 1);
+    assert_int_equal(try(f, rotate_body, &s), CP_ERR_KEY_UNUSABLE); /* of the multicast key */
+    assert_non_null(strstr(f->err.text, "The identity key cannot be used"));
     s.kind = DB_KEY_IDENTITY;
     run(f, rotate_body, &s);
     assert_string_equal(use(f, s.k).fingerprint, a.fingerprint);
