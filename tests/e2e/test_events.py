@@ -80,6 +80,7 @@ class Events(unittest.TestCase):
     def setUpClass(cls):
         cls.start()
         cls.addClassCleanup(lambda: cls.service.close())
+        cls.addClassCleanup(cls.put_down_kinds)
 
     @classmethod
     def start(cls):
@@ -100,6 +101,13 @@ class Events(unittest.TestCase):
         if p.returncode:
             raise AssertionError(p.stderr)
         return p.stdout.strip()
+
+    @classmethod
+    def put_down_kinds(cls):
+        """For tests/api/emitted.py."""
+        if 'CASTPOINT_EVENT_KINDS' in os.environ:
+            with open(os.environ['CASTPOINT_EVENT_KINDS'], 'w') as f:
+                f.write(cls.sql('SELECT DISTINCT kind FROM events WHERE node_id IS NOT NULL') + '\n')
 
     def package(self, name):
         self.api('POST', '/api/v1/packages', {'name': name})

@@ -43,9 +43,27 @@ int fixture_open(void **state)
     return 0;
 }
 
+/* For tests/api/emitted.py: the kinds of events that the program wrote, of all tests. */
+static void put_down_kinds(void)
+{
+    static const char *arrow = ">";
+    char command[256];
+
+    if (getenv("CASTPOINT_EVENT_KINDS") != NULL) {
+        (void)snprintf(command, sizeof command,
+                       "psql -qAtX \"$CASTPOINT_TEST_DB\" -c 'SELECT DISTINCT kind FROM events"
+                       " WHERE node_id IS NOT NULL' %s \"$CASTPOINT_EVENT_KINDS\"",
+                       arrow);
+        assert_int_equal(system(command), 0);
+        arrow = ">>";
+    }
+}
+
 int fixture_close(void **state)
 {
     struct fixture *f = *state;
+
+    put_down_kinds();
 
     if (f->conn != NULL) {
         db_conn_close(f->conn);
