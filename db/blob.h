@@ -97,20 +97,24 @@ CP_MUST_CHECK enum cp_err db_blob_unknown(struct db_conn *conn, const struct db_
 
 /* ---- validating ---- */
 
-/* What is to be read; zeroed: all of the library. */
+/* What is to be read; zeroed but for `since`: all of the library. */
 struct db_blob_scope {
     const char *package; /* NULL: all */
     uint32_t number;     /* version of it, 0: all */
+    uint64_t since;      /* wall-clock nanoseconds: what was read or stored since is not of it */
+    /* the last one seen */
+    uint64_t after_time; /* when it was read, or else stored; 0: from the start */
+    char after[DB_DIGEST_SIZE];
 };
 
-/* Of the scope, what was neither read nor stored since that time (wall-clock nanoseconds), longest
- * ago first, at most limit. */
+/* What of the scope comes after the last one seen: what was not read for the longest time first, at
+ * most limit. */
 CP_MUST_CHECK enum cp_err db_blob_unchecked(struct db_conn *conn, const struct db_blob_scope *scope,
-                                            uint64_t since, size_t limit, struct db_blob *ret_items,
+                                            size_t limit, struct db_blob *ret_items,
                                             size_t *ret_count, struct cp_error *err);
-/* How many bytes that is in all. */
+/* How many bytes the scope has in all. */
 CP_MUST_CHECK enum cp_err db_blob_unchecked_bytes(struct db_conn *conn,
-                                                  const struct db_blob_scope *scope, uint64_t since,
+                                                  const struct db_blob_scope *scope,
                                                   uint64_t *ret_bytes, struct cp_error *err);
 
 /* Takes the row's lock and gives it as it is. CP_ERR_NOT_FOUND: collected meanwhile. */

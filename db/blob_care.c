@@ -12,19 +12,24 @@ const struct db_col db_blob_cols[DB_BLOB_COLUMN_COUNT] = {
 };
 
 #define UNCHECKED " coalesce(b.checked_at, b.created_at) < $1"
+#define AFTER(time, digest)                                                                        \
+    " AND (coalesce(b.checked_at, b.created_at), b.sha256)"                                        \
+    " > (coalesce(" time "::timestamptz, '-infinity'), " digest ")"
 /* Files of a package, or of one version of it. */
 #define IN_SCOPE                                                                                   \
     " b.sha256 IN (SELECT f.sha256 FROM files f JOIN versions v ON v.id = f.version_id"            \
     " JOIN packages p ON p.id = v.package_id WHERE p.name = $2 AND ($3 = 0 OR v.number = $3))"
 
 static const struct db_stmt unchecked_stmt = {
-    "blob_unchecked", "SELECT " DB_BLOB_COLUMNS " FROM blobs b WHERE" UNCHECKED
-                      " ORDER BY coalesce(b.checked_at, b.created_at), b.sha256 LIMIT $2"};
+    "blob_unchecked",
+    "SELECT " DB_BLOB_COLUMNS " FROM blobs b WHERE" UNCHECKED AFTER(
+        "$2", "$3") " ORDER BY coalesce(b.checked_at, b.created_at), b.sha256 LIMIT $4"};
 static const struct db_stmt unchecked_bytes_stmt = {
     "blob_unchecked_bytes", "SELECT coalesce(sum(b.size), 0)::bigint FROM blobs b WHERE" UNCHECKED};
 static const struct db_stmt unchecked_in_stmt = {
-    "blob_unchecked_in", "SELECT " DB_BLOB_COLUMNS " FROM blobs b WHERE" UNCHECKED " AND" IN_SCOPE
-                         " ORDER BY coalesce(b.checked_at, b.created_at), b.sha256 LIMIT $4"};
+    "blob_unchecked_in",
+    "SELECT " DB_BLOB_COLUMNS " FROM blobs b WHERE" UNCHECKED " AND" IN_SCOPE AFTER(
+        "$4", "$5") " ORDER BY coalesce(b.checked_at, b.created_at), b.sha256 LIMIT $6"};
 static const struct db_stmt unchecked_in_bytes_stmt = {
     "blob_unchecked_in_bytes",
     "SELECT coalesce(sum(b.size), 0)::bigint FROM blobs b WHERE" UNCHECKED " AND" IN_SCOPE};
@@ -89,28 +94,28 @@ static const struct db_col figures_cols[] = {
     DB_COL_INT(db_blob_figures, logical_bytes)};
 static const struct db_col bytes_cols[] = {DB_COL_INT(db_blob_sum, bytes)};
 
-enum cp_err db_blob_unchecked(struct db_conn *conn, const struct db_blob_scope *scope,
-                              uint64_t since, size_t limit, struct db_blob *ret_items,
-                              size_t *ret_count, struct cp_error *err)
+enum cp_err db_blob_unchecked(struct db_conn *conn, const struct db_blob_scope *s, size_t limit,
+                              struct db_blob *ret_items, size_t *ret_count, struct cp_error *err)
 {
-    struct db_param all[] = {db_p_time(since), db_p_u64(limit)};
-    struct db_param in[] = {db_p_time(since), db_p_some(scope->package), db_p_u64(scope->number),
-                            db_p_u64(limit)};
+    struct db_param all[] = {db_p_time(s->since), db_p_time(s->after_time), db_p_text(s->after),
+                             db_p_u64(limit)};
+    struct db_param in[] = {db_p_time(s->since),      db_p_some(s->package), db_p_u64(s->number),
+                            db_p_time(s->after_time), db_p_text(s->after),   db_p_u64(limit)};
     struct db_rows rows = {ret_items, sizeof *ret_items, limit, ret_count};
 
-    return scope->package == NULL
+    return s->package == NULL
                ? db_many(conn, DB_QUERY(&unchecked_stmt, all, db_blob_cols), rows, err)
                : db_many(conn, DB_QUERY(&unchecked_in_stmt, in, db_blob_cols), rows, err);
 }
 
-enum cp_err db_blob_unchecked_bytes(struct db_conn *conn, const struct db_blob_scope *scope,
-                                    uint64_t since, uint64_t *ret_bytes, struct cp_error *err)
+enum cp_err db_blob_unchecked_bytes(struct db_conn *conn, const struct db_blob_scope *s,
+                                    uint64_t *ret_bytes, struct cp_error *err)
 {
-    struct db_param all[] = {db_p_time(since)};
-    struct db_param in[] = {db_p_time(since), db_p_some(scope->package), db_p_u64(scope->number)};
+    struct db_param all[] = {db_p_time(s->since)};
+    struct db_param in[] = {db_p_time(s->since), db_p_some(s->package), db_p_u64(s->number)};
     struct db_blob_sum sum;
 
-    CP_TRY(scope->package == NULL
+    CP_TRY(s->package == NULL
                ? db_one(conn, DB_QUERY(&unchecked_bytes_stmt, all, bytes_cols), &sum, err)
                : db_one(conn, DB_QUERY(&unchecked_in_bytes_stmt, in, bytes_cols), &sum, err));
     *ret_bytes = sum.bytes;

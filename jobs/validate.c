@@ -28,6 +28,7 @@ struct validating {
     struct db_blob page[PAGE];
     size_t page_count;
     uint64_t blobs, good, missing, damaged, healed;
+    uint64_t unreadable; /* the system refused to open them: nothing is known */
 };
 
 /* One blob being looked at. */
@@ -191,7 +192,7 @@ static enum cp_err write_down(struct looking *l, int fd, struct cp_error *err)
     bool moved = false;
 
     if (!blob_is_still(ctx->blobs, l->digest, fd)) {
-        return CP_OK; /* it was replaced while it was read: its turn comes again */
+        return CP_OK; /* it was replaced while it was read */
     }
     l->quarantined = blob_quarantined(ctx->blobs, l->digest);
     CP_TRY(db_run_tx_locking(ctx->db, "content-checked", write_body, l, err));
@@ -224,7 +225,13 @@ static enum cp_err look_at(struct validating *v, const struct db_blob *blob, str
     if (!cp_hex_decode(blob->sha256, l.digest, sizeof l.digest)) {
         return cp_error_set(err, CP_ERR_INTERNAL, "A digest in the database is damaged.");
     }
-    CP_TRY(blob_verify(store, &check, &l.found, &fd, err));
+    rc = blob_verify(store, &check, &l.found, &fd, err);
+    if (rc == CP_ERR_STORAGE) {
+        v->unreadable++;
+        job_log(v->job, DB_TASK_ERROR, "Not read: %s", err->text);
+        return CP_OK;
+    }
+    CP_TRY(rc);
     rc = blob_claim(store, l.digest);
     if (rc == CP_OK) {
         rc = write_down(&l, fd, err);
@@ -244,24 +251,22 @@ static enum cp_err total_body(struct db_conn *conn, void *arg, struct cp_error *
 {
     struct validating *v = arg;
 
-    return db_blob_unchecked_bytes(conn, &v->scope, job_task(v->job)->created_at, &v->pace.total,
-                                   err);
+    return db_blob_unchecked_bytes(conn, &v->scope, &v->pace.total, err);
 }
 
 static enum cp_err page_body(struct db_conn *conn, void *arg, struct cp_error *err)
 {
     struct validating *v = arg;
 
-    return db_blob_unchecked(conn, &v->scope, job_task(v->job)->created_at, PAGE, v->page,
-                             &v->page_count, err);
+    return db_blob_unchecked(conn, &v->scope, PAGE, v->page, &v->page_count, err);
 }
 
 static json_t *facts(const struct validating *v)
 {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "blobs", (json_int_t)v->blobs, "bytes",
-                     (json_int_t)v->pace.done, "good", (json_int_t)v->good, "missing",
-                     (json_int_t)v->missing, "damaged", (json_int_t)v->damaged, "healed",
-                     (json_int_t)v->healed);
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "unreadable", (json_int_t)v->unreadable,
+                     "blobs", (json_int_t)v->blobs, "bytes", (json_int_t)v->pace.done, "good",
+                     (json_int_t)v->good, "missing", (json_int_t)v->missing, "damaged",
+                     (json_int_t)v->damaged, "healed", (json_int_t)v->healed);
 }
 
 static enum cp_err end_body(struct db_conn *conn, void *arg, struct cp_error *err)
@@ -284,7 +289,11 @@ static enum cp_err validate(struct validating *v, struct cp_error *err)
     do {
         CP_TRY(db_run_read(db, "unchecked-blobs", page_body, v, err));
         for (size_t i = 0; i < v->page_count; i++) {
-            CP_TRY(look_at(v, &v->page[i], err));
+            const struct db_blob *b = &v->page[i];
+
+            CP_TRY(look_at(v, b, err));
+            v->scope.after_time = b->checked_at != 0 ? b->checked_at : b->created_at;
+            memcpy(v->scope.after, b->sha256, sizeof v->scope.after);
         }
     } while (v->page_count > 0);
     return db_run_tx_locking(db, "validated", end_body, v, err);
@@ -303,6 +312,7 @@ enum cp_err job_validate(struct job *job, struct cp_error *err)
     v->pace.job = job;
     v->scope.package = json_string_value(json_object_get(params, "package"));
     v->scope.number = (uint32_t)json_integer_value(json_object_get(params, "version"));
+    v->scope.since = job_task(job)->created_at;
     job_pace_idle(true);
     rc = validate(v, err);
     job_pace_idle(false);

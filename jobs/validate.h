@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Validation as a task: content is read back and compared with its digests. Parameters {"package",
  * "version"}: of it only, without them the whole library. Result: {"blobs", "bytes", "good",
- * "missing", "damaged", "healed"}. */
+ * "missing", "damaged", "healed", "unreadable"}. */
 #ifndef JOBS_VALIDATE_H
 #define JOBS_VALIDATE_H
 

@@ -292,6 +292,38 @@ static void only_what_was_asked_for_is_read(void **state)
     rig_answer_done(&a);
 }
 
+/* What the system refuses to open is not known to be damaged; the rest is read all the same. */
+static void what_cannot_be_opened_is_told_and_left_alone(void **state)
+{
+    char folder[256], command[768];
+    struct rig_answer a;
+    bool checked;
+    json_t *result;
+
+    (void)state;
+    (void)snprintf(folder, sizeof folder, "%s", library_path(CONTENT));
+    *strrchr(folder, '/') = '\0';
+    (void)snprintf(command, sizeof command, "mv '%s' '%s/aside' && touch '%s'", folder, rig->folder,
+                   folder);
+    assert_int_equal(system(command), 0);
+    result = library_work("validate", NULL);
+    assert_int_equal(rig_number_in(result, "unreadable"), 1);
+    assert_int_equal(rig_number_in(result, "good"), 1);
+    json_decref(result);
+    (void)snprintf(command, sizeof command, "rm '%s' && mv '%s/aside' '%s'", folder, rig->folder,
+                   folder);
+    assert_int_equal(system(command), 0);
+    file_is("whole", "good", &checked);
+    assert_false(checked);
+    a = get("/api/v1/tasks?kind=validate-library&limit=1");
+    (void)snprintf(command, sizeof command, "/api/v1/tasks/%s/log",
+                   rig_text_in(json_array_get(json_object_get(a.json, "items"), 0), "id"));
+    rig_answer_done(&a);
+    a = get("%s", command);
+    assert_int_equal(json_array_size(json_object_get(a.json, "items")), 1);
+    rig_answer_done(&a);
+}
+
 /* ---- when, and how fast ---- */
 
 static int tasks_of(const char *kind)
@@ -485,6 +517,7 @@ int main(void)
         cmocka_unit_test(another_size_is_damage),
         cmocka_unit_test(a_sealed_versions_file_is_healed_in_its_place),
         cmocka_unit_test(only_what_was_asked_for_is_read),
+        cmocka_unit_test(what_cannot_be_opened_is_told_and_left_alone),
         cmocka_unit_test(the_calendar_asks_for_it),
         cmocka_unit_test(the_rate_is_kept),
         cmocka_unit_test(another_rate_reaches_a_running_validation),
