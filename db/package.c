@@ -2,7 +2,6 @@
  * SQL of packages. */
 #include "db/package.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "db/live.h"
@@ -150,12 +149,13 @@ enum cp_err db_package_list(struct db_conn *conn, const struct db_package_list *
     bool from_start = l->after == NULL || l->after[0] == '\0';
     const char *after = from_start ? (l->descending ? NAME_LAST : NAME_FIRST) : l->after;
     uint64_t time = from_start ? (l->descending ? TIME_LAST : TIME_FIRST) : l->after_time;
-    char above[DB_NAME_SIZE + sizeof NAME_LAST];
-    struct db_param params[] = {
-        db_p_text(prefix),    db_p_text(above),
-        db_p_text(after),     db_p_text(l->policy),
-        db_p_text(l->access), db_p_u64(limit),
-        db_p_text(l->label),  db_p_time(l->sort == DB_PACKAGE_BY_NAME ? 0 : time)};
+    struct db_param params[] = {db_p_text(prefix),
+                                db_p_text(after),
+                                db_p_text(l->policy),
+                                db_p_text(l->access),
+                                db_p_u64(limit),
+                                db_p_text(l->label),
+                                db_p_time(l->sort == DB_PACKAGE_BY_NAME ? 0 : time)};
     struct db_rows rows = {ret_items, sizeof *ret_items, limit, ret_count};
 
     return db_many(conn,
