@@ -71,6 +71,15 @@ static enum cp_err read_pair(const char *text, size_t size, struct known known[K
     return CP_OK;
 }
 
+/* It is kept and given back: nothing that a database or a header would not take. */
+static bool is_plain(const char *text)
+{
+    while (*text >= ' ' && *text <= '~') {
+        text++;
+    }
+    return *text == '\0';
+}
+
 enum cp_err api_tus_metadata(const char *text, struct api_tus_metadata *ret_metadata,
                              struct cp_error *err)
 {
@@ -79,6 +88,9 @@ enum cp_err api_tus_metadata(const char *text, struct api_tus_metadata *ret_meta
                                        {"mode", m.mode, sizeof m.mode, false},
                                        {"sha256", m.sha256, sizeof m.sha256, false}};
 
+    if (!is_plain(text)) {
+        return cp_error_set(err, CP_ERR_INVALID, "Header 'Upload-Metadata' is not plain ASCII.");
+    }
     memset(&m, 0, sizeof m);
     while (*text != '\0') {
         const char *end;

@@ -25,7 +25,7 @@ bool api_tus_number(const char *text, uint64_t *ret_number);
 
 /* Upload-Metadata: "key base64" pairs, parted by commas. Keys that are not ours are passed over.
  * CP_ERR_INVALID: a pair that is not one, a key twice, a value that is not base64, is too long or
- * holds a NUL. */
+ * holds a NUL; anything that is not plain ASCII. */
 CP_MUST_CHECK enum cp_err api_tus_metadata(const char *text, struct api_tus_metadata *ret_metadata,
                                            struct cp_error *err);
 

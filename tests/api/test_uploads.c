@@ -379,6 +379,7 @@ static void wrong_metadata_is_refused(void **state)
         "path YQ==, ,mode MDc1NQ==",       /* a pair without a key */
         "path YQBi",                       /* a NUL in it */
         "path YQ==,mode OTk5",             /* 999 */
+        "path YQ==,note \xff",             /* not ASCII */
         "path YQ==,sha256 YQ==",           /* too short */
         "path YQ==,mode MDAwMDAwMDA3NTU=", /* too long */
     };
