@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "tests/api/rig.h"
 
 #define SETTINGS "/api/v1/distribution-points/local/settings"
@@ -161,6 +162,34 @@ static void an_unknown_name_is_locked_the_same(void **state)
     unlock("operator");
 }
 
+/* The shortest of three: what a busy machine adds does not count. */
+static cp_time work_of(const char *account, int from)
+{
+    cp_time shortest = CP_TIME_NEVER;
+
+    for (int i = from; i < from + 3; i++) {
+        cp_time began = cp_clock_now();
+
+        guess(account, i, 1, 401);
+        shortest = cp_time_min(shortest, cp_clock_now() - began);
+    }
+    return shortest;
+}
+
+/* Hashing a password takes a hundred times as long as all else: it is done for every name. */
+static void an_unknown_name_takes_as_long(void **state)
+{
+    cp_time known, unknown, odd;
+
+    (void)state;
+    limits(0, 900);
+    known = work_of("operator", 61);
+    unknown = work_of("still-no-such-account", 64);
+    odd = work_of("Not Even A Name", 67);
+    assert_true(unknown > known / 3 && unknown < known * 3);
+    assert_true(odd > known / 3 && odd < known * 3);
+}
+
 static void a_success_resets(void **state)
 {
     (void)state;
@@ -285,6 +314,7 @@ int main(void)
         cmocka_unit_test(public_addresses_do_not_look),
         cmocka_unit_test(a_name_is_locked),
         cmocka_unit_test(an_unknown_name_is_locked_the_same),
+        cmocka_unit_test(an_unknown_name_takes_as_long),
         cmocka_unit_test(a_success_resets),
         cmocka_unit_test(the_same_guess_counts_once),
         cmocka_unit_test(an_address_is_locked),
