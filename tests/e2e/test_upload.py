@@ -134,6 +134,21 @@ class Upload(Case):
         self.assertEqual(sha256(self.stored('killed.bin')), sha256(data))
         self.assertEqual(self.service.get(upload)['state'], 'finished')
 
+    def test_stopped_while_a_piece_comes(self):
+        """A service that is stopped in order keeps all that came."""
+        data = random_bytes(2 * CHUNK, 27)
+        upload = self.begin('stopped.bin', len(data))
+        s = self.opened('PATCH', upload, len(data), **PIECE, **{'Upload-Offset': '0'})
+        s.sendall(data[:CHUNK])
+        name = os.path.join(self.service.state, 'content', 'partial', upload.rsplit('/', 1)[1])
+        wait_until(lambda: os.path.exists(name) and os.path.getsize(name) == CHUNK, 10, 'bytes arrive')
+        self.assertEqual(self.service.stop(), 0, self.service.tail())
+        s.close()
+        self.service.start()
+        self.assertEqual(self.offset(upload), CHUNK)
+        self.go_on(upload, data)
+        self.assertEqual(sha256(self.stored('stopped.bin')), sha256(data))
+
     def test_a_long_piece_is_kept_as_it_comes(self):
         data = random_bytes(CHUNK, 24) * 160
         upload = self.begin('long.bin', len(data))
