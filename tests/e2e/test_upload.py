@@ -19,7 +19,8 @@ PIECE = {**TUS, 'Content-Type': 'application/offset+octet-stream'}
 GIB = 1 << 30
 
 
-class Upload(Case):
+class Uploads(Case):
+    """What the tests share."""
     receivers = 1
 
     @classmethod
@@ -29,8 +30,6 @@ class Upload(Case):
         cls.service.settings(library_reserve_bytes=0)
         cls.service.api('POST', '/api/v1/packages', {'name': 'up'})
         cls.service.api('POST', API + '/versions', {})
-
-    # ---- what the tests share ----
 
     def begin(self, path, size, **metadata):
         pairs = ','.join(f'{k} {base64.b64encode(v.encode()).decode()}' for k, v in {'path': path, **metadata}.items())
@@ -77,6 +76,8 @@ class Upload(Case):
         body, status = p.stdout.rsplit('\n', 1)
         return int(status), json.loads(body) if body else None, p.stderr
 
+
+class Upload(Uploads):
     # ---- plain PUT ----
 
     def test_curl_puts_a_file(self):
@@ -231,6 +232,55 @@ class Upload(Case):
         self.assertEqual((part[0], part[2]), (206, b'\0abc\0'))
         part = self.service.api('GET', FILES + '/large.bin', headers={'Range': 'bytes=-2'}, raw=True)
         self.assertEqual(part[2], b'\0d')
+
+
+class SmallDisk(Uploads):
+    """A content library on a file system of 48 MiB."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        content = os.path.join(cls.service.state, 'content')
+        cls.service.stop()
+        subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=48m', 'castpoint-test', content], check=True)
+        cls.addClassCleanup(subprocess.run, ['umount', content], check=True)
+        cls.addClassCleanup(cls.service.stop)
+        cls.service.start()
+
+    def put(self, path, size):
+        """A file that does not announce its size. -> status, body"""
+        p = subprocess.Popen(['head', '-c', str(size), '/dev/urandom'], stdout=subprocess.PIPE)
+        try:
+            return self.curl('-T', '-', f'{self.service.url}{FILES}/{path}', stdin=p.stdout)[:2]
+        finally:
+            p.stdout.close()
+            p.wait()
+
+    def free(self):
+        st = os.statvfs(os.path.join(self.service.state, 'content'))
+        return st.f_bavail * st.f_frsize
+
+    def test_a_full_disk(self):
+        with self.assertRaises(Problem) as e:
+            self.begin('large.bin', 60 * CHUNK)
+        self.assertEqual((e.exception.status, e.exception.code), (507, 'storage-full'))
+        self.assertIn(str(60 * CHUNK), e.exception.body['detail'])
+        status, body = self.put('large.bin', 50 * CHUNK)  # runs into the end of the disk
+        self.assertEqual((status, body['code']), (507, 'storage-full'))
+        self.assertEqual(self.incoming(), [])
+        self.service.settings(library_reserve_bytes=20 * CHUNK)
+        status, body = self.put('large.bin', 40 * CHUNK)  # into the reserve
+        self.assertEqual((status, body['code']), (507, 'storage-full'))
+        self.assertIn('reserve', body['detail'])
+        self.assertEqual(self.incoming(), [])
+        self.assertGreater(self.free(), 40 * CHUNK)
+        upload = self.begin('first.bin', 20 * CHUNK)
+        with self.assertRaises(Problem) as e:  # what the first one will need is not free any more
+            self.begin('second.bin', 20 * CHUNK)
+        self.assertEqual(e.exception.code, 'storage-full')
+        data = random_bytes(20 * CHUNK, 28)
+        self.go_on(upload, data)
+        self.assertEqual(sha256(self.stored('first.bin')), sha256(data))
 
 
 if __name__ == '__main__':
