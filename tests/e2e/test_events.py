@@ -161,6 +161,16 @@ class Events(unittest.TestCase):
         self.assertIn('package-changed', [e[1] for e in again.events])
         again.close()
 
+    def test_2_nothing_is_missed_when_the_database_hangs_up(self):
+        listener = Listener(self.service, self.token)
+        for i in range(3):
+            self.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'castpoint_service'")
+            self.sql("INSERT INTO events (kind, subject) VALUES ('package-changed', 'nobody was told')")
+            self.package(f'cut-off-{i}')
+            self.assertTrue(listener.until(lambda: len([e for e in listener.events if e[1] == 'package-created']) == i + 1))
+        self.assertEqual([e[1] for e in listener.events if e[1] != 'version-created'], ['package-changed', 'package-created'] * 3)
+        listener.close()
+
     def test_3_a_webhook_is_sent_again_and_signed(self):
         server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Receiver)
         threading.Thread(target=server.serve_forever, daemon=True).start()

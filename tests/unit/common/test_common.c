@@ -13,6 +13,7 @@
 #include "common/clock.h"
 #include "common/cursor.h"
 #include "common/err.h"
+#include "common/event.h"
 #include "common/hex.h"
 #include "common/log.h"
 #include "common/pages.h"
@@ -215,6 +216,26 @@ static void log_escapes_values(void **state)
     assert_string_equal(strchr(strstr(text, "]LOG]!>"), '\n'), "\n");
 }
 
+static void events_have_all_they_need(void **state)
+{
+    size_t count = 0;
+
+    (void)state;
+    for (; cp_event_info_at(count) != NULL; count++) {
+        const struct cp_event_info *e = cp_event_info_at(count);
+
+        assert_ptr_equal(cp_event_info(e->kind), e); /* its name is its own */
+        assert_true(strspn(e->kind, "abcdefghijklmnopqrstuvwxyz-") == strlen(e->kind));
+        assert_true(strlen(e->kind) < 64);
+        assert_int_equal(e->sentence[strlen(e->sentence) - 1], '.');
+        assert_true(e->severity < CP_SEVERITY_COUNT);
+    }
+    assert_true(count > 30);
+    assert_null(cp_event_info("no-such-kind"));
+    assert_null(cp_event_info(""));
+    assert_string_equal(cp_severity_name(CP_SEVERITY_WARNING), "warning");
+}
+
 static void rfc3339_text(void **state)
 {
     char text[CP_RFC3339_SIZE];
@@ -253,6 +274,7 @@ int main(void)
         cmocka_unit_test(hex_round_trip),
         cmocka_unit_test(prng_repeats_and_spreads),
         cmocka_unit_test(log_escapes_values),
+        cmocka_unit_test(events_have_all_they_need),
         cmocka_unit_test(rfc3339_text),
         cmocka_unit_test(pages_begin_on_pages),
     };

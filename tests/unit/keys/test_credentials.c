@@ -54,6 +54,24 @@ static void test_sha256(void **state)
     assert_string_equal(text, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
+/* RFC 4231 4.3 and 4.7. */
+static void test_hmac(void **state)
+{
+    static const char data[] = "what do ya want for nothing?";
+    char key[132];
+    char text[65];
+
+    (void)state;
+    assert_int_equal(keys_hmac_hex("Jefe", data, sizeof data - 1, text), CP_OK);
+    assert_string_equal(text, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    memset(key, 0xaa, 131);
+    key[131] = '\0';
+    assert_int_equal(
+        keys_hmac_hex(key, "Test Using Larger Than Block-Size Key - Hash Key First", 54, text),
+        CP_OK);
+    assert_string_equal(text, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+}
+
 static void test_password_new(void **state)
 {
     char a[KEYS_PASSWORD_SIZE], b[KEYS_PASSWORD_SIZE];
@@ -227,11 +245,11 @@ static void test_master_key_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random),      cmocka_unit_test(test_tokens),
-        cmocka_unit_test(test_sha256),      cmocka_unit_test(test_password_new),
-        cmocka_unit_test(test_password),    cmocka_unit_test(test_password_damaged),
-        cmocka_unit_test(test_seal),        IN_FOLDER(test_master_key_made),
-        IN_FOLDER(test_master_key_refused),
+        cmocka_unit_test(test_random),           cmocka_unit_test(test_tokens),
+        cmocka_unit_test(test_sha256),           cmocka_unit_test(test_hmac),
+        cmocka_unit_test(test_password_new),     cmocka_unit_test(test_password),
+        cmocka_unit_test(test_password_damaged), cmocka_unit_test(test_seal),
+        IN_FOLDER(test_master_key_made),         IN_FOLDER(test_master_key_refused),
     };
 
     return cmocka_run_group_tests_name("credentials", tests, NULL, NULL);
