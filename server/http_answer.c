@@ -17,7 +17,7 @@ static struct MHD_Response *convert(const struct srv_asker *asker, struct api_re
         return srv_stream_new(asker->connection, rs);
     }
     if (rs->fd >= 0) {
-        return srv_body_new(asker->connection, asker->throttle, rs);
+        return srv_body_new(asker, rs);
     }
     out = MHD_create_response_from_buffer(rs->body_size, rs->body == NULL ? "" : rs->body,
                                           rs->body == NULL ? MHD_RESPMEM_PERSISTENT

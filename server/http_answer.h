@@ -9,11 +9,13 @@
 #include "api/api.h"
 
 struct srv_throttle; /* server/http_throttle.h */
+struct srv_work;     /* server/http_work.h */
 
 /* Whom it goes to. */
 struct srv_asker {
     struct MHD_Connection *connection;
     struct srv_throttle *throttle; /* for bodies from files */
+    struct srv_work *work;         /* for those, too */
     const char *request_id;        /* for the header, unless it is there */
 };
 

@@ -8,11 +8,10 @@
 
 #include "api/api.h"
 
-struct srv_throttle; /* server/http_throttle.h */
+struct srv_asker; /* server/http_answer.h */
 
 /* MHD's response with the body of *rs, whose descriptor is open; what it needs of *rs it takes
  * over. NULL: no memory, *rs is as it was. */
-struct MHD_Response *srv_body_new(struct MHD_Connection *connection, struct srv_throttle *throttle,
-                                  struct api_response *rs);
+struct MHD_Response *srv_body_new(const struct srv_asker *asker, struct api_response *rs);
 
 #endif

@@ -2,6 +2,7 @@
  * The stand-in's functions have the names of api/api.h; the linker chooses them. */
 #include "tests/unit/server/fake_api.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -112,6 +113,30 @@ static struct api_response pieces_answer(void)
     return rs;
 }
 
+/* On a disk, and not in memory, as far as the kernel goes along with it. */
+static struct api_response cold_answer(void)
+{
+    struct api_response rs = {.status = 200, .content_type = "application/octet-stream"};
+    char path[] = "/var/tmp/castpoint-cold-XXXXXX";
+    uint32_t block[1024];
+
+    rs.fd = mkstemp(path);
+    rs.fd_size = FAKE_COLD_SIZE;
+    for (uint32_t at = 0; at < FAKE_COLD_SIZE / 4; at += 1024) {
+        for (uint32_t i = 0; i < 1024; i++) {
+            block[i] = at + i;
+        }
+        if (write(rs.fd, block, sizeof block) != (ssize_t)sizeof block) {
+            abort();
+        }
+    }
+    if (unlink(path) != 0 || fsync(rs.fd) != 0 ||
+        posix_fadvise(rs.fd, 0, 0, POSIX_FADV_DONTNEED) != 0) {
+        abort();
+    }
+    return rs;
+}
+
 static struct api_response big_answer(const char *path)
 {
     struct api_response rs = {.status = 200, .content_type = "application/octet-stream"};
@@ -172,6 +197,9 @@ struct api_response api_handle(const struct api_context *ctx, const struct api_r
     }
     if (strcmp(rq->path, "/pieces") == 0) {
         return pieces_answer();
+    }
+    if (strcmp(rq->path, "/cold") == 0) {
+        return cold_answer();
     }
     if (strncmp(rq->path, "/big", 4) == 0) {
         return big_answer(rq->path);

@@ -10,7 +10,9 @@
  * refused one; everything else echoes "METHOD path|query…|content_length|body|header X-Echo". */
 #define FAKE_REFUSED  0xff /* a piece of an upload that begins so is refused */
 #define FAKE_BODY_MAX 1000u
-#define FAKE_BIG_SIZE (32u * 1024u * 1024u)
+/* "/cold": so many bytes from the disk, each four of them their own place. */
+#define FAKE_COLD_SIZE (8u * 1024u * 1024u)
+#define FAKE_BIG_SIZE  (32u * 1024u * 1024u)
 
 void fake_await_waiting(int count); /* until so many requests for "/wait" have come */
 void fake_release(void);

@@ -105,6 +105,27 @@ static void large_files_are_whole(void **state)
     assert_int_equal(close(fd), 0);
 }
 
+/* Several at once, more than there are workers to wait for the disk. */
+static void what_lies_on_the_disk_only_is_whole(void **state)
+{
+    static uint32_t place[FAKE_COLD_SIZE / 4];
+    struct fixture *f = *state;
+    int fds[4];
+
+    for (size_t i = 0; i < 4; i++) {
+        fds[i] = begin(f, "GET /cold HTTP/1.1\r\n" HOST END);
+    }
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(recv(fds[i], place, sizeof place, MSG_WAITALL), sizeof place);
+        for (uint32_t k = 0; k < FAKE_COLD_SIZE / 4; k++) {
+            if (place[k] != k) {
+                fail_msg("word %u of file %zu is %u", k, i, place[k]);
+            }
+        }
+        assert_int_equal(close(fds[i]), 0);
+    }
+}
+
 static void pieces_are_sent_in_turn(void **state)
 {
     struct fixture *f = *state;
@@ -281,6 +302,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(large_files_are_whole),
+        TEST(what_lies_on_the_disk_only_is_whole),
         TEST(pieces_are_sent_in_turn),
         TEST(what_is_missing_is_not_made_up),
         TEST(the_ceiling_holds_for_all_together),

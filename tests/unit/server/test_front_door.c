@@ -292,8 +292,8 @@ static void others_are_not_cut(void **state)
 {
     static const char put[] = "PUT /up HTTP/1.1\r\n" HOST "Content-Length: 200000\r\n" END;
     static const char wait[] = "GET /wait HTTP/1.1\r\n" HOST END;
-    struct srv_http *http = start((struct srv_http_config){.timeout_s = 60, .slow_s = 2});
-    cp_time end = cp_clock_now() + 3 * CP_SEC;
+    struct srv_http *http = start((struct srv_http_config){.timeout_s = 60, .slow_s = 3});
+    cp_time end = cp_clock_now() + 4 * CP_SEC;
     int slow = raw_connect(srv_http_port(http));
     int up = raw_connect(srv_http_port(http));
 
@@ -302,7 +302,7 @@ static void others_are_not_cut(void **state)
     assert_true(raw_send(up, put, sizeof put - 1));
     memset(text, 'a', sizeof text);
     for (size_t sent = 0; sent < 200000; sent += 40000) { /* each second's 32 KiB and more */
-        struct timespec pause = {.tv_nsec = 600000000};
+        struct timespec pause = {.tv_nsec = 800000000};
 
         assert_true(raw_send(up, text, 40000));
         (void)nanosleep(&pause, NULL);
