@@ -8,6 +8,7 @@
 #include "api/auth.h"
 #include "api/cors.h"
 #include "api/gate.h"
+#include "api/handlers.h"
 #include "api/live.h"
 #include "api/respond.h"
 #include "api/router.h"
@@ -52,6 +53,17 @@ static enum cp_err check_plain(const struct api_request *rq, const struct api_ro
     return CP_OK;
 }
 
+static enum api_traffic traffic_of(const struct api_route *route)
+{
+    if (route->need == API_NEED_RECEIVER) {
+        return API_TRAFFIC_RECEIVER;
+    }
+    if (route->need != API_NEED_CONTENT) {
+        return API_TRAFFIC_PLAIN;
+    }
+    return route->method == API_GET ? API_TRAFFIC_CONTENT : API_TRAFFIC_JOIN;
+}
+
 static enum cp_err admit(const struct api_context *ctx, const struct api_request *rq,
                          const struct api_route *route, struct api_principal *ret_who,
                          struct cp_error *err)
@@ -69,7 +81,7 @@ static enum cp_err admit(const struct api_context *ctx, const struct api_request
         CP_TRY(api_live_count_refused(ctx, rq, err));
         return code;
     }
-    CP_TRY(api_live_count_who(ctx, rq, ret_who, err));
+    CP_TRY(api_live_count_who(ctx, ret_who, traffic_of(route), err));
     return api_authorize(route->need, ret_who, err);
 }
 
@@ -97,7 +109,28 @@ static enum cp_err pass(const struct api_context *ctx, const struct api_request 
     }
     CP_TRY(api_gate_pass(ctx->gate, err));
     api_live_refresh(ctx);
-    return api_live_count_address(ctx, rq, err);
+    return CP_OK;
+}
+
+/* Addresses that are none are counted, too. */
+static enum cp_err find(const struct api_context *ctx, const struct api_request *rq,
+                        struct api_match *m, struct cp_error *err)
+{
+    enum api_traffic traffic = API_TRAFFIC_PLAIN;
+    const struct api_route *routes;
+    enum cp_err found;
+    size_t count;
+
+    routes = api_routes(&count);
+    found = api_route_find(routes, count, rq->method, rq->path, m, err);
+    if (found == CP_OK && m->route->handler == api_healthz) {
+        return CP_OK;
+    }
+    if (found == CP_OK) {
+        traffic = traffic_of(m->route);
+    }
+    CP_TRY(api_live_count_address(ctx, rq, traffic, err));
+    return found;
 }
 
 /* Route, principal and call of a request; false: *ret_response refuses it. api_match_done(m) later. */
@@ -106,16 +139,13 @@ static bool prepare(const struct api_context *ctx, const struct api_request *rq,
                     struct api_response *ret_response)
 {
     struct cp_error err = {.code = CP_OK};
-    const struct api_route *routes;
-    size_t count;
 
     err.code = pass(ctx, rq, &err);
     if (err.code != CP_OK) {
         *ret_response = api_problem(rq, &err);
         return false;
     }
-    routes = api_routes(&count);
-    err.code = api_route_find(routes, count, rq->method, rq->path, m, &err);
+    err.code = find(ctx, rq, m, &err);
     if (err.code != CP_OK) {
         *ret_response = refuse_route(rq, m, &err);
         return false;

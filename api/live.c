@@ -16,9 +16,6 @@
 
 #define REFRESH_NS (2 * CP_SEC)
 
-/* Joins are never held to less: every client of a large room, twice a minute. */
-#define JOINS_MIN 600u
-
 #define NAME_SIZE 96
 
 struct api_live {
@@ -168,30 +165,34 @@ static uint32_t allowed(const struct api_context *ctx)
     return per_minute;
 }
 
-static bool is_join(const struct api_request *rq)
-{
-    return rq->method == API_POST && strcmp(rq->path, "/api/v1/joins") == 0;
-}
+static const struct {
+    const char *name;
+    uint32_t min;
+} traffics[] = {
+    [API_TRAFFIC_PLAIN] = {"requests", 0},
+    [API_TRAFFIC_JOIN] = {"joins", 600},
+    [API_TRAFFIC_RECEIVER] = {"reports", 600},
+    [API_TRAFFIC_CONTENT] = {"requests for content", 60000},
+};
 
-static enum cp_err count(const struct api_context *ctx, const struct api_request *rq,
-                         const char *whose, const char *who, struct cp_error *err)
+static enum cp_err count(const struct api_context *ctx, enum api_traffic traffic, const char *whose,
+                         const char *who, struct cp_error *err)
 {
     uint32_t per_minute = allowed(ctx);
-    bool join = is_join(rq);
     uint32_t wait_s = 0;
     char name[NAME_SIZE];
 
-    if (join && per_minute > 0 && per_minute < JOINS_MIN) {
-        per_minute = JOINS_MIN;
+    if (per_minute > 0 && per_minute < traffics[traffic].min) {
+        per_minute = traffics[traffic].min;
     }
-    (void)snprintf(name, sizeof name, "%s%s %s", join ? "joins " : "", whose, who);
+    (void)snprintf(name, sizeof name, "%d %s %s", (int)traffic, whose, who);
     if (api_limit_take(ctx->live->limit, name, per_minute, cp_clock_now(), &wait_s)) {
         return CP_OK;
     }
     (void)cp_error_set(err, CP_ERR_TOO_MANY_REQUESTS,
                        "More than %u %s a minute came from this %s: send them more slowly, or "
                        "raise 'requests_per_minute' in the distribution point's settings.",
-                       (unsigned)per_minute, join ? "joins" : "requests", whose);
+                       (unsigned)per_minute, traffics[traffic].name, whose);
     err->retry_after_s = wait_s;
     return CP_ERR_TOO_MANY_REQUESTS;
 }
@@ -226,7 +227,7 @@ static bool has_receiver_token(const struct api_request *rq)
 }
 
 static enum cp_err count_address(const struct api_context *ctx, const struct api_request *rq,
-                                 struct cp_error *err)
+                                 enum api_traffic traffic, struct cp_error *err)
 {
     char address[NAME_SIZE];
 
@@ -234,29 +235,30 @@ static enum cp_err count_address(const struct api_context *ctx, const struct api
         return CP_OK;
     }
     address_of(rq, address);
-    return count(ctx, rq, "address", address, err);
+    return count(ctx, traffic, "address", address, err);
 }
 
 enum cp_err api_live_count_address(const struct api_context *ctx, const struct api_request *rq,
-                                   struct cp_error *err)
+                                   enum api_traffic traffic, struct cp_error *err)
 {
-    return has_receiver_token(rq) ? CP_OK : count_address(ctx, rq, err);
+    return has_receiver_token(rq) ? CP_OK : count_address(ctx, rq, traffic, err);
 }
 
 enum cp_err api_live_count_refused(const struct api_context *ctx, const struct api_request *rq,
                                    struct cp_error *err)
 {
-    return has_receiver_token(rq) ? count_address(ctx, rq, err) : CP_OK;
+    return has_receiver_token(rq) ? count_address(ctx, rq, API_TRAFFIC_PLAIN, err) : CP_OK;
 }
 
-enum cp_err api_live_count_who(const struct api_context *ctx, const struct api_request *rq,
-                               const struct api_principal *who, struct cp_error *err)
+enum cp_err api_live_count_who(const struct api_context *ctx, const struct api_principal *who,
+                               enum api_traffic traffic, struct cp_error *err)
 {
     if (ctx->live == NULL) {
         return CP_OK;
     }
     if (who->receiver_id[0] != '\0') {
-        return count(ctx, rq, "join", who->receiver_id, err);
+        return count(ctx, traffic, "join", who->receiver_id, err);
     }
-    return who->account_id[0] != '\0' ? count(ctx, rq, "account", who->account_id, err) : CP_OK;
+    return who->account_id[0] != '\0' ? count(ctx, traffic, "account", who->account_id, err)
+                                      : CP_OK;
 }

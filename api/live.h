@@ -24,18 +24,27 @@ bool api_live_origin(const struct api_context *ctx, const char *origin);
 /* Whether pages of any other site may: answers depend on Origin then. */
 bool api_live_any_origin(const struct api_context *ctx);
 
+/* What is counted by itself, and never held to less than so many a minute however low the setting
+ * is: a room that starts at once joins at once, each receiver reports every second, and content is
+ * fetched in pieces and held back by https_rate_ceiling_bps. */
+enum api_traffic {
+    API_TRAFFIC_PLAIN,
+    API_TRAFFIC_JOIN,     /* 600 */
+    API_TRAFFIC_RECEIVER, /* 600: progress and result */
+    API_TRAFFIC_CONTENT   /* 60,000 */
+};
+
 /* Counts a request before it is known who asks: by its address, an IPv6 one by its /64. A receiver
- * token of a join is not counted here, because forty machines behind one address have one each. A
- * join is counted for itself, and 600 a minute are always allowed: a room that starts at once joins
- * at once. CP_ERR_TOO_MANY_REQUESTS with err->retry_after_s. */
+ * token of a join is not counted here, because forty machines behind one address have one each.
+ * CP_ERR_TOO_MANY_REQUESTS with err->retry_after_s. */
 CP_MUST_CHECK enum cp_err api_live_count_address(const struct api_context *ctx,
                                                  const struct api_request *rq,
-                                                 struct cp_error *err);
+                                                 enum api_traffic traffic, struct cp_error *err);
 
 /* Counts it by who asks: account, or join. */
 CP_MUST_CHECK enum cp_err api_live_count_who(const struct api_context *ctx,
-                                             const struct api_request *rq,
-                                             const struct api_principal *who, struct cp_error *err);
+                                             const struct api_principal *who,
+                                             enum api_traffic traffic, struct cp_error *err);
 
 /* Credentials were refused: a wrong receiver token counts for its address after all. */
 CP_MUST_CHECK enum cp_err api_live_count_refused(const struct api_context *ctx,

@@ -515,6 +515,7 @@ static void requests_are_limited(void **state)
 static void a_room_is_never_held_up(void **state)
 {
     char bearers[40][128];
+    char joins[40][64];
 
     (void)state;
     set("{\"requests_per_minute\": 60}");
@@ -537,9 +538,10 @@ static void a_room_is_never_held_up(void **state)
                 .method = API_POST, .path = "/api/v1/joins", .body = body, .remote = "203.0.113.1"},
             201);
         (void)snprintf(bearers[i], sizeof bearers[i], "Bearer %s", rig_text(&a, "receiver_token"));
+        (void)snprintf(joins[i], sizeof joins[i], "%s", rig_text(&a, "id"));
         rig_answer_done(&a);
     }
-    for (int second = 0; second < 10; second++) {
+    for (int second = 0; second < 10; second++) { /* more than requests_per_minute allows */
         for (int i = 0; i < 40; i++) {
             struct rig_call call = {.method = API_GET,
                                     .path = PACKAGES "/room/versions/1/manifest",
@@ -548,6 +550,22 @@ static void a_room_is_never_held_up(void **state)
 
             assert_int_equal(rig_status(rig, RIG_NOBODY, &call), 200);
         }
+    }
+    assert_int_equal(sent(RIG_NOBODY,
+                          (struct rig_call){.method = API_GET,
+                                            .path = PACKAGES "/room/versions/1/manifest",
+                                            .authorization = bearers[0],
+                                            .remote = "203.0.113.1"},
+                          500),
+                     500); /* content is held back by bits per second, not by requests */
+    /* reports are counted, 600 a minute at the least */
+    {
+        char path[128];
+        struct rig_call call = {
+            .method = API_GET, .path = path, .authorization = bearers[1], .remote = "203.0.113.1"};
+
+        (void)snprintf(path, sizeof path, "/api/v1/joins/%s", joins[1]);
+        assert_in_range(sent(RIG_NOBODY, call, 300), 100, 130);
     }
     /* tokens that are none count for the address after all */
     assert_in_range(sent(RIG_NOBODY,
