@@ -379,6 +379,18 @@ void api_stream_beat(struct api_stream *s)
     (void)pthread_mutex_unlock(&s->lock);
 }
 
+bool api_stream_idle(struct api_stream *s)
+{
+    bool idle = true;
+
+    (void)pthread_mutex_lock(&s->lock);
+    for (const struct api_feed *feed = s->feeds; feed != NULL; feed = feed->next) {
+        idle = idle && feed->parked && feed->position >= s->read;
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    return idle;
+}
+
 void api_stream_stop(struct api_stream *s)
 {
     (void)pthread_mutex_lock(&s->lock);

@@ -41,6 +41,9 @@ CP_MUST_CHECK enum cp_err api_stream_poll(struct api_stream *s, struct db_pool *
 /* Every API_STREAM_BEAT_S. */
 void api_stream_beat(struct api_stream *s);
 
+/* Whether all who listen have all there is, and wait. For tests. */
+bool api_stream_idle(struct api_stream *s);
+
 /* Ends every feed, for good: the service stops. */
 void api_stream_stop(struct api_stream *s);
 

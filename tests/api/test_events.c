@@ -2,6 +2,7 @@
  * Events: the list's filters, and the stream as its listeners see it: from now on, from behind an
  * event, over more than memory holds, with filters; none twice, none left out. */
 #include <inttypes.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -348,6 +349,106 @@ static void wrong_requests_and_too_many(void **state)
     close_stream(&l);
 }
 
+/* ---- on many threads ---- */
+
+#define THREADS 8
+#define BATCHES 10
+#define BATCH   200
+
+struct reader {
+    pthread_t thread;
+    struct api_feed *feed;
+    pthread_mutex_t lock;
+    pthread_cond_t woken;
+    bool awake;
+    int messages; /* ended by an empty line */
+};
+
+static void park_reader(void *arg)
+{
+    struct reader *r = arg;
+
+    (void)pthread_mutex_lock(&r->lock);
+    r->awake = false;
+    (void)pthread_mutex_unlock(&r->lock);
+}
+
+static void wake_reader(void *arg)
+{
+    struct reader *r = arg;
+
+    (void)pthread_mutex_lock(&r->lock);
+    r->awake = true;
+    (void)pthread_cond_signal(&r->woken);
+    (void)pthread_mutex_unlock(&r->lock);
+}
+
+static void *read_feed(void *arg)
+{
+    struct reader *r = arg;
+    char block[4096];
+    char before = '\0';
+    size_t size;
+
+    while ((size = api_feed_read(r->feed, block, sizeof block)) != API_FEED_END) {
+        for (size_t i = 0; i < size; i++) {
+            r->messages += before == '\n' && block[i] == '\n';
+            before = block[i];
+        }
+        (void)pthread_mutex_lock(&r->lock);
+        while (size == 0 && !r->awake) {
+            (void)pthread_cond_wait(&r->woken, &r->lock);
+        }
+        (void)pthread_mutex_unlock(&r->lock);
+    }
+    api_feed_close(r->feed);
+    return NULL;
+}
+
+static void start_reader(struct api_stream *s, struct reader *r)
+{
+    struct api_feed_start start = {.kinds = "", .account = "x"};
+    struct api_feed_owner owner = {.park = park_reader, .wake = wake_reader, .arg = r};
+
+    (void)pthread_mutex_init(&r->lock, NULL);
+    (void)pthread_cond_init(&r->woken, NULL);
+    assert_int_equal(api_feed_open(s, &start, &r->feed, NULL), CP_OK);
+    api_feed_attach(r->feed, &owner);
+    assert_int_equal(pthread_create(&r->thread, NULL, read_feed, r), 0);
+}
+
+/* More than the ring holds, so that who is slow reads from the database in between. */
+static void readers_on_many_threads_get_all(void **state)
+{
+    static struct reader readers[THREADS];
+    struct api_stream *s = NULL;
+    uint64_t upto;
+    bool again;
+
+    (void)state;
+    assert_int_equal(api_stream_new(&s), CP_OK);
+    assert_int_equal(api_stream_poll(s, rig->ctx.db, &upto, &again, NULL), CP_OK);
+    for (int i = 0; i < THREADS; i++) {
+        start_reader(s, &readers[i]);
+    }
+    for (int i = 0; i < BATCHES; i++) {
+        rig_sql("INSERT INTO events (kind) SELECT 'package-changed' FROM generate_series(1, 200)");
+        assert_int_equal(api_stream_poll(s, rig->ctx.db, &upto, &again, NULL), CP_OK);
+    }
+    /* Until nobody lacks anything: each look serves who asked for a page. */
+    while (!api_stream_idle(s)) {
+        assert_int_equal(api_stream_poll(s, rig->ctx.db, &upto, &again, NULL), CP_OK);
+    }
+    api_stream_stop(s);
+    for (int i = 0; i < THREADS; i++) {
+        assert_int_equal(pthread_join(readers[i].thread, NULL), 0);
+        assert_int_equal(readers[i].messages, 1 + BATCHES * BATCH);
+        (void)pthread_cond_destroy(&readers[i].woken);
+        (void)pthread_mutex_destroy(&readers[i].lock);
+    }
+    api_stream_free(s);
+}
+
 /* The last one: a stream that was stopped stays so. */
 static void the_service_stops(void **state)
 {
@@ -375,6 +476,7 @@ int main(void)
         cmocka_unit_test(silence_is_broken_by_comments),
         cmocka_unit_test(who_was_changed_must_come_again),
         cmocka_unit_test(wrong_requests_and_too_many),
+        cmocka_unit_test(readers_on_many_threads_get_all),
         cmocka_unit_test(the_service_stops),
     };
 
