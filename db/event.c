@@ -76,12 +76,28 @@ enum cp_err db_event_add(struct db_conn *conn, const struct db_event *event, str
     return db_do(conn, DB_COMMAND(&add_stmt, params), NULL, err);
 }
 
+/* Whether the array names it already. */
+static bool names(const char *kinds, const char *kind)
+{
+    size_t size = strlen(kind);
+
+    for (const char *at = strstr(kinds, kind); at != NULL; at = strstr(at + 1, kind)) {
+        if (strchr("{,", at[-1]) != NULL && strchr(",}", at[size]) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool db_kinds_add(char kinds[DB_KINDS_SIZE], const char *kind)
 {
     size_t size = strlen(kinds);
 
     if (cp_event_info(kind) == NULL) {
         return false;
+    }
+    if (names(kinds, kind)) {
+        return true;
     }
     CP_ASSERT(size + strlen(kind) + 3 < DB_KINDS_SIZE);
     /* "{a}" grows to "{a,b}". */

@@ -26,7 +26,8 @@ struct db_event {
 CP_MUST_CHECK enum cp_err db_event_add(struct db_conn *conn, const struct db_event *event,
                                        struct cp_error *err);
 
-/* Kinds as the array that queries take: starts as "", which means all. False: no such kind. */
+/* Kinds as the array that queries take: starts as "", which means all; each is there once. False: no
+ * such kind. */
 bool db_kinds_add(char kinds[DB_KINDS_SIZE], const char *kind);
 
 /* Which events; zeroed: all of them. */

@@ -8,7 +8,7 @@
 
 #define DB_URL_SIZE        1024
 #define DB_DELIVERIES_KEPT 1000 /* of each webhook */
-#define DB_WEBHOOKS_MAX    100  /* of a node */
+#define DB_WEBHOOKS_MAX    100  /* of all nodes together */
 /* What a secret is sealed for (keys_ring_seal), with the webhook's id; db/sealed.c has the same. */
 #define DB_WEBHOOK_PURPOSE      "webhook %s"
 #define DB_WEBHOOK_PURPOSE_SIZE 64

@@ -231,6 +231,8 @@ static void lists_are_by_kind_subject_and_time(void **state)
     assert_true(db_kinds_add(kinds, "package-created"));
     assert_int_equal(listed(f, &(struct db_event_filter){.kinds = kinds}, 0), 2);
     assert_true(db_kinds_add(kinds, "session-failed"));
+    assert_true(db_kinds_add(kinds, "package-created"));
+    assert_true(db_kinds_add(kinds, "session-failed"));
     assert_string_equal(kinds, "{package-created,session-failed}");
     assert_int_equal(listed(f, &(struct db_event_filter){.kinds = kinds}, 0), 3);
     assert_int_equal(listed(f, &(struct db_event_filter){.kinds = kinds}, 4), 2);
