@@ -9,6 +9,7 @@
 #include "api/audit.h"
 #include "api/fields.h"
 #include "api/handlers.h"
+#include "api/idempotency.h"
 #include "api/list.h"
 #include "api/resource.h"
 #include "api/respond.h"
@@ -375,10 +376,20 @@ static struct api_response refuse_secrets(const struct api_call *call)
                            "to have none of its secret, the next join makes another session.");
 }
 
+static struct api_response rotated(const void *arg)
+{
+    const struct keys_tx *t = arg;
+
+    return t->word == MASTER ? api_task_accepted(&t->task)
+                             : api_response_json(200, json_incref(t->view));
+}
+
+/* Asked for twice with one Idempotency-Key, a key is rotated once. */
 struct api_response api_keys_rotate(const struct api_context *ctx, const struct api_call *call)
 {
     struct keys_tx t = {.ctx = ctx, .call = call};
-    struct cp_error err = {.code = CP_OK};
+    struct api_creation creation = {
+        .name = "rotate-key", .locking = true, .answer = rotated, .arg = &t};
     struct api_response rs;
 
     if (!api_fields_none(call, &rs) || !read_word(call, &t.word, &rs)) {
@@ -387,12 +398,10 @@ struct api_response api_keys_rotate(const struct api_context *ctx, const struct 
     if (t.word == SECRETS) {
         return refuse_secrets(call);
     }
-    if (t.word == MASTER) {
-        err.code = db_run_tx_locking(ctx->db, "rotate-master-key", rotate_master_body, &t, &err);
-        return err.code == CP_OK ? api_task_accepted(&t.task) : api_refuse(call, &err);
-    }
-    err.code = db_run_tx_locking(ctx->db, "rotate-key", rotate_body, &t, &err);
-    return answer(&t, &err);
+    creation.body = t.word == MASTER ? rotate_master_body : rotate_body;
+    rs = api_create(ctx, call, &creation);
+    json_decref(t.view);
+    return rs;
 }
 
 static enum cp_err revoke_body(struct db_conn *conn, void *arg, struct cp_error *err)

@@ -77,6 +77,10 @@ static void every_creation_is_done_once(void **state)
     call = post(PACKAGES "/once/versions/1/seal", NULL, "Idempotency-Key: seal-1");
     replayed(RIG_OPERATOR, &call, 202);
     rig_work(rig);
+    call = post("/api/v1/distribution-points/local/keys/multicast/rotate", NULL,
+                "Idempotency-Key: rotate-1");
+    replayed(RIG_ADMIN, &call, 200);
+    assert_int_equal(rig_events(rig, "multicast-key-rotated"), 1);
     replayed(RIG_OPERATOR,
              &(struct rig_call){.method = API_POST,
                                 .path = PACKAGES "/once/versions",
