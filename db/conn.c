@@ -45,6 +45,7 @@ static const struct {
     {"CP002", CP_ERR_CONFLICT, DB_FAULT_NONE},
     {"57014", CP_ERR_DATABASE, DB_FAULT_NONE}, /* statement_timeout */
     {"57", CP_ERR_DATABASE, DB_FAULT_LOST},    /* shutting down, starting, killed */
+    {"08P01", CP_ERR_INTERNAL, DB_FAULT_NONE}, /* our bug: another number of parameters */
     {"08", CP_ERR_DATABASE, DB_FAULT_LOST},
     {"25006", CP_ERR_DATABASE, DB_FAULT_STANDBY}, /* read only */
     {"0A000", CP_ERR_DATABASE, DB_FAULT_LOST},    /* SERIALIZABLE on a standby; a stale plan */

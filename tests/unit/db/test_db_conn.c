@@ -132,6 +132,18 @@ static void failure_without_a_state_is_a_loss(void **state)
     fixture_commit(f);
 }
 
+static const struct db_stmt param_stmt = {"test_param", "SELECT $1::bigint"};
+
+/* A defect of ours is not "the database is away". */
+static void wrong_parameters_are_a_defect(void **state)
+{
+    struct fixture *f = *state;
+    struct work w = {.stmt = &param_stmt};
+
+    assert_int_equal(db_run_read(f->pool, "defect", work_body, &w, &f->err), CP_ERR_INTERNAL);
+    assert_int_equal(w.runs, 1);
+}
+
 static const struct db_stmt wide_stmt = {"test_wide", "SELECT * FROM counter"};
 
 /* A migration changes what a prepared statement gives: it is prepared anew. */
@@ -361,6 +373,7 @@ int main(void)
         TEST(long_wait_for_a_lock_is_ended),
         TEST(idle_transaction_is_ended),
         TEST(failure_without_a_state_is_a_loss),
+        TEST(wrong_parameters_are_a_defect),
         TEST(stale_plan_is_made_anew),
         TEST(prepared_once_a_connection),
         TEST(commit_that_happened_is_not_done_again),
