@@ -19,11 +19,10 @@
 static const char *operations[OPERATIONS_MAX]; /* of the route table */
 static size_t operation_count;
 
-/* What receivers say of themselves, and the pieces of an upload, whose end is a change. */
+/* What receivers say of themselves, and the pieces of an upload: its begin and end are changes. */
 static bool is_exempt(const char *operation)
 {
-    static const char *const words[] = {"createJoin",   "putProgress",    "putResult",
-                                        "createUpload", "continueUpload", "deleteUpload"};
+    static const char *const words[] = {"createJoin", "putProgress", "putResult", "continueUpload"};
 
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         if (strcmp(words[i], operation) == 0) {
