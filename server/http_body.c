@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "server/http_answer.h"
+#include "server/http_peer.h"
 #include "server/http_throttle.h"
 #include "server/http_work.h"
 
@@ -23,6 +24,7 @@
 struct stream {
     struct srv_turn turn; /* first: a turn is its stream */
     struct MHD_Connection *connection;
+    struct srv_peer *peer;
     struct srv_throttle *throttle;
     struct api_response rs; /* owned */
     size_t segment;         /* the present one: text and piece in turn, then the last text */
@@ -195,6 +197,7 @@ static ssize_t on_read(void *cls, uint64_t pos, char *to, size_t room)
         }
     }
     s->allowed = 0;
+    srv_peer_sends(s->peer, n);
     return n > 0 ? (ssize_t)n : MHD_CONTENT_READER_END_WITH_ERROR;
 }
 
@@ -230,6 +233,7 @@ struct MHD_Response *srv_body_new(const struct srv_asker *asker, struct api_resp
     s->turn.suspend = suspend;
     s->turn.resume = resume;
     s->connection = asker->connection;
+    s->peer = srv_peer_of(asker->connection);
     s->throttle = asker->throttle;
     s->work = asker->work;
     s->rs = (struct api_response){.fd = rs->fd,

@@ -10,6 +10,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "server/http_batch.h"
 
 /* Short against every limit. */
 #define LOOK_EVERY (CP_SEC / 2)
@@ -22,7 +23,8 @@ struct srv_peer {
     int fd;
     bool surplus;
     _Atomic cp_time deadline; /* CP_TIME_NEVER: it is not the peer's turn */
-    size_t missing;           /* bytes of the body that must come before the deadline */
+    struct srv_batch batch;
+    size_t missing; /* bytes of the body that must come before the deadline */
 };
 
 struct srv_peers {
@@ -121,6 +123,7 @@ static void add(struct srv_peers *p, struct MHD_Connection *connection, void **s
     }
     peer->peers = p;
     peer->fd = fd->connect_fd;
+    srv_batch_begin(&peer->batch, connection);
     atomic_init(&peer->deadline, cp_clock_now() + p->config.headers);
     (void)pthread_mutex_lock(&p->lock);
     peer->surplus = p->count >= p->config.limit;
@@ -146,6 +149,7 @@ static void drop(struct srv_peers *p, struct srv_peer *peer)
     }
     p->count--;
     (void)pthread_mutex_unlock(&p->lock);
+    srv_batch_done(&peer->batch);
     free(peer);
 }
 
@@ -180,6 +184,7 @@ void srv_peer_awaits_request(struct srv_peer *peer)
     if (peer != NULL) {
         const struct srv_peers_config *c = &peer->peers->config;
 
+        srv_batch_rest(&peer->batch);
         peer->missing = 0;
         atomic_store(&peer->deadline, cp_clock_now() + c->idle + c->headers);
     }
@@ -203,5 +208,12 @@ void srv_peer_waits(struct srv_peer *peer)
     if (peer != NULL) {
         peer->missing = 0;
         atomic_store(&peer->deadline, CP_TIME_NEVER);
+    }
+}
+
+void srv_peer_sends(struct srv_peer *peer, size_t size)
+{
+    if (peer != NULL) {
+        srv_batch_expect(&peer->batch, size);
     }
 }

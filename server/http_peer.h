@@ -43,4 +43,7 @@ void srv_peer_awaits_request(struct srv_peer *peer);
 void srv_peer_sent_body(struct srv_peer *peer, size_t size);
 void srv_peer_waits(struct srv_peer *peer);
 
+/* So many bytes of a body go out next (server/http_batch.h). */
+void srv_peer_sends(struct srv_peer *peer, size_t size);
+
 #endif
