@@ -77,7 +77,7 @@ void api_labels_read(struct api_fields *f, char labels[DB_LABELS_SIZE])
     if (given == NULL) {
         return;
     }
-    merged = api_labels_json(labels);
+    merged = f->rq->method == API_PATCH ? api_labels_json(labels) : json_object();
     json_object_foreach(given, key, value)
     {
         merge_one(f, merged, key, value);

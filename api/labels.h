@@ -13,9 +13,9 @@
 /* {"key":"value"} of one label, with a backslash before each byte of the value. */
 #define API_LABEL_SIZE (63 + 2 * 255 + 8)
 
-/* Field "labels", an object of texts, merged into what is there (RFC 7396): a name that is not given
- * stays, one with null goes, and null instead of the object takes all away; null is an error where
- * the request is no PATCH. */
+/* Field "labels", an object of texts, instead of what is there. By a PATCH it is merged into that (RFC
+ * 7396): a name that is not given stays, one with null goes, and null instead of the object takes
+ * all away. */
 void api_labels_read(struct api_fields *f, char labels[DB_LABELS_SIZE]);
 
 /* Field "description", of DB_TEXT_SIZE - 1 bytes at most; null in a merge patch empties it. */

@@ -228,20 +228,19 @@ struct api_response api_versions_update(const struct api_context *ctx, const str
 static enum cp_err retire_body(struct db_conn *conn, void *arg, struct cp_error *err)
 {
     struct version_tx *t = arg;
-    struct db_version before;
 
     CP_TRY(get_body(conn, t, err));
     set_subject(t);
-    before = t->version;
+    t->present = t->version;
     CP_TRY(api_etag_honour(t->call->rq, t->version.revision, err));
     CP_TRY(db_version_retire(conn, t->version.id, t->version.revision, &t->version, err));
-    if (before.state == DB_VERSION_RETIRED) {
+    if (t->present.state == DB_VERSION_RETIRED) {
         return CP_OK;
     }
     return api_event_write(conn, t->ctx, t->call,
                            &(struct api_event){.kind = "version-retired",
                                                .subject = t->subject,
-                                               .before = api_version_json(&before),
+                                               .before = api_version_json(&t->present),
                                                .after = api_version_json(&t->version)},
                            err);
 }

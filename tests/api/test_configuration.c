@@ -232,6 +232,18 @@ static void an_import_is_its_changes(void **state)
     char change[128];
 
     (void)state;
+    /* labels that are given are all that there are */
+    a = put("",
+            "{\"format\": 1, \"packages\": [{\"name\": \"conf-a\", \"labels\": {\"a\": \"1\"}}]}");
+    rig_answer_done(&a);
+    a = put("",
+            "{\"format\": 1, \"packages\": [{\"name\": \"conf-a\", \"labels\": {\"b\": \"2\"}}]}");
+    rig_answer_done(&a);
+    a = get("/api/v1/packages/conf-a");
+    assert_null(json_object_get(json_object_get(a.json, "labels"), "a"));
+    assert_string_equal(rig_text_in(json_object_get(a.json, "labels"), "b"), "2");
+    rig_answer_done(&a);
+    packages = rig_events(rig, "package-changed");
     a = put("", "{\"format\": 1, \"packages\": [{\"name\": \"conf-a\", \"multicast\": \"off\"}],"
                 " \"distribution_points\": [{\"name\": \"local\", \"settings\": {\"ttl\": 3}}]}");
     assert_int_equal(changes(&a, change), 2);
