@@ -387,7 +387,13 @@ struct api_response api_webhooks_update(const struct api_context *ctx, const str
         return api_fields_refuse(&f, call);
     }
     api_fields_done(&f);
-    if (renew) {
+    if (renew && strcmp(c->present.node_id, ctx->node_id) != 0) {
+        /* Sealed under our master key it would be of no use there. */
+        err.code = cp_error_set(&err, CP_ERR_CONFLICT,
+                                "Webhook '%s' is sent by another distribution point (%s): ask that "
+                                "one for a new secret.",
+                                c->present.name, c->present.node_id);
+    } else if (renew) {
         err.code = new_secret(ctx, c, &err);
     }
     if (err.code == CP_OK) {

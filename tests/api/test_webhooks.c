@@ -160,6 +160,24 @@ static void a_webhook_is_made_changed_and_deleted(void **state)
     assert_int_equal(rig_events(rig, "webhook-deleted"), 1);
 }
 
+static void another_nodes_secret_is_made_there(void **state)
+{
+    struct rig_call patch = {
+        .method = API_PATCH, .path = HOOKS "/far", .body = "{\"new_secret\": true}"};
+    char match[128];
+
+    (void)state;
+    make_hook("far", "https://h.example/", "", NULL);
+    rig_sql("WITH other AS (INSERT INTO nodes (name) VALUES ('other') RETURNING id)"
+            " UPDATE webhooks SET node_id = other.id FROM other WHERE webhooks.name = 'far'");
+    rig_if_match(rig, HOOKS "/far", match);
+    patch.headers[0] = match;
+    rig_refused(rig, RIG_ADMIN, &patch, "conflict", "another distribution point");
+    patch.body = "{\"enabled\": false}"; /* all else can be changed from here */
+    assert_int_equal(rig_status(rig, RIG_ADMIN, &patch), 200);
+    drop_hook("far");
+}
+
 static void wrong_urls_and_kinds_are_refused(void **state)
 {
     static const char *const wrong[] = {
@@ -521,6 +539,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_webhook_is_made_changed_and_deleted),
+        cmocka_unit_test(another_nodes_secret_is_made_there),
         cmocka_unit_test(wrong_urls_and_kinds_are_refused),
         cmocka_unit_test(events_are_posted_in_order_and_signed),
         cmocka_unit_test(every_failure_is_tried_again),
