@@ -3,16 +3,13 @@
  * read anew for each ticket: a new key needs no restart. */
 #include "api/negotiate.h"
 
+#include <gssapi/gssapi.h>
+#include <gssapi/gssapi_ext.h>
+#include <gssapi/gssapi_krb5.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base64.h"
-
-#ifdef CASTPOINT_GSSAPI
-
-#include <gssapi/gssapi.h>
-#include <gssapi/gssapi_ext.h>
-#include <gssapi/gssapi_krb5.h>
 
 /* A ticket with many groups in it: Windows sends up to 48,000 bytes by default. */
 #define TOKEN_MAX 65536
@@ -151,34 +148,3 @@ enum cp_err api_negotiate_accept(struct api_negotiate *n, const char *text,
     free(token.value);
     return rc;
 }
-
-#else
-
-struct api_negotiate {
-    char unused;
-};
-
-enum cp_err api_negotiate_new(const char *keytab, struct api_negotiate **ret_negotiate,
-                              struct cp_error *err)
-{
-    (void)ret_negotiate;
-    return cp_error_set(err, CP_ERR_USAGE,
-                        "keytab '%s': this castpointd was built without Kerberos (libkrb5-dev)",
-                        keytab);
-}
-
-void api_negotiate_free(struct api_negotiate *n)
-{
-    (void)n;
-}
-
-enum cp_err api_negotiate_accept(struct api_negotiate *n, const char *text,
-                                 char ret_principal[API_NAME_SIZE], struct cp_error *err)
-{
-    (void)n;
-    (void)text;
-    (void)ret_principal;
-    return cp_error_set(err, CP_ERR_AUTH_FAILED, "There is no Kerberos.");
-}
-
-#endif

@@ -7,7 +7,7 @@
 #include "api/api.h"
 
 /* keytab: path of the file with the service's keys ("HTTP/host@REALM"). CP_ERR_USAGE naming it when
- * it cannot be used, or when castpoint was built without GSSAPI. */
+ * it cannot be used. */
 CP_MUST_CHECK enum cp_err
 api_negotiate_new(const char *keytab, struct api_negotiate **ret_negotiate, struct cp_error *err);
 void api_negotiate_free(struct api_negotiate *n);
