@@ -71,6 +71,24 @@ static void options_have_defaults(void **state)
     assert_true(c.name[0] != '\0');
 }
 
+static void migrating_is_an_action(void **state)
+{
+    const char *argv[] = {"castpointd", "--migrate", "--migrate-database", "user=owner",
+                          "--database=user=service"};
+    struct srv_config c;
+    enum srv_action action;
+    struct cp_error err;
+
+    (void)state;
+    assert_int_equal(srv_config_read(COUNT(argv), argv, &c, &action, &err), CP_OK);
+    assert_int_equal(action, SRV_ACTION_MIGRATE);
+    assert_string_equal(c.migrate_database, "user=owner");
+    assert_string_equal(c.database, "user=service");
+    argv[1] = "--migrate-database="; /* nothing is no conninfo */
+    assert_int_equal(srv_config_read(COUNT(argv), argv, &c, &action, &err), CP_ERR_USAGE);
+    assert_int_equal(srv_config_set(&c, "migrate", "yes", &err), CP_ERR_USAGE);
+}
+
 static void command_line_wins_over_file(void **state)
 {
     struct fixture *f = *state;
@@ -354,6 +372,7 @@ static void own_certificate_must_match_its_key(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(migrating_is_an_action),
         cmocka_unit_test(options_have_defaults),
         cmocka_unit_test_setup_teardown(command_line_wins_over_file, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(master_key_options, make_dir, remove_dir),
