@@ -359,6 +359,21 @@ static enum cp_err need_role(enum api_role role, const char *name, const struct 
                         name);
 }
 
+/* Tokens lie on boot media, which anybody may read: one that was found there must not make another
+ * one that lives longer, nor take away those of other machines. */
+static enum cp_err need_login(const struct api_principal *who, struct cp_error *err)
+{
+    CP_TRY(need_role(API_ROLE_CONTENT, "content", who, err));
+    if (who->role >= API_ROLE_ADMIN || who->method == API_AUTH_PASSWORD ||
+        who->method == API_AUTH_CERTIFICATE || who->method == API_AUTH_NEGOTIATE) {
+        return CP_OK;
+    }
+    return cp_error_set(err, CP_ERR_ACCESS_DENIED,
+                        "A token makes, changes and deletes no tokens unless its role is 'admin': "
+                        "come with the account's password, client certificate or Kerberos ticket, "
+                        "or ask an administrator.");
+}
+
 enum cp_err api_authorize(enum api_need need, const struct api_principal *who, struct cp_error *err)
 {
     switch (need) {
@@ -375,6 +390,8 @@ enum cp_err api_authorize(enum api_need need, const struct api_principal *who, s
             "the answer to 'POST /api/v1/joins' has it.");
     case API_NEED_ACCOUNT:
         return need_role(API_ROLE_CONTENT, "content", who, err);
+    case API_NEED_LOGIN:
+        return need_login(who, err);
     case API_NEED_VIEWER:
         return need_role(API_ROLE_VIEWER, "viewer", who, err);
     case API_NEED_OPERATOR:

@@ -18,6 +18,8 @@ const char *api_need_name(enum api_need need)
         return "receiver";
     case API_NEED_ACCOUNT:
         return "account";
+    case API_NEED_LOGIN:
+        return "login";
     case API_NEED_VIEWER:
         return "viewer";
     case API_NEED_OPERATOR:

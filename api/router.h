@@ -13,6 +13,7 @@ enum api_need {
     API_NEED_CONTENT,  /* anybody enters, the handler asks api_access_content() */
     API_NEED_RECEIVER, /* a receiver token; the handler compares it with {join} */
     API_NEED_ACCOUNT,  /* any enabled account; the handler checks "admin or itself" */
+    API_NEED_LOGIN,    /* the same, but by a token for admins only */
     API_NEED_VIEWER,
     API_NEED_OPERATOR,
     API_NEED_ADMIN
@@ -30,7 +31,7 @@ struct api_route {
 /* The whole table. */
 const struct api_route *api_routes(size_t *ret_count);
 
-/* "public", "content", "receiver", "account", "viewer", "operator", "admin". */
+/* "public", "content", "receiver", "account", "login", "viewer", "operator", "admin". */
 const char *api_need_name(enum api_need need);
 
 /* "GET" … */

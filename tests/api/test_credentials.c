@@ -95,15 +95,22 @@ static void a_token_is_switched_off_and_on(void **state)
     struct rig_call call = {.method = API_PATCH, .path = t.path, .body = "{\"enabled\": false}"};
     struct rig_answer a;
     char match[128];
+    char own[256];
+    char other[256];
 
     (void)state;
     assert_int_equal(status_as(t.bearer, NULL), 200);
-    rig_refused(rig, RIG_VIEWER, &call, "precondition-required", NULL);
+    rig_basic("viewer", RIG_PASSWORD, own);
+    rig_basic("operator", RIG_PASSWORD, other);
+    call.authorization = own;
+    rig_refused(rig, RIG_NOBODY, &call, "precondition-required", NULL);
     rig_if_match(rig, t.path, match);
     call.headers[0] = match;
-    rig_refused(rig, RIG_OPERATOR, &call, "not-found", NULL); /* not its own */
-    assert_int_equal(rig_status(rig, RIG_VIEWER, &call), 200);
-    rig_refused(rig, RIG_VIEWER, &call, "precondition-failed", NULL);
+    call.authorization = other;
+    rig_refused(rig, RIG_NOBODY, &call, "not-found", NULL);
+    call.authorization = own;
+    assert_int_equal(rig_status(rig, RIG_NOBODY, &call), 200);
+    rig_refused(rig, RIG_NOBODY, &call, "precondition-failed", NULL);
     assert_int_equal(status_as(t.bearer, NULL), 401);
     change(t.path, "{\"enabled\": true, \"name\": \"again\"}");
     assert_int_equal(status_as(t.bearer, NULL), 200);
@@ -113,6 +120,7 @@ static void a_token_is_switched_off_and_on(void **state)
     assert_null(strstr(a.bytes, "secret"));
     rig_answer_done(&a);
     assert_true(rig_events(rig, "token-changed") >= 2);
+    call.authorization = NULL;
     call.body = "{\"expires_at\": null}";
     rig_if_match(rig, t.path, match);
     rig_refused(rig, RIG_ADMIN, &call, "invalid-request", NULL);
@@ -192,6 +200,50 @@ static void add(const char *account, const char *body, char ret_path[96])
     (void)snprintf(ret_path, 96, "/api/v1/certificates/%s", rig_text(&a, "id"));
     assert_string_equal(rig_text(&a, "account"), account);
     rig_answer_done(&a);
+}
+
+/* Whoever reads a token on a boot medium must not outlive it, nor take the fleet's away. */
+static void a_token_manages_no_tokens(void **state)
+{
+    struct token fleet = token_of(RIG_ADMIN, "operator", "{\"role\": \"content\"}");
+    struct token found =
+        token_of(RIG_ADMIN, "operator",
+                 "{\"role\": \"operator\", \"expires_at\": \"2100-01-01T00:00:00Z\"}");
+    struct api_certificate c = certificate_of(API_CERTIFICATE_VALID, ANOTHER);
+    char match[128];
+    struct rig_call calls[] = {{.method = API_POST,
+                                .path = "/api/v1/accounts/operator/tokens",
+                                .body = "{\"role\": \"content\"}"},
+                               {.method = API_PATCH,
+                                .path = fleet.path,
+                                .body = "{\"enabled\": false}",
+                                .headers = {match}},
+                               {.method = API_DELETE, .path = fleet.path}};
+    static const int done[] = {201, 200, 204};
+    char path[96];
+
+    (void)state;
+    rig_if_match(rig, fleet.path, match);
+    for (size_t i = 0; i < 3; i++) {
+        calls[i].authorization = found.bearer;
+        rig_refused(rig, RIG_NOBODY, &calls[i], "access-denied", "password");
+    }
+    assert_int_equal(rig_status(rig, RIG_NOBODY,
+                                &(struct rig_call){.method = API_GET,
+                                                   .path = fleet.path,
+                                                   .authorization = found.bearer}),
+                     200);
+    add("operator", "{\"sha256\": \"" ANOTHER "\"}", path);
+    for (size_t i = 0; i < 3; i++) { /* a certificate beside it does not make it a login */
+        calls[i].certificate = &c;
+        rig_refused(rig, RIG_NOBODY, &calls[i], "access-denied", "password");
+    }
+    for (size_t i = 0; i < 3; i++) {
+        calls[i].authorization = NULL;
+        assert_int_equal(rig_status(rig, RIG_NOBODY, &calls[i]), done[i]);
+    }
+    assert_int_equal(
+        rig_status(rig, RIG_ADMIN, &(struct rig_call){.method = API_DELETE, .path = path}), 204);
 }
 
 static void a_certificate_is_an_account(void **state)
@@ -397,6 +449,7 @@ int main(void)
         cmocka_unit_test(wrong_certificates_are_refused),
         cmocka_unit_test(principals_are_unique),
         cmocka_unit_test(there_is_no_kerberos_without_keytab),
+        cmocka_unit_test(a_token_manages_no_tokens),
     };
 
     return cmocka_run_group_tests(tests, rig_set_up, rig_tear_down);

@@ -68,6 +68,7 @@ static enum api_role smallest(enum api_need need)
 {
     switch (need) {
     case API_NEED_ACCOUNT:
+    case API_NEED_LOGIN:
         return API_ROLE_CONTENT;
     case API_NEED_VIEWER:
         return API_ROLE_VIEWER;
@@ -106,8 +107,11 @@ static void check_roles(const struct api_route *route, const struct rig_call *ca
         bool entered = status < 500 || strcmp(route->operation, "streamEvents") == 0;
         bool fine = want != 0 ? status == want : status != 401 && entered;
 
-        /* others' tokens are for admins */
-        if (route->need == API_NEED_ACCOUNT && who != RIG_NOBODY && who != RIG_ADMIN) {
+        /* others' tokens are for admins; a token manages none */
+        if (route->need == API_NEED_LOGIN && who != RIG_NOBODY && who != RIG_ADMIN) {
+            rig_refused(rig, (enum rig_who)who, call, "access-denied", "password");
+            fine = true;
+        } else if (route->need == API_NEED_ACCOUNT && who != RIG_NOBODY && who != RIG_ADMIN) {
             fine = status == 403 || status == 404 || status == 400;
         } else if (want == 0) {
             fine = fine && status != 403;
