@@ -210,6 +210,19 @@ static enum cp_err set_connections(struct srv_config *c, const char *value, stru
     return CP_OK;
 }
 
+static enum cp_err set_per_address(struct srv_config *c, const char *value, struct cp_error *err)
+{
+    unsigned long n;
+
+    if (!parse_number(value, CONNECTIONS_MAX, &n) || n < 1) {
+        return cp_error_set(err, CP_ERR_USAGE,
+                            "connections-per-address: '%s' is not a number from 1 to %d", value,
+                            CONNECTIONS_MAX);
+    }
+    c->per_address = (unsigned)n;
+    return CP_OK;
+}
+
 static enum cp_err set_log_format(struct srv_config *c, const char *value, struct cp_error *err)
 {
     if (strcmp(value, "text") == 0) {
@@ -256,6 +269,8 @@ static const struct option options[] = {
     {"listen-http", "ADDR:PORT", set_listen_http,
      "give out content and manifests there too, without TLS (off)"},
     {"connections", "N", set_connections, "clients connected at a time (4096)"},
+    {"connections-per-address", "N", set_per_address,
+     "of these, from one client address (a quarter, no less than 256)"},
     {"threads", "N", set_threads, "requests handled at a time (8)"},
     {"log-format", "text|json", set_log_format, "form of the log on standard error (text)"},
     {"log-level", "LEVEL", set_log_level, "debug, info, warn or error (info)"},

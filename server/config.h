@@ -42,6 +42,7 @@ struct srv_config {
     char plain_host[SRV_HOST_SIZE]; /* content without TLS there too; "": nowhere */
     uint16_t plain_port;
     unsigned connections; /* at a time */
+    unsigned per_address; /* of them, from one client address; 0: what server/http.h says */
     unsigned threads;     /* that handle requests */
     enum cp_log_format log_format;
     enum cp_log_level log_level;

@@ -18,6 +18,7 @@
 #include "common/log.h"
 #include "server/http_exchange.h"
 #include "server/http_peer.h"
+#include "server/http_source.h"
 #include "server/http_throttle.h"
 #include "server/http_tls.h"
 #include "server/http_work.h"
@@ -28,6 +29,12 @@
 #define BODY_MIN    (32u * 1024u)
 /* Connections beyond the limit, which are told so. */
 #define SURPLUS 256u
+/* One host must not take all connections. A site behind one address, with dozens of receivers of
+ * several connections each, has to have enough. */
+#define ADDRESS_PART    4u
+#define ADDRESS_MIN     256u
+#define ADDRESS_SURPLUS 16u
+#define BODIES          ((size_t)64 * 1024 * 1024)
 /* Request line, headers and the read buffer of one connection: a larger one makes uploads faster,
  * and bounds what a stranger can make us keep. */
 #define CONNECTION_MEMORY (64u * 1024u)
@@ -50,6 +57,7 @@ struct listener {
 struct srv_http {
     struct listener main, plain; /* plain.daemon is NULL when there is none */
     struct srv_peers *peers;
+    struct srv_sources *sources;
     struct srv_work *work;
     struct srv_throttle *throttle; /* borrowed */
 };
@@ -106,6 +114,13 @@ static unsigned limit_of(const struct srv_http_config *c)
     return c->connections == 0 ? CONNECTIONS : c->connections;
 }
 
+static unsigned per_address(const struct srv_http_config *c)
+{
+    unsigned part = limit_of(c) / ADDRESS_PART;
+
+    return c->per_address != 0 ? c->per_address : part < ADDRESS_MIN ? ADDRESS_MIN : part;
+}
+
 static struct MHD_Daemon *start_daemon(const struct srv_http_config *c, struct srv_http *http,
                                        struct srv_serving *serving,
                                        const struct sockaddr_storage *address)
@@ -138,8 +153,8 @@ static struct MHD_Daemon *start_daemon(const struct srv_http_config *c, struct s
 
     flags |= tls ? (unsigned)MHD_USE_TLS : 0u;
     flags |= address->ss_family == AF_INET6 ? (unsigned)MHD_USE_DUAL_STACK : 0u;
-    return MHD_start_daemon(flags, 0, NULL, NULL, srv_on_request, serving, MHD_OPTION_ARRAY,
-                            options, MHD_OPTION_END);
+    return MHD_start_daemon(flags, 0, srv_on_accept, http->peers, srv_on_request, serving,
+                            MHD_OPTION_ARRAY, options, MHD_OPTION_END);
 }
 
 static enum cp_err listen_at(const struct srv_http_config *c, struct srv_http *http,
@@ -172,6 +187,9 @@ static enum cp_err prepare(const struct srv_http_config *c, struct srv_http *htt
                            struct cp_error *err)
 {
     cp_time slow = (c->slow_s == 0 ? SLOW_S : c->slow_s) * CP_SEC;
+    struct srv_sources_config sources = {.connections = per_address(c),
+                                         .surplus = ADDRESS_SURPLUS,
+                                         .bodies = c->bodies == 0 ? BODIES : c->bodies};
     struct srv_peers_config peers = {.limit = limit_of(c),
                                      .idle =
                                          (c->timeout_s == 0 ? TIMEOUT_S : c->timeout_s) * CP_SEC,
@@ -181,6 +199,8 @@ static enum cp_err prepare(const struct srv_http_config *c, struct srv_http *htt
 
     CP_TRY(srv_work_new(c->threads, &http->work, err));
     http->throttle = c->throttle;
+    CP_TRY(srv_sources_new(&sources, &http->sources, err));
+    peers.sources = http->sources;
     return srv_peers_new(&peers, &http->peers, err);
 }
 
@@ -244,5 +264,6 @@ void srv_http_stop(struct srv_http *http)
     stop_listener(&http->plain);
     srv_work_free(http->work);
     srv_peers_free(http->peers);
+    srv_sources_free(http->sources);
     free(http);
 }

@@ -22,6 +22,8 @@ struct srv_http_config {
     uint16_t plain_port;           /* 0: one the kernel picks */
     unsigned threads;              /* workers: requests that are handled at a time */
     unsigned connections;          /* limit; 0: 4096 */
+    unsigned per_address;          /* of them, from one address; 0: a quarter, no less than 256 */
+    size_t bodies;                 /* bytes of large bodies that are kept at a time; 0: 64 MiB */
     unsigned timeout_s;            /* a silent connection is closed; 0: 60 */
     unsigned slow_s;               /* for headers, and for 32 KiB of a body; 0: 30 */
     struct srv_throttle *throttle; /* of content; borrowed until stop, opened then; NULL: none */

@@ -18,11 +18,15 @@
 #include "server/http_answer.h"
 #include "server/http_peer.h"
 #include "server/http_request.h"
+#include "server/http_source.h"
 #include "server/http_tls.h"
 #include "server/http_work.h"
 
 /* A body that was refused on the way is read on, so that the client sees the answer; not for ever. */
 #define DISCARD_MAX (16u * 1024u * 1024u)
+/* A body of no more costs what its connection costs anyway: it is not counted, so that what
+ * receivers send is taken however many large bodies there are. */
+#define SMALL_BODY (16u * 1024u)
 
 enum stage {
     STAGE_HEADERS,
@@ -43,6 +47,9 @@ struct exchange {
     const char *target_end; /* in MHD's buffer: only to compare with */
     struct api_upload *upload;
     enum stage stage;
+    size_t body_max;           /* while collecting */
+    struct srv_source *source; /* has given `taken` bytes for the body */
+    size_t taken;
     uint64_t discarded;
     enum cp_err refusal; /* while discarding: what to say at the end */
     struct api_response response;
@@ -257,6 +264,29 @@ static void find_remote(struct MHD_Connection *connection, struct srv_request *r
     }
 }
 
+/* Strangers can send bodies, too: what all of them may make us keep is bounded. A chunked body may
+ * become as large as any. */
+static enum MHD_Result begin_body(struct exchange *x)
+{
+    const struct srv_request *r = x->request;
+
+    if (!r->chunked && r->rq.content_length > api_body_max()) {
+        return refuse(x, CP_ERR_TOO_LARGE, "Content-Length is over this limit");
+    }
+    x->body_max = r->chunked ? api_body_max() : (size_t)r->rq.content_length;
+    if (x->body_max > SMALL_BODY) {
+        x->source = srv_peer_source(x->peer);
+        if (!srv_source_take(x->source, x->body_max)) {
+            return refuse(x, CP_ERR_UNAVAILABLE,
+                          "Too many large bodies are coming in at present (docs/limits.md).");
+        }
+        x->taken = x->body_max;
+    }
+    x->stage = STAGE_BODY;
+    srv_peer_sent_body(x->peer, 0);
+    return MHD_YES;
+}
+
 /* All headers are here, no byte of the body: refuse, begin an upload, or collect. */
 static enum MHD_Result begin(struct exchange *x, const char *method, const char *version)
 {
@@ -277,19 +307,13 @@ static enum MHD_Result begin(struct exchange *x, const char *method, const char 
     if (srv_request_finish(r, method, &err) != CP_OK) {
         return refuse(x, err.code, err.text);
     }
-    if (srv_peer_surplus(x->peer)) {
-        return refuse(x, CP_ERR_UNAVAILABLE,
-                      "All connections that the service takes are in use (docs/limits.md).");
+    if (srv_peer_surplus(x->peer) != NULL) {
+        return refuse(x, CP_ERR_UNAVAILABLE, srv_peer_surplus(x->peer));
     }
     if (api_is_upload(&r->rq)) {
         return start_job(x, begin_upload, true) ? MHD_YES : refuse_stopping(x);
     }
-    if (!r->chunked && r->rq.content_length > api_body_max()) {
-        return refuse(x, CP_ERR_TOO_LARGE, "Content-Length is over this limit");
-    }
-    x->stage = STAGE_BODY;
-    srv_peer_sent_body(x->peer, 0);
-    return MHD_YES;
+    return begin_body(x);
 }
 
 static enum MHD_Result discard(struct exchange *x, size_t *size)
@@ -332,7 +356,7 @@ static enum MHD_Result take(struct exchange *x, const char *data, size_t *size)
         return pass_on(x, data, size);
     }
     if (x->stage == STAGE_BODY) {
-        rc = srv_request_add_body(x->request, data, *size, api_body_max());
+        rc = srv_request_add_body(x->request, data, *size, x->body_max);
         if (rc != CP_OK) {
             x->refusal = rc;
             x->stage = STAGE_DISCARD;
@@ -361,6 +385,7 @@ static enum MHD_Result finish(struct exchange *x)
 static void drop(struct exchange *x)
 {
     srv_request_free(x->request);
+    srv_source_give(x->source, x->taken);
     free(x->piece);
     (void)pthread_mutex_destroy(&x->lock);
     free(x);

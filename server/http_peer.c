@@ -11,6 +11,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "server/http_batch.h"
+#include "server/http_source.h"
 
 /* Short against every limit. */
 #define LOOK_EVERY (CP_SEC / 2)
@@ -21,7 +22,8 @@ struct srv_peer {
     struct srv_peers *peers;
     struct srv_peer *next, **at;
     int fd;
-    bool surplus;
+    const char *surplus; /* why it is one too many, or NULL */
+    struct srv_source *source;
     _Atomic cp_time deadline; /* CP_TIME_NEVER: it is not the peer's turn */
     struct srv_batch batch;
     size_t missing; /* bytes of the body that must come before the deadline */
@@ -111,6 +113,22 @@ void srv_peers_free(struct srv_peers *p)
 
 /* ---- connections ---- */
 
+static void find_source(struct srv_peer *peer, struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *address =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    bool surplus = false;
+
+    if (address != NULL && address->client_addr != NULL) {
+        peer->source =
+            srv_source_enter(peer->peers->config.sources, address->client_addr, &surplus);
+    }
+    if (surplus) {
+        peer->surplus = "All connections that the service takes from one address are in use "
+                        "(docs/limits.md).";
+    }
+}
+
 static void add(struct srv_peers *p, struct MHD_Connection *connection, void **socket_context)
 {
     const union MHD_ConnectionInfo *fd =
@@ -124,9 +142,12 @@ static void add(struct srv_peers *p, struct MHD_Connection *connection, void **s
     peer->peers = p;
     peer->fd = fd->connect_fd;
     srv_batch_begin(&peer->batch, connection);
+    find_source(peer, connection);
     atomic_init(&peer->deadline, cp_clock_now() + p->config.headers);
     (void)pthread_mutex_lock(&p->lock);
-    peer->surplus = p->count >= p->config.limit;
+    if (p->count >= p->config.limit) {
+        peer->surplus = "All connections that the service takes are in use (docs/limits.md).";
+    }
     p->count++;
     peer->next = p->first;
     peer->at = &p->first;
@@ -135,7 +156,7 @@ static void add(struct srv_peers *p, struct MHD_Connection *connection, void **s
     }
     p->first = peer;
     (void)pthread_mutex_unlock(&p->lock);
-    if (peer->surplus) {
+    if (peer->surplus != NULL) {
         (void)MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, SURPLUS_S);
     }
 }
@@ -150,7 +171,16 @@ static void drop(struct srv_peers *p, struct srv_peer *peer)
     p->count--;
     (void)pthread_mutex_unlock(&p->lock);
     srv_batch_done(&peer->batch);
+    srv_source_leave(peer->source);
     free(peer);
+}
+
+enum MHD_Result srv_on_accept(void *cls, const struct sockaddr *address, socklen_t size)
+{
+    const struct srv_peers *p = cls;
+
+    (void)size;
+    return srv_source_overrun(p->config.sources, address) ? MHD_NO : MHD_YES;
 }
 
 void srv_on_connection(void *cls, struct MHD_Connection *connection, void **socket_context,
@@ -172,9 +202,14 @@ struct srv_peer *srv_peer_of(struct MHD_Connection *connection)
     return info == NULL ? NULL : info->socket_context;
 }
 
-bool srv_peer_surplus(const struct srv_peer *peer)
+const char *srv_peer_surplus(const struct srv_peer *peer)
 {
-    return peer != NULL && peer->surplus;
+    return peer == NULL ? NULL : peer->surplus;
+}
+
+struct srv_source *srv_peer_source(const struct srv_peer *peer)
+{
+    return peer == NULL ? NULL : peer->source;
 }
 
 /* ---- whose turn it is ---- */

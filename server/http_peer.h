@@ -13,10 +13,13 @@
 #include "common/time.h"
 
 struct srv_peer;
+struct srv_source;  /* server/http_source.h */
+struct srv_sources; /* the same */
 struct srv_peers;
 
 struct srv_peers_config {
-    unsigned limit;      /* connections; those beyond are told so and closed */
+    struct srv_sources *sources; /* borrowed */
+    unsigned limit;              /* connections; those beyond are told so and closed */
     cp_time headers;     /* until those of the first request are whole, the handshake included */
     cp_time idle;        /* so much longer has every other one */
     cp_time body_window; /* within each of these … */
@@ -27,15 +30,20 @@ CP_MUST_CHECK enum cp_err srv_peers_new(const struct srv_peers_config *config,
                                         struct srv_peers **ret_peers, struct cp_error *err);
 void srv_peers_free(struct srv_peers *p); /* no connection may be left; NULL allowed */
 
-/* MHD_OPTION_NOTIFY_CONNECTION; cls is the struct srv_peers. */
+/* What MHD asks before it takes a connection; MHD_OPTION_NOTIFY_CONNECTION. cls is the struct
+ * srv_peers. */
+enum MHD_Result srv_on_accept(void *cls, const struct sockaddr *address, socklen_t size);
 void srv_on_connection(void *cls, struct MHD_Connection *connection, void **socket_context,
                        enum MHD_ConnectionNotificationCode code);
 
 /* NULL when there was no memory for it. All that follows takes NULL. */
 struct srv_peer *srv_peer_of(struct MHD_Connection *connection);
 
-/* It came when all places were taken. */
-bool srv_peer_surplus(const struct srv_peer *peer);
+/* Why it is one too many; NULL: it is welcome. */
+const char *srv_peer_surplus(const struct srv_peer *peer);
+
+/* Where it comes from; NULL: not known. */
+struct srv_source *srv_peer_source(const struct srv_peer *peer);
 
 /* Whose turn it is. The peer's: its next request, or a body, of which `size` more bytes came; ours:
  * no time is counted. */

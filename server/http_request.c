@@ -321,8 +321,10 @@ enum cp_err srv_request_add_body(struct srv_request *r, const char *data, size_t
     }
     if (need > r->body_room) {
         size_t room = need > 2 * r->body_room ? need : 2 * r->body_room;
-        char *body = malloc(room);
+        char *body;
 
+        room = room > max + 1 ? max + 1 : room; /* `max` is what it is counted as */
+        body = malloc(room);
         if (body == NULL) {
             return CP_ERR_NO_MEMORY;
         }

@@ -221,6 +221,7 @@ static enum cp_err serve(struct service *s, struct cp_error *err)
                                           .plain_port = c->plain_port,
                                           .threads = c->threads,
                                           .connections = c->connections,
+                                          .per_address = c->per_address,
                                           .trust = s->parts.trust,
                                           .api = &s->api};
     enum cp_err rc;

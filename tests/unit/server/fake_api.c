@@ -19,6 +19,7 @@
 
 static atomic_int cut;
 static atomic_int calls;
+static atomic_uint body_max = FAKE_BODY_MAX;
 
 int fake_uploads_cut(void)
 {
@@ -59,7 +60,12 @@ uint64_t api_response_size(const struct api_response *rs)
 
 size_t api_body_max(void)
 {
-    return FAKE_BODY_MAX;
+    return atomic_load(&body_max);
+}
+
+void fake_set_body_max(unsigned size)
+{
+    atomic_store(&body_max, size);
 }
 
 static struct api_response text(int status, const char *type, const char *body)

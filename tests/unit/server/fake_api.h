@@ -8,14 +8,15 @@
  * several pieces, "/big" FAKE_BIG_SIZE zeros, "/big/short" half of that and then nothing; "/plain" whether
  * it came without TLS; "/empty" 204; PUT "/up" is an upload, "/up/no" a
  * refused one; everything else echoes "METHOD path|query…|content_length|body|header X-Echo". */
-#define FAKE_REFUSED  0xff /* a piece of an upload that begins so is refused */
-#define FAKE_BODY_MAX 1000u
+#define FAKE_REFUSED  0xff  /* a piece of an upload that begins so is refused */
+#define FAKE_BODY_MAX 1000u /* unless fake_set_body_max() says otherwise */
 /* "/cold": so many bytes from the disk, each four of them their own place. */
 #define FAKE_COLD_SIZE (8u * 1024u * 1024u)
 #define FAKE_BIG_SIZE  (32u * 1024u * 1024u)
 
 void fake_await_waiting(int count); /* until so many requests for "/wait" have come */
 void fake_release(void);
+void fake_set_body_max(unsigned size);
 int fake_uploads_cut(void);       /* uploads that ended incomplete */
 int fake_calls(void);             /* of api_handle */
 const char *fake_file_text(void); /* the whole text of the file */

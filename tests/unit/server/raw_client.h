@@ -17,6 +17,8 @@ struct raw_answer {
 };
 
 int raw_connect(uint16_t port);
+/* The same from 127.0.0.`last`. */
+int raw_connect_from(unsigned last, uint16_t port);
 /* false when the peer has closed. */
 int raw_send(int fd, const char *data, size_t size);
 /* Reads one response: headers, then Content-Length bytes (none for head). */

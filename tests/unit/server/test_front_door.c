@@ -21,6 +21,7 @@
 #define HOST        "Host: x\r\n"
 #define END         "\r\n"
 #define CONNECTIONS 3
+#define SURPLUS     20 /* more than the service tells so */
 #define MANY        40000
 
 static struct raw_answer answer;
@@ -365,6 +366,123 @@ static void one_connection_too_many_is_told(void **state)
     srv_http_stop(http);
 }
 
+/* One host takes its own connections only: beyond them it is told so, then not even that. */
+static void one_address_does_not_take_all(void **state)
+{
+    static const char ask[] = "GET /a HTTP/1.1\r\n" HOST END;
+    struct srv_http *http = start(
+        (struct srv_http_config){.timeout_s = 5, .connections = 100, .per_address = CONNECTIONS});
+    uint16_t port = srv_http_port(http);
+    int fds[CONNECTIONS];
+    int surplus[SURPLUS];
+    int other;
+
+    (void)state;
+    for (int i = 0; i < CONNECTIONS; i++) {
+        fds[i] = raw_connect(port);
+        assert_true(raw_send(fds[i], ask, sizeof ask - 1));
+        raw_read(fds[i], 0, &answer);
+        assert_int_equal(answer.status, 200);
+    }
+    raw_ask(port, ask, &answer);
+    assert_int_equal(answer.status, 503);
+    assert_non_null(strstr(answer.body, "one address"));
+    for (int i = 0; i < SURPLUS; i++) {
+        surplus[i] = raw_connect(port);
+    }
+    other = raw_connect_from(2, port);
+    assert_true(raw_send(other, ask, sizeof ask - 1));
+    raw_read(other, 0, &answer);
+    assert_int_equal(answer.status, 200);
+    assert_true(raw_closed(surplus[SURPLUS - 1]));
+    for (int i = 0; i < SURPLUS; i++) {
+        assert_int_equal(close(surplus[i]), 0);
+    }
+    for (int i = 0; i < CONNECTIONS; i++) {
+        assert_int_equal(close(fds[i]), 0);
+    }
+    do {
+        char some[64];
+
+        answer.status = raw_try(port, ask, some, sizeof some) && strstr(some, " 200 ") != NULL;
+    } while (answer.status == 0);
+    assert_int_equal(close(other), 0);
+    srv_http_stop(http);
+}
+
+/* ---- large bodies ---- */
+
+#define LARGE    30000
+#define BUDGET   (8u * LARGE)
+#define BODY_MAX (2u * LARGE)
+
+/* Headers with this one, and so many bytes. */
+static void ask_body(unsigned last, uint16_t port, const char *length, size_t size)
+{
+    int at = snprintf(text, sizeof text, "POST /b HTTP/1.1\r\n" HOST "%s\r\n" END, length);
+    int fd = raw_connect_from(last, port);
+
+    memset(text + at, 'a', size);
+    assert_true(raw_send(fd, text, (size_t)at + size));
+    raw_read(fd, 0, &answer);
+    assert_int_equal(close(fd), 0);
+}
+
+/* Begins a large body, and leaves it at that: until the service asks for it, it is counted. */
+static int begin_large(unsigned last, uint16_t port)
+{
+    static const char ask[] =
+        "POST /b HTTP/1.1\r\n" HOST "Expect: 100-continue\r\nContent-Length: 30000\r\n" END;
+    int fd = raw_connect_from(last, port);
+
+    assert_true(raw_send(fd, ask, sizeof ask - 1));
+    raw_read(fd, 1, &answer);
+    assert_int_equal(answer.status, 100);
+    return fd;
+}
+
+/* An address may have a quarter of the memory, all of them together no more than all of it. */
+static void large_bodies_are_bounded(void **state)
+{
+    struct srv_http *http = start((struct srv_http_config){.timeout_s = 5, .bodies = BUDGET});
+    uint16_t port = srv_http_port(http);
+    int fds[8];
+
+    (void)state;
+    fake_set_body_max(BODY_MAX);
+    fds[0] = begin_large(1, port);
+    fds[1] = begin_large(1, port);
+    ask_body(1, port, "Content-Length: 30000", 0);
+    assert_int_equal(answer.status, 503);
+    assert_non_null(strstr(answer.body, "bodies"));
+    for (unsigned i = 2; i < 8; i++) {
+        fds[i] = begin_large(i / 2 + 1, port);
+    }
+    ask_body(5, port, "Content-Length: 30000", 0);
+    assert_int_equal(answer.status, 503);
+    ask_body(5, port, "Transfer-Encoding: chunked", 0);
+    assert_int_equal(answer.status, 503);
+    /* small ones are always taken */
+    for (unsigned i = 1; i <= 5; i++) {
+        ask_body(i, port, "Content-Length: 9000", 9000);
+        assert_int_equal(answer.status, 200);
+    }
+    /* those that are in go on; one that broke makes room as well */
+    memset(text, 'a', LARGE);
+    assert_true(raw_send(fds[0], text, LARGE));
+    raw_read(fds[0], 0, &answer);
+    assert_int_equal(answer.status, 200);
+    for (unsigned i = 0; i < 8; i++) {
+        assert_int_equal(close(fds[i]), 0);
+    }
+    do {
+        ask_body(1, port, "Transfer-Encoding: chunked\r\n\r\n0\r\n", 0);
+    } while (answer.status == 503);
+    assert_int_equal(answer.status, 200);
+    fake_set_body_max(FAKE_BODY_MAX);
+    srv_http_stop(http);
+}
+
 /* ---- without TLS ---- */
 
 static void the_plain_listener_is_marked(void **state)
@@ -397,6 +515,8 @@ int main(void)
         cmocka_unit_test(slow_senders_are_cut),
         cmocka_unit_test(others_are_not_cut),
         cmocka_unit_test(one_connection_too_many_is_told),
+        cmocka_unit_test(one_address_does_not_take_all),
+        cmocka_unit_test(large_bodies_are_bounded),
         cmocka_unit_test(the_plain_listener_is_marked),
     };
 

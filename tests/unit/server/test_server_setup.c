@@ -113,6 +113,9 @@ static void command_line_wins_over_file(void **state)
     assert_int_equal(c.plain_port, 8080);
     assert_int_equal(srv_config_set(&c, "connections", "16", NULL), CP_OK);
     assert_int_equal(c.connections, 16);
+    assert_int_equal(c.per_address, 0);
+    assert_int_equal(srv_config_set(&c, "connections-per-address", "1", NULL), CP_OK);
+    assert_int_equal(c.per_address, 1);
     assert_int_equal(c.log_format, CP_LOG_JSON);
     assert_string_equal(c.database, "host=/run/x dbname=y");
     assert_int_equal(action, SRV_ACTION_RUN);
@@ -186,6 +189,8 @@ static void bad_options_are_named(void **state)
         {"--listen-http", "80", "listen-http: '80'"},
         {"--connections", "15", "connections: '15' is not a number from 16"},
         {"--connections", "100001", "connections: '100001'"},
+        {"--connections-per-address", "0", "connections-per-address: '0' is not a number from 1"},
+        {"--connections-per-address", "100001", "connections-per-address: '100001'"},
         {"--database", "", "database: the value is empty"},
         {"--tls-cert", "x.pem", "--tls-cert and --tls-key go together"},
         {"--wrong", "1", "there is no option 'wrong'"},
@@ -230,10 +235,13 @@ static void a_bad_value_changes_nothing(void **state)
 
 static void help_lists_every_option(void **state)
 {
-    static const char *const names[] = {
-        "--config",  "--listen",      "--state-dir",  "--database", "--tls-cert",
-        "--tls-key", "--name",        "--public-url", "--threads",  "--log-format",
-        "--version", "--listen-http", "--connections"};
+    static const char *const names[] = {"--config",      "--listen",
+                                        "--state-dir",   "--database",
+                                        "--tls-cert",    "--tls-key",
+                                        "--name",        "--public-url",
+                                        "--threads",     "--log-format",
+                                        "--version",     "--listen-http",
+                                        "--connections", "--connections-per-address"};
     const char *argv[] = {"castpointd", "--nonsense", "--help"};
     struct srv_config c;
     enum srv_action action;
