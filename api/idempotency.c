@@ -137,7 +137,8 @@ static enum cp_err once_body(struct db_conn *conn, void *arg, struct cp_error *e
         rc = replay(o, &kept, err);
     } else {
         rc = cp_error_set(err, CP_ERR_IDEMPOTENCY_REUSED,
-                          "Header 'Idempotency-Key': '%s' was the key of another request.",
+                          "Header 'Idempotency-Key': '%s' was the key of another request, or of "
+                          "the same one by another role: use a new key.",
                           o->row.key);
     }
     free(kept.answer);
@@ -153,8 +154,10 @@ static enum cp_err run(const struct api_context *ctx, const struct api_creation 
 
 /* ---- the request ---- */
 
-static enum cp_err digest_request(const struct api_request *rq, char ret_text[DB_DIGEST_SIZE])
+/* With the role: what an administrator was told is not for a viewer, be it the same account. */
+static enum cp_err digest_request(const struct api_call *call, char ret_text[DB_DIGEST_SIZE])
 {
+    const struct api_request *rq = call->rq;
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
@@ -163,7 +166,7 @@ static enum cp_err digest_request(const struct api_request *rq, char ret_text[DB
     if (out == NULL) {
         return CP_ERR_NO_MEMORY;
     }
-    (void)fprintf(out, "%s %s\n", api_method_name(rq->method), rq->path);
+    (void)fprintf(out, "%d %s %s\n", (int)call->who->role, api_method_name(rq->method), rq->path);
     for (size_t i = 0; i < rq->query_count; i++) {
         (void)fprintf(out, "%s=%s\n", rq->query[i].name, rq->query[i].value);
     }
@@ -201,7 +204,7 @@ static enum cp_err begin(struct once *o, const char *key, struct cp_error *err)
                             "for instance a uuid.",
                             DB_IDEMPOTENCY_KEY_SIZE - 1);
     }
-    if (digest_request(o->call->rq, o->row.request_sha256) != CP_OK) {
+    if (digest_request(o->call, o->row.request_sha256) != CP_OK) {
         return cp_error_set(err, CP_ERR_NO_MEMORY, "No memory to digest the request.");
     }
     (void)snprintf(o->row.account_id, sizeof o->row.account_id, "%s", o->call->who->account_id);

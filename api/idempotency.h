@@ -20,8 +20,8 @@ struct api_creation {
 
 /* Runs the creation and answers. With Idempotency-Key (1 to 64 visible ASCII characters) the answer
  * is kept for a day in the same transaction, sealed under the master key, because it may hold a
- * token: the same account, key and request get it again with "Idempotency-Replayed: true" and the
- * body does not run; another request under that key is refused (422 idempotency-key-reused), and
+ * token: the same account, role, key and request get it again with "Idempotency-Replayed: true" and
+ * the body does not run; another request under that key is refused (422 idempotency-key-reused), and
  * while the first one runs 409 idempotency-key-busy. A refusal is not kept: the next one tries. */
 struct api_response api_create(const struct api_context *ctx, const struct api_call *call,
                                const struct api_creation *creation);

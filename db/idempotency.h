@@ -11,7 +11,7 @@
 struct db_idempotency {
     char account_id[DB_ID_SIZE];
     char key[DB_IDEMPOTENCY_KEY_SIZE];
-    char request_sha256[DB_DIGEST_SIZE]; /* method, address, query and body */
+    char request_sha256[DB_DIGEST_SIZE]; /* role, method, address, query and body */
     uint32_t status;
     char *answer; /* sealed for "idempotency <account_id> <key>" (keys/); malloced, caller frees */
     size_t answer_size;

@@ -78,7 +78,7 @@ COMMENT ON TABLE idempotency IS 'Answers of requests that carried an Idempotency
 COMMENT ON COLUMN idempotency.id IS 'Identity of the row.';
 COMMENT ON COLUMN idempotency.account_id IS 'Who asked.';
 COMMENT ON COLUMN idempotency.key IS 'The header''s value.';
-COMMENT ON COLUMN idempotency.request_sha256 IS 'SHA-256 of method, address, query and body: the same key for another request is refused.';
+COMMENT ON COLUMN idempotency.request_sha256 IS 'SHA-256 of role, method, address, query and body: the same key for another request is refused.';
 COMMENT ON COLUMN idempotency.status IS 'HTTP status of the answer.';
 COMMENT ON COLUMN idempotency.answer_sealed IS 'Headers and body, sealed under the master key for "idempotency <account> <key>": they may hold a token.';
 COMMENT ON COLUMN idempotency.created_at IS 'When.';

@@ -100,6 +100,35 @@ static void a_key_is_for_one_request_of_one_account(void **state)
     rig_refused(rig, RIG_VIEWER, &call, "access-denied", "operator");
 }
 
+/* A kept answer may hold a secret that the same account would not be given today. */
+static void a_smaller_role_gets_no_kept_answer(void **state)
+{
+    struct rig_call call = post("/api/v1/accounts",
+                                "{\"name\": \"falling\", \"role\": \"admin\","
+                                " \"password\": \"a password of ten\"}",
+                                NULL);
+    char match[128];
+    char basic[256];
+
+    (void)state;
+    assert_int_equal(rig_status(rig, RIG_ADMIN, &call), 201);
+    rig_basic("falling", RIG_PASSWORD, basic);
+    call = post("/api/v1/accounts/viewer/tokens", "{\"role\": \"viewer\"}",
+                "Idempotency-Key: falling-1");
+    call.authorization = basic;
+    replayed(RIG_NOBODY, &call, 201);
+    rig_if_match(rig, "/api/v1/accounts/falling", match);
+    assert_int_equal(rig_status(rig, RIG_ADMIN,
+                                &(struct rig_call){.method = API_PATCH,
+                                                   .path = "/api/v1/accounts/falling",
+                                                   .body = "{\"role\": \"operator\"}",
+                                                   .headers = {match}}),
+                     200);
+    rig_refused(rig, RIG_NOBODY, &call, "idempotency-key-reused", "role");
+    call.headers[0] = NULL;
+    rig_refused(rig, RIG_NOBODY, &call, "access-denied", "viewer");
+}
+
 static void wrong_keys_are_refused(void **state)
 {
     static const char *const keys[] = {
@@ -253,6 +282,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_creation_is_done_once),
         cmocka_unit_test(a_key_is_for_one_request_of_one_account),
+        cmocka_unit_test(a_smaller_role_gets_no_kept_answer),
         cmocka_unit_test(wrong_keys_are_refused),
         cmocka_unit_test(a_refusal_is_not_kept),
         cmocka_unit_test(while_the_first_is_under_way_the_second_waits),
