@@ -12,8 +12,7 @@ SELECT setval('events_number', (SELECT coalesce(max(id), 0) + 1 FROM events), fa
 
 CREATE INDEX events_subject_index ON events (subject, id);
 
-CREATE FUNCTION events_number() RETURNS trigger LANGUAGE plpgsql
-    SECURITY DEFINER SET search_path FROM CURRENT AS $$
+CREATE FUNCTION events_number() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     floor bigint;
 BEGIN
@@ -32,7 +31,7 @@ CREATE TRIGGER events_number BEFORE INSERT ON events
 -- transaction has ended or still shows its lock. To be followed by the reading in a statement of its
 -- own (READ COMMITTED), whose snapshot then sees all that is settled.
 CREATE FUNCTION events_settled(OUT settled bigint, OUT pending boolean) LANGUAGE plpgsql VOLATILE
-    SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    SECURITY DEFINER AS $$
 DECLARE
     last bigint;
     held bigint;
@@ -47,6 +46,17 @@ BEGIN
     pending := settled < last;
 END $$;
 COMMENT ON FUNCTION events_settled() IS 'No event up to this number will appear any more that is not there.';
+
+-- Both run with the owner's rights: what a caller has put into its own pg_temp must not be found in
+-- the place of a table, and nobody may hang the trigger on a table with types of its own.
+REVOKE ALL ON FUNCTION events_number() FROM PUBLIC;
+DO $$
+BEGIN
+    EXECUTE format('ALTER FUNCTION events_number() SET search_path = pg_catalog, %I, pg_temp',
+        current_schema());
+    EXECUTE format('ALTER FUNCTION events_settled() SET search_path = pg_catalog, %I, pg_temp',
+        current_schema());
+END $$;
 
 CREATE TABLE audit (
     id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

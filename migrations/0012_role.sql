@@ -29,6 +29,11 @@ BEGIN
     END IF;
     EXECUTE format('REVOKE CREATE ON SCHEMA %I FROM PUBLIC, %I', place, service);
     EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', place, service);
+    -- A service needs no temporary objects. Only the database's owner can say so.
+    IF has_database_privilege(service, current_database(), 'TEMPORARY') AND
+        pg_has_role((SELECT datdba FROM pg_database WHERE datname = current_database()), 'USAGE') THEN
+        EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC, %I', current_database(), service);
+    END IF;
     FOR item IN SELECT tablename FROM pg_tables WHERE schemaname = place ORDER BY tablename LOOP
         EXECUTE format('REVOKE ALL ON TABLE %I.%I FROM PUBLIC, %I', place, item, service);
         EXECUTE format('GRANT %s ON TABLE %I.%I TO %I',

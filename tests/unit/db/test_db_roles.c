@@ -2,6 +2,7 @@
  * What the service's role may do and what not: run through tests/support/with-postgres. */
 #include "tests/unit/db/fixture.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -91,6 +92,8 @@ static void schema_is_out_of_reach(void **state)
         "UPDATE schema_migrations SET digest = ''",
         "DELETE FROM schema_migrations",
         "SET session_replication_role = replica",
+        "CREATE TEMPORARY TABLE mine (n int)",
+        "CREATE FUNCTION pg_temp.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
     };
 
     grant(*state);
@@ -158,13 +161,78 @@ static void service_does_not_migrate(void **state)
     assert_non_null(strstr(err->text, "0001_node.sql"));
 }
 
+/* ---- functions that run with the owner's rights ---- */
+
+static void as_service(const struct roles *r, const char *sql)
+{
+    char copy[600];
+
+    assert_true(strlen(sql) < sizeof copy);
+    (void)snprintf(copy, sizeof copy, "%s", sql);
+    OK(r->f, db_run_again(r->service, "service", text_body, copy, &r->f->err));
+}
+
+/* A service that puts its own things in the place of theirs; where its owner is not the database's,
+ * it may still make temporary ones. */
+static void owners_functions_look_at_nothing_of_a_callers(void **state)
+{
+    static const char *const baits[] = {
+        "pg_locks AS SELECT 'advisory'::text AS locktype, 1::smallint AS objsubid,"
+        " 'ShareLock'::text AS mode, pg_temp.bite() AS classid, 1::oid AS objid, oid AS database "
+        "FROM pg_database"
+        " WHERE datname = current_database()",
+        "pg_database AS SELECT pg_temp.bite() AS oid, current_database() AS datname",
+        "events_number AS SELECT pg_temp.bite()::bigint AS last_value, true AS is_called",
+    };
+    const struct roles *r = *state;
+
+    grant(r);
+    fixture_sql(r->f, "INSERT INTO audit (authentication, method, path, outcome)"
+                      " VALUES ('none', 'GET', '/', 'done');"
+                      " GRANT TEMPORARY ON DATABASE postgres TO castpoint_service");
+    as_service(r, "CREATE FUNCTION pg_temp.bite() RETURNS oid LANGUAGE plpgsql AS $$ BEGIN"
+                  " ALTER TABLE public.audit DISABLE TRIGGER audit_protect;"
+                  " UPDATE public.audit SET account = 'bitten'; RETURN 1;"
+                  " EXCEPTION WHEN insufficient_privilege THEN RETURN 1; END $$");
+    for (size_t i = 0; i < sizeof baits / sizeof baits[0]; i++) {
+        char sql[500];
+
+        /* The functions' plans keep what they have found: look again. */
+        (void)snprintf(sql, sizeof sql, "CREATE TEMPORARY VIEW %s; DISCARD PLANS", baits[i]);
+        as_service(r, "INSERT INTO events (kind, subject) VALUES ('package-created', 'bait')");
+        as_service(r, sql);
+        as_service(r, "SELECT * FROM events_settled()");
+    }
+    assert_int_equal(fixture_number(r->f, "SELECT count(*) FROM audit WHERE account = 'bitten'"),
+                     0);
+    /* A type whose check runs when the trigger gives the row its number. */
+    as_service(r, "CREATE DOMAIN pg_temp.bait AS bigint CHECK (pg_temp.bite() IS NOT NULL);"
+                  " CREATE TEMPORARY TABLE mine (id pg_temp.bait)");
+    forbidden(r, "CREATE TRIGGER mine BEFORE INSERT ON mine FOR EACH ROW"
+                 " EXECUTE FUNCTION events_number()");
+}
+
+static void all_of_them_say_where_they_look(void **state)
+{
+    const struct roles *r = *state;
+
+    assert_int_equal(
+        fixture_number(r->f, "SELECT count(*) FROM pg_proc WHERE prosecdef"
+                             " AND pronamespace = 'public'::regnamespace AND proconfig IS DISTINCT"
+                             " FROM ARRAY['search_path=pg_catalog, public, pg_temp']"),
+        0);
+    assert_true(fixture_number(r->f, "SELECT count(*) FROM pg_proc WHERE prosecdef"
+                                     " AND pronamespace = 'public'::regnamespace") > 0);
+}
+
 /* What an earlier grant or PUBLIC gave too much is taken back. */
 static void grants_are_made_exact(void **state)
 {
     const struct roles *r = *state;
 
     fixture_sql(r->f, "GRANT ALL ON ALL TABLES IN SCHEMA public TO PUBLIC, castpoint_service;"
-                      " GRANT ALL ON SCHEMA public TO PUBLIC, castpoint_service");
+                      " GRANT ALL ON SCHEMA public TO PUBLIC, castpoint_service;"
+                      " GRANT TEMPORARY ON DATABASE postgres TO PUBLIC, castpoint_service");
     all_others_are_its_own(state);
     schema_is_out_of_reach(state);
 }
@@ -184,8 +252,14 @@ static void owner_is_no_service(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(schema_is_out_of_reach),   TEST(audit_is_only_added_to), TEST(all_others_are_its_own),
-        TEST(service_does_not_migrate), TEST(grants_are_made_exact),  TEST(owner_is_no_service),
+        TEST(schema_is_out_of_reach),
+        TEST(audit_is_only_added_to),
+        TEST(all_others_are_its_own),
+        TEST(service_does_not_migrate),
+        TEST(grants_are_made_exact),
+        TEST(owner_is_no_service),
+        TEST(owners_functions_look_at_nothing_of_a_callers),
+        TEST(all_of_them_say_where_they_look),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
