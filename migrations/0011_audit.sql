@@ -6,6 +6,9 @@
 -- long as its transaction, the number that its own will be above. What is not above any published
 -- number is settled: it is committed, or will never be. Writers do not wait for each other.
 -- The lock's key is 17232 ('CP') in its upper 16 bits, the number in the lower 48.
+-- A transaction's first one covers all numbers that it takes later; more would fill the server's
+-- table of locks. That it has it says castpoint.events_floor, which a savepoint's rollback takes
+-- back together with the lock.
 ALTER TABLE events ALTER COLUMN id DROP IDENTITY;
 CREATE SEQUENCE events_number AS bigint OWNED BY events.id;
 SELECT setval('events_number', (SELECT coalesce(max(id), 0) + 1 FROM events), false);
@@ -16,9 +19,12 @@ CREATE FUNCTION events_number() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINE
 DECLARE
     floor bigint;
 BEGIN
-    SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END INTO floor
-        FROM events_number;
-    PERFORM pg_advisory_xact_lock_shared((17232::bigint << 48) | floor);
+    IF coalesce(current_setting('castpoint.events_floor', true), '') = '' THEN
+        SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END INTO floor
+            FROM events_number;
+        PERFORM pg_advisory_xact_lock_shared((17232::bigint << 48) | floor);
+        PERFORM set_config('castpoint.events_floor', floor::text, true);
+    END IF;
     NEW.id := nextval('events_number');
     PERFORM pg_notify('castpoint_events', '');
     RETURN NEW;

@@ -103,6 +103,64 @@ static void what_is_rolled_back_holds_nothing_back(void **state)
     assert_int_equal(r.upto, 3); /* the number of what never was is passed over */
 }
 
+/* As many as an import of a large configuration writes: they need no more room in the server's table
+ * of locks than one. */
+static void one_transaction_writes_very_many(void **state)
+{
+    static const char held[] = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'";
+    struct fixture *f = *state;
+    struct reading r;
+
+    (void)fixture_begin(f);
+    fixture_sql(f, "INSERT INTO events (kind, subject) SELECT 'package-created', 'package ' || n"
+                   " FROM generate_series(1, 50000) n");
+    assert_int_equal(fixture_number(f, held), 1);
+    r = read_after(f, 0);
+    assert_int_equal(r.upto, 0);
+    assert_true(r.pending);
+    fixture_commit(f);
+    r = read_after(f, 0);
+    assert_int_equal(r.upto, 50000);
+    assert_false(r.pending);
+    assert_int_equal(fixture_number(f, held), 0);
+}
+
+/* What a savepoint takes back is taken for the next event again. */
+static void a_savepoints_rollback_lets_nothing_through(void **state)
+{
+    struct fixture *f = *state;
+    struct db_event e = package_event("package-created", "slow");
+    struct db_conn *conn = fixture_begin(f);
+    struct reading r;
+
+    for (int i = 0; i < 3; i++) {
+        fixture_sql(f, "SAVEPOINT s");
+        OK(f, db_event_add(conn, &e, &f->err));
+        fixture_sql(f, i < 2 ? "ROLLBACK TO s" : "RELEASE s");
+    }
+    OK(f, db_run_tx_locking(f->pool, "quick", add_body, "quick", &f->err));
+    fixture_sql(f, "SAVEPOINT s");
+    OK(f, db_event_add(conn, &e, &f->err));
+    fixture_sql(f, "ROLLBACK TO s");
+    r = read_after(f, 0);
+    assert_int_equal(r.count, 0);
+    assert_int_equal(r.upto, 2);
+    assert_true(r.pending);
+    fixture_commit(f);
+    r = read_after(f, r.upto);
+    assert_int_equal(r.count, 2);
+    assert_string_equal(r.rows[0].subject, "slow");
+    assert_string_equal(r.rows[1].subject, "quick");
+    assert_false(r.pending);
+    /* The next transaction of the same connection begins anew. */
+    conn = fixture_begin(f);
+    OK(f, db_event_add(conn, &e, &f->err));
+    OK(f, db_run_tx_locking(f->pool, "quick", add_body, "quick", &f->err));
+    assert_int_equal(read_after(f, r.upto).count, 0);
+    fixture_commit(f);
+    assert_int_equal(read_after(f, r.upto).count, 2);
+}
+
 /* ---- many at once ---- */
 
 struct writer {
@@ -273,6 +331,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_late_commit_holds_back_what_is_behind_it),
         TEST(what_is_rolled_back_holds_nothing_back),
+        TEST(one_transaction_writes_very_many),
+        TEST(a_savepoints_rollback_lets_nothing_through),
         TEST(a_reader_misses_none_of_many_writers),
         TEST(lists_are_by_kind_subject_and_time),
         TEST(the_whole_catalogue_is_one_list),
