@@ -15,22 +15,14 @@
 #include "api/etag.h"
 #include "api/http_date.h"
 #include "api/range.h"
+#include "api/resource.h"
 #include "api/respond.h"
 #include "common/base64.h"
 #include "common/hex.h"
 #include "content/blob.h"
+#include "db/package.h"
 
 #define CONTENT_TYPE "application/octet-stream"
-
-struct api_deliver_facts api_deliver_facts_of(const struct db_version *v)
-{
-    return (struct api_deliver_facts){.version_id = v->id,
-                                      .package = v->package,
-                                      .number = v->number,
-                                      .state = v->state,
-                                      .policy = v->policy,
-                                      .access = v->access};
-}
 
 enum cp_err api_deliver_decide(const struct api_deliver_facts *v, enum db_access node,
                                const struct api_principal *who, bool bytes, struct cp_error *err)
@@ -70,6 +62,49 @@ enum cp_err api_deliver_setting(struct db_conn *conn, const struct api_context *
     CP_TRY(db_settings_get(conn, ctx->node_id, &settings, err));
     *ret_access = settings.content_access;
     return CP_OK;
+}
+
+/* A package that does not exist is guarded by the distribution point's own setting. */
+static enum cp_err decide_missing(struct db_conn *conn, const char *name, enum db_access node,
+                                  const struct api_principal *who, struct cp_error *err)
+{
+    struct db_package package = {.access = DB_ACCESS_INHERIT};
+    enum cp_err rc = db_package_get(conn, name, &package, err);
+
+    if (rc != CP_OK && rc != CP_ERR_PACKAGE_NOT_FOUND) {
+        return rc;
+    }
+    return api_access_decide(rc == CP_OK ? package.access : DB_ACCESS_INHERIT, node, who, "", err);
+}
+
+enum cp_err api_deliver_find(struct db_conn *conn, const struct api_context *ctx,
+                             const struct api_call *call, bool bytes,
+                             struct db_version *ret_version, struct cp_error *err)
+{
+    struct cp_error missing = {.code = CP_OK};
+    struct db_version v;
+    enum db_access node;
+    enum cp_err rc;
+
+    CP_TRY(api_deliver_setting(conn, ctx, &node, err));
+    rc = api_version_find(conn, call->params[0], call->params[1], &v, &missing);
+    if (rc == CP_OK) {
+        struct api_deliver_facts facts = {.version_id = v.id,
+                                          .package = v.package,
+                                          .number = v.number,
+                                          .state = v.state,
+                                          .policy = v.policy,
+                                          .access = v.access};
+
+        CP_TRY(api_deliver_decide(&facts, node, call->who, bytes, err));
+        *ret_version = v;
+        return CP_OK;
+    }
+    if (rc == CP_ERR_PACKAGE_NOT_FOUND || rc == CP_ERR_VERSION_NOT_FOUND ||
+        rc == CP_ERR_VERSION_NOT_SEALED) {
+        CP_TRY(decide_missing(conn, call->params[0], node, call->who, err));
+    }
+    return cp_error_set(err, rc, "%s", missing.text);
 }
 
 /* ---- the answer ---- */

@@ -18,7 +18,6 @@ struct api_deliver_facts {
     enum db_policy policy;
     enum db_access access;
 };
-struct api_deliver_facts api_deliver_facts_of(const struct db_version *v);
 
 /* node: the distribution point's content_access. bytes: content itself (the policy "require"
  * counts), not only the manifest. A draft is for operators; a retired version for them and for
@@ -31,6 +30,12 @@ CP_MUST_CHECK enum cp_err api_deliver_decide(const struct api_deliver_facts *v, 
 /* The content_access of this context's distribution point. */
 CP_MUST_CHECK enum cp_err api_deliver_setting(struct db_conn *conn, const struct api_context *ctx,
                                               enum db_access *ret_access, struct cp_error *err);
+
+/* The version of the path ({package}, {version}), when this caller may have it: api_version_find and
+ * api_deliver_decide. Who may not have it is refused in the same way whether it exists or not. */
+CP_MUST_CHECK enum cp_err api_deliver_find(struct db_conn *conn, const struct api_context *ctx,
+                                           const struct api_call *call, bool bytes,
+                                           struct db_version *ret_version, struct cp_error *err);
 
 #define API_MODIFIED_UNKNOWN INT64_MIN
 

@@ -114,13 +114,8 @@ static enum cp_err refuse_damaged(struct db_conn *conn, const struct file_tx *t,
 static enum cp_err get_body(struct db_conn *conn, void *arg, struct cp_error *err)
 {
     struct file_tx *t = arg;
-    struct api_deliver_facts facts;
-    enum db_access node;
 
-    CP_TRY(api_version_find(conn, t->call->params[0], t->call->params[1], &t->version, err));
-    CP_TRY(api_deliver_setting(conn, t->ctx, &node, err));
-    facts = api_deliver_facts_of(&t->version);
-    CP_TRY(api_deliver_decide(&facts, node, t->call->who, true, err));
+    CP_TRY(api_deliver_find(conn, t->ctx, t->call, true, &t->version, err));
     CP_TRY(find_file(conn, t, err));
     return t->file.content == DB_BLOB_GOOD ? CP_OK : refuse_damaged(conn, t, err);
 }

@@ -7,7 +7,6 @@
 #include "api/deliver.h"
 #include "api/etag.h"
 #include "api/handlers.h"
-#include "api/resource.h"
 #include "api/respond.h"
 
 struct manifest_read {
@@ -23,15 +22,10 @@ struct manifest_read {
 static enum cp_err read_manifest(struct db_conn *conn, void *arg, struct cp_error *err)
 {
     struct manifest_read *m = arg;
-    struct api_deliver_facts facts;
-    enum db_access node;
 
     free(m->text);
     m->text = NULL;
-    CP_TRY(api_version_find(conn, m->call->params[0], m->call->params[1], &m->version, err));
-    CP_TRY(api_deliver_setting(conn, m->ctx, &node, err));
-    facts = api_deliver_facts_of(&m->version);
-    CP_TRY(api_deliver_decide(&facts, node, m->call->who, false, err));
+    CP_TRY(api_deliver_find(conn, m->ctx, m->call, false, &m->version, err));
     if (m->version.state == DB_VERSION_DRAFT) {
         return cp_error_set(err, CP_ERR_VERSION_NOT_SEALED,
                             "Version %u of package '%s' is a draft: it gets its manifest when it "

@@ -96,6 +96,41 @@ static void both_modes_and_their_overrides(void **state)
     expect_all(RIG_VIEWER, "closed", "closed bytes", NULL);
 }
 
+/* Manifest and file of a version, as one caller. */
+static void expect_version(enum rig_who who, const char *version, const char *code)
+{
+    static const char *const ends[] = {"manifest", "files/a.bin"};
+
+    for (size_t i = 0; i < 2; i++) {
+        char path[128];
+
+        (void)snprintf(path, sizeof path, "/api/v1/packages/%s/%s", version, ends[i]);
+        expect_code(who, path, code);
+    }
+}
+
+/* Who may not have them does not learn which packages and versions there are. */
+static void what_is_missing_is_guarded_like_the_rest(void **state)
+{
+    (void)state;
+    rig_content_access(rig, "authenticated");
+    rig_package(rig, "unsealed", "");
+    expect_version(RIG_NOBODY, "plain/versions/1", "authentication-required");
+    expect_version(RIG_NOBODY, "plain/versions/2", "authentication-required");
+    expect_version(RIG_NOBODY, "plain/versions/latest", "authentication-required");
+    expect_version(RIG_NOBODY, "unsealed/versions/current", "authentication-required");
+    expect_version(RIG_NOBODY, "no-such/versions/1", "authentication-required");
+    expect_version(RIG_NOBODY, "open/versions/2", "version-not-found");
+    expect_version(RIG_CONTENT, "plain/versions/2", "version-not-found");
+    expect_version(RIG_CONTENT, "unsealed/versions/current", "version-not-sealed");
+    expect_version(RIG_CONTENT, "no-such/versions/1", "package-not-found");
+    rig_content_access(rig, "anonymous");
+    expect_version(RIG_NOBODY, "closed/versions/1", "authentication-required");
+    expect_version(RIG_NOBODY, "closed/versions/2", "authentication-required");
+    expect_version(RIG_NOBODY, "plain/versions/2", "version-not-found");
+    expect_version(RIG_NOBODY, "no-such/versions/1", "package-not-found");
+}
+
 static void wrong_credentials_are_never_anonymous(void **state)
 {
     char path[128];
@@ -436,6 +471,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_modes_and_their_overrides),
+        cmocka_unit_test(what_is_missing_is_guarded_like_the_rest),
         cmocka_unit_test(wrong_credentials_are_never_anonymous),
         cmocka_unit_test(the_same_bytes_in_an_open_package_are_open),
         cmocka_unit_test(drafts_are_for_operators),

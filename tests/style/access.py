@@ -12,6 +12,7 @@ MAY_NAME = {
     'db/access.c': 'finds receivers that the decision would refuse now',
     'api/join.c': 'a package that is not there is guarded by the distribution point\'s setting',
     'api/content.c': 'content that no version has is guarded by the same',
+    'api/deliver.c': 'a version that is not there is guarded by its package\'s setting, or the same',
     'api/settings.c': 'reads and shows the setting, and sees that it changes',
     'api/packages.c': 'the same of a package',
     'db/names.c': 'the words',
