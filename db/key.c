@@ -61,6 +61,9 @@ static const struct db_stmt stale_stmt = {
     "   OR k.retired_at IS NOT NULL) AND v.state = 'sealed' ORDER BY v.id LIMIT $2"};
 static const struct db_stmt master_get_stmt = {
     "master_key_get", "SELECT fingerprint, changed_at FROM master_keys WHERE node_id = $1"};
+static const struct db_stmt master_lock_stmt = {
+    "master_key_lock",
+    "SELECT fingerprint, changed_at FROM master_keys WHERE node_id = $1 FOR UPDATE"};
 static const struct db_stmt master_set_stmt = {
     "master_key_set", "INSERT INTO master_keys (node_id, fingerprint) VALUES ($1, $2)"
                       " ON CONFLICT (node_id) DO UPDATE SET fingerprint = excluded.fingerprint,"
@@ -223,14 +226,23 @@ enum cp_err db_key_stale_manifests(struct db_conn *conn, const char *node_id, si
 
 /* ---- which master key seals ---- */
 
+static const struct db_col master_cols[] = {DB_COL_TEXT(db_master_key, fingerprint),
+                                            DB_COL_TIME(db_master_key, changed_at)};
+
 enum cp_err db_master_key_get(struct db_conn *conn, const char *node_id,
                               struct db_master_key *ret_key, struct cp_error *err)
 {
-    static const struct db_col master_cols[] = {DB_COL_TEXT(db_master_key, fingerprint),
-                                                DB_COL_TIME(db_master_key, changed_at)};
     struct db_param params[] = {db_p_id(node_id)};
 
     return db_one(conn, DB_QUERY(&master_get_stmt, params, master_cols), ret_key, err);
+}
+
+enum cp_err db_master_key_lock(struct db_conn *conn, const char *node_id,
+                               struct db_master_key *ret_key, struct cp_error *err)
+{
+    struct db_param params[] = {db_p_id(node_id)};
+
+    return db_one(conn, DB_QUERY(&master_lock_stmt, params, master_cols), ret_key, err);
 }
 
 enum cp_err db_master_key_set(struct db_conn *conn, const char *node_id, const char *fingerprint,

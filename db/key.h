@@ -118,6 +118,10 @@ struct db_master_key {
 /* CP_ERR_NOT_FOUND: nothing was sealed yet, or by a castpointd that did not tell. */
 CP_MUST_CHECK enum cp_err db_master_key_get(struct db_conn *conn, const char *node_id,
                                             struct db_master_key *ret_key, struct cp_error *err);
+/* The same after every transaction that is about to change it has ended, even one whose client has
+ * gone without knowing whether its COMMIT happened. In a body of db_run_tx_locking. */
+CP_MUST_CHECK enum cp_err db_master_key_lock(struct db_conn *conn, const char *node_id,
+                                             struct db_master_key *ret_key, struct cp_error *err);
 CP_MUST_CHECK enum cp_err db_master_key_set(struct db_conn *conn, const char *node_id,
                                             const char *fingerprint, struct cp_error *err);
 

@@ -22,7 +22,8 @@ struct keys_masters {
 struct keys_ring {
     char node_id[DB_ID_SIZE];
     struct keys_master_place place; /* path "": the master key came without a file */
-    pthread_rwlock_t lock;          /* of masters */
+    pthread_mutex_t changing;       /* held by a change of the master key, and by settling one */
+    pthread_rwlock_t lock;          /* of masters; taken after the other one */
     struct keys_masters masters;
 };
 

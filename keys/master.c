@@ -81,6 +81,22 @@ static void set_masters(struct keys_ring *k, const struct keys_masters *masters)
     (void)pthread_rwlock_unlock(&k->lock);
 }
 
+static void swap_masters(struct keys_ring *k, const uint8_t *current, const uint8_t *other)
+{
+    struct keys_masters masters = {.has_other = true};
+
+    memcpy(masters.current, current, KEYS_MASTER_SIZE);
+    memcpy(masters.other, other, KEYS_MASTER_SIZE);
+    set_masters(k, &masters);
+    keys_wipe(&masters, sizeof masters);
+}
+
+/* A credential is systemd's, and some keyrings have no file. */
+static bool has_file(const struct keys_ring *k)
+{
+    return !k->place.credential && k->place.path[0] != '\0';
+}
+
 static void beside(const struct keys_ring *k, const char *suffix, char ret_path[KEYS_PATH_SIZE])
 {
     (void)snprintf(ret_path, KEYS_PATH_SIZE, "%.*s%s", KEYS_PATH_SIZE - SUFFIX_SIZE, k->place.path,
@@ -212,7 +228,7 @@ static enum cp_err stored_body(struct db_conn *conn, void *arg, struct cp_error 
     enum cp_err rc;
 
     memset(&s->key, 0, sizeof s->key);
-    rc = db_master_key_get(conn, s->node_id, &s->key, err);
+    rc = db_master_key_lock(conn, s->node_id, &s->key, err);
     return rc == CP_ERR_NOT_FOUND ? CP_OK : rc;
 }
 
@@ -224,20 +240,67 @@ static bool is_stored(const struct stored *s, const uint8_t key[KEYS_MASTER_SIZE
            strcmp(fingerprint, s->key.fingerprint) == 0;
 }
 
-/* The new key was in the database already: its file takes its place now. */
-static enum cp_err finish_change(struct keys_ring *k, const uint8_t next_key[KEYS_MASTER_SIZE],
-                                 struct cp_error *err)
+/* *ret_same: does the file hold that key? CP_ERR_NOT_FOUND, CP_ERR_KEY_UNUSABLE. */
+static enum cp_err compare_file(const char *path, const uint8_t key[KEYS_MASTER_SIZE],
+                                bool *ret_same, struct cp_error *err)
+{
+    uint8_t found[KEYS_MASTER_SIZE];
+    enum cp_err rc = keys_master_read(path, false, found, err);
+
+    if (rc == CP_OK) {
+        *ret_same = memcmp(found, key, sizeof found) == 0;
+        keys_wipe(found, sizeof found);
+    }
+    return rc;
+}
+
+/* The file holds that key afterwards: it does already, or "<file>.next" does, or memory alone. */
+static enum cp_err put_file(const struct keys_ring *k, const uint8_t key[KEYS_MASTER_SIZE],
+                            struct cp_error *err)
 {
     char next[KEYS_PATH_SIZE], old[KEYS_PATH_SIZE];
+    bool same = false;
+    enum cp_err rc;
 
+    if (!has_file(k)) {
+        return CP_OK;
+    }
     beside(k, NEXT, next);
     beside(k, OLD, old);
-    CP_TRY(keys_master_replace(k->place.path, next, old, err));
-    memcpy(k->masters.other, k->masters.current, KEYS_MASTER_SIZE);
-    memcpy(k->masters.current, next_key, KEYS_MASTER_SIZE);
-    k->masters.has_other = true;
-    cp_log(CP_LOG_WARN, "master-key-change-finished", "file", k->place.path, NULL);
-    return CP_OK;
+    rc = compare_file(k->place.path, key, &same, err);
+    if (same || (rc != CP_OK && rc != CP_ERR_NOT_FOUND)) {
+        return rc;
+    }
+    CP_TRY(keys_master_write(next, key, err)); /* one that is there stays */
+    CP_TRY(compare_file(next, key, &same, err));
+    if (!same) {
+        return cp_error_set(err, CP_ERR_KEY_UNUSABLE,
+                            "Neither master key file %.300s nor the one of a change beside it "
+                            "(.next) holds the key in use: move the second one away.",
+                            k->place.path);
+    }
+    return keys_master_replace(k->place.path, next, old, err);
+}
+
+/* The database is sealed under the other key: that one is in its file, and counts, from now on. */
+static enum cp_err finish_change(struct keys_ring *k, struct cp_error *err)
+{
+    struct keys_masters masters;
+    enum cp_err rc;
+
+    keys_ring_masters(k, &masters);
+    rc = put_file(k, masters.other, err);
+    if (rc == CP_OK) {
+        swap_masters(k, masters.other, masters.current);
+        cp_log(CP_LOG_WARN, "master-key-change-finished", "file", k->place.path, NULL);
+    }
+    keys_wipe(&masters, sizeof masters);
+    return rc;
+}
+
+static bool is_unfinished(const struct stored *s, const struct keys_masters *masters)
+{
+    return masters->has_other && is_stored(s, masters->other) && !is_stored(s, masters->current);
 }
 
 /* Whatever a change left beside the key's file: the other key, under which something may be. */
@@ -249,11 +312,6 @@ static enum cp_err take_other(struct keys_ring *k, const struct stored *s, struc
 
     beside(k, NEXT, path);
     rc = keys_master_read(path, false, key, err);
-    if (rc == CP_OK && is_stored(s, key) && !is_stored(s, k->masters.current)) {
-        rc = finish_change(k, key, err);
-        keys_wipe(key, sizeof key);
-        return rc;
-    }
     if (rc == CP_ERR_NOT_FOUND) {
         beside(k, OLD, path);
         rc = keys_master_read(path, false, key, err);
@@ -263,6 +321,9 @@ static enum cp_err take_other(struct keys_ring *k, const struct stored *s, struc
         k->masters.has_other = true;
     }
     keys_wipe(key, sizeof key);
+    if (rc == CP_OK && is_unfinished(s, &k->masters)) {
+        return finish_change(k, err);
+    }
     return rc == CP_ERR_NOT_FOUND ? CP_OK : rc;
 }
 
@@ -278,15 +339,21 @@ static enum cp_err settle(struct keys_ring *k, struct db_pool *db, struct cp_err
     struct keys_masters masters;
     char path[KEYS_PATH_SIZE];
     uint64_t sealed = 0;
+    enum cp_err rc;
 
     CP_TRY(reseal(k, db, NULL, &sealed, err));
-    if (!k->place.credential && k->place.path[0] != '\0') {
-        beside(k, NEXT, path);
-        CP_TRY(keys_master_remove(path, err));
-        beside(k, OLD, path);
-        CP_TRY(keys_master_remove(path, err));
-    }
     keys_ring_masters(k, &masters);
+    rc = put_file(k, masters.current, err); /* else the last copy may be one of these: */
+    if (rc == CP_OK && has_file(k)) {
+        beside(k, NEXT, path);
+        rc = keys_master_remove(path, err);
+        beside(k, OLD, path);
+        rc = rc == CP_OK ? keys_master_remove(path, err) : rc;
+    }
+    if (rc != CP_OK) {
+        keys_wipe(&masters, sizeof masters);
+        return rc;
+    }
     keys_wipe(masters.other, sizeof masters.other);
     masters.has_other = false;
     set_masters(k, &masters);
@@ -303,7 +370,7 @@ enum cp_err keys_ring_open(const struct keys_master_place *place, struct db_pool
     struct keys_ring *k = NULL;
     enum cp_err rc;
 
-    CP_TRY(db_run_read(db, "master-key", stored_body, &stored, err));
+    CP_TRY(db_run_tx_locking(db, "master-key", stored_body, &stored, err));
     CP_TRY(load(place, key, err));
     rc = keys_ring_new(key, node_id, &k);
     keys_wipe(key, sizeof key);
@@ -325,14 +392,28 @@ enum cp_err keys_ring_open(const struct keys_master_place *place, struct db_pool
 
 /* ---- the change ---- */
 
-static void swap_masters(struct keys_ring *k, const uint8_t *current, const uint8_t *other)
+/* What a change before left over; never the key that everything is sealed under. */
+static enum cp_err clear_next(const struct keys_ring *k, struct db_pool *db, const char *next,
+                              struct cp_error *err)
 {
-    struct keys_masters masters = {.has_other = true};
+    struct stored stored = {.node_id = k->node_id};
+    uint8_t key[KEYS_MASTER_SIZE];
+    enum cp_err rc = keys_master_read(next, false, key, err);
+    bool needed;
 
-    memcpy(masters.current, current, KEYS_MASTER_SIZE);
-    memcpy(masters.other, other, KEYS_MASTER_SIZE);
-    set_masters(k, &masters);
-    keys_wipe(&masters, sizeof masters);
+    if (rc == CP_OK) {
+        rc = db_run_tx_locking(db, "master-key", stored_body, &stored, err);
+        needed = rc == CP_OK && is_stored(&stored, key);
+        keys_wipe(key, sizeof key);
+        CP_TRY(rc);
+        if (needed) {
+            return cp_error_set(err, CP_ERR_KEY_UNUSABLE,
+                                "The database is sealed under the master key in %.300s: start "
+                                "castpointd again, which puts it in its place.",
+                                next);
+        }
+    }
+    return keys_master_remove(next, err);
 }
 
 /* From the swap on everybody seals under the new key, and opens what is under either. When the
@@ -342,14 +423,14 @@ static enum cp_err change(struct keys_ring *k, struct db_pool *db, const uint8_t
                           struct cp_error *err)
 {
     char next[KEYS_PATH_SIZE], old[KEYS_PATH_SIZE];
-    bool file = !k->place.credential && k->place.path[0] != '\0';
+    bool file = has_file(k);
     struct keys_masters before;
     enum cp_err rc = CP_OK;
 
     beside(k, NEXT, next);
     beside(k, OLD, old);
     if (file) {
-        CP_TRY(keys_master_remove(next, err));
+        CP_TRY(clear_next(k, db, next, err));
         CP_TRY(keys_master_write(next, new_key, err));
     }
     keys_ring_masters(k, &before);
@@ -362,6 +443,28 @@ static enum cp_err change(struct keys_ring *k, struct db_pool *db, const uint8_t
     }
     keys_wipe(&before, sizeof before);
     return rc;
+}
+
+static enum cp_err settle_change(struct keys_ring *k, struct db_pool *db, uint64_t min_age,
+                                 struct cp_error *err)
+{
+    struct stored stored = {.node_id = k->node_id};
+    struct keys_masters masters;
+    enum cp_err rc;
+
+    keys_ring_masters(k, &masters);
+    if (!masters.has_other) {
+        keys_wipe(&masters, sizeof masters);
+        return CP_OK;
+    }
+    rc = db_run_tx_locking(db, "master-key", stored_body, &stored, err);
+    if (rc == CP_OK) {
+        rc = is_unfinished(&stored, &masters) ? finish_change(k, err)
+                                              : put_file(k, masters.current, err);
+    }
+    keys_wipe(&masters, sizeof masters);
+    CP_TRY(rc);
+    return cp_clock_wall() < stored.key.changed_at + min_age ? CP_OK : settle(k, db, err);
 }
 
 enum cp_err keys_ring_change_master(struct keys_ring *k, struct db_pool *db, const uint8_t *new_key,
@@ -377,13 +480,19 @@ enum cp_err keys_ring_change_master(struct keys_ring *k, struct db_pool *db, con
                             "replace: stop the service and run castpointd --rotate-master-key "
                             "NEWFILE.");
     }
-    CP_TRY(keys_ring_settle_master(k, db, 0, err)); /* of a change before */
     rc = new_key == NULL ? keys_random(key, sizeof key) : CP_OK;
+    if (rc != CP_OK) {
+        return cp_error_set(err, rc, "No random numbers.");
+    }
     if (new_key != NULL) {
         memcpy(key, new_key, sizeof key);
     }
-    rc = rc == CP_OK ? change(k, db, key, caller, ret_sealed, err)
-                     : cp_error_set(err, rc, "No random numbers.");
+    (void)pthread_mutex_lock(&k->changing);
+    rc = settle_change(k, db, 0, err); /* of a change before */
+    if (rc == CP_OK) {
+        rc = change(k, db, key, caller, ret_sealed, err);
+    }
+    (void)pthread_mutex_unlock(&k->changing);
     keys_wipe(key, sizeof key);
     return rc;
 }
@@ -391,20 +500,30 @@ enum cp_err keys_ring_change_master(struct keys_ring *k, struct db_pool *db, con
 enum cp_err keys_ring_settle_master(struct keys_ring *k, struct db_pool *db, uint64_t min_age,
                                     struct cp_error *err)
 {
-    struct stored stored = {.node_id = k->node_id};
-    struct keys_masters masters;
-    bool is_current;
+    enum cp_err rc;
 
+    (void)pthread_mutex_lock(&k->changing);
+    rc = settle_change(k, db, min_age, err);
+    (void)pthread_mutex_unlock(&k->changing);
+    return rc;
+}
+
+enum cp_err keys_ring_check_master(struct keys_ring *k, struct cp_error *err)
+{
+    struct keys_masters masters;
+    bool same = true;
+    enum cp_err rc;
+
+    if (!has_file(k) || pthread_mutex_trylock(&k->changing) != 0) {
+        return CP_OK;
+    }
     keys_ring_masters(k, &masters);
-    if (!masters.has_other) {
-        keys_wipe(&masters, sizeof masters);
-        return CP_OK;
-    }
-    CP_TRY(db_run_read(db, "master-key", stored_body, &stored, err));
-    is_current = is_stored(&stored, masters.current);
+    rc = compare_file(k->place.path, masters.current, &same, err);
     keys_wipe(&masters, sizeof masters);
-    if (!is_current || cp_clock_wall() < stored.key.changed_at + min_age) {
-        return CP_OK;
+    (void)pthread_mutex_unlock(&k->changing);
+    if (rc == CP_OK && !same) {
+        return cp_error_set(err, CP_ERR_KEY_UNUSABLE, "master key file %s: it holds another key",
+                            k->place.path);
     }
-    return settle(k, db, err);
+    return rc == CP_ERR_NOT_FOUND ? CP_ERR_KEY_UNUSABLE : rc;
 }

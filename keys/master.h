@@ -50,9 +50,16 @@ CP_MUST_CHECK enum cp_err keys_ring_change_master(struct keys_ring *k, struct db
                                                   const struct keys_caller *caller,
                                                   uint64_t *ret_sealed, struct cp_error *err);
 
-/* Forgets the old key of a change that is min_age nanoseconds old, after what was sealed under it
- * meanwhile was sealed anew. Nothing to do: CP_OK. */
+/* Finishes a change whose COMMIT happened unknown to us, or whose file could not be put in its place;
+ * forgets the old key of one that is min_age nanoseconds old, after what was sealed under it
+ * meanwhile was sealed anew. Nothing to do: CP_OK. CP_ERR_KEY_UNUSABLE: the file (nothing is
+ * forgotten then). */
 CP_MUST_CHECK enum cp_err keys_ring_settle_master(struct keys_ring *k, struct db_pool *db,
                                                   uint64_t min_age, struct cp_error *err);
+
+/* Does its file hold the master key that is in use? CP_ERR_KEY_UNUSABLE, with what is wrong: it does
+ * not, and the next start will not find the key. CP_OK also for a credential, and while the key is
+ * being changed. */
+CP_MUST_CHECK enum cp_err keys_ring_check_master(struct keys_ring *k, struct cp_error *err);
 
 #endif

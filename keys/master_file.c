@@ -147,7 +147,8 @@ enum cp_err keys_master_write(const char *path, const uint8_t key[KEYS_MASTER_SI
 enum cp_err keys_master_replace(const char *path, const char *next, const char *old,
                                 struct cp_error *err)
 {
-    if ((unlink(old) != 0 && errno != ENOENT) || link(path, old) != 0 || rename(next, path) != 0) {
+    if ((unlink(old) != 0 && errno != ENOENT) || (link(path, old) != 0 && errno != ENOENT) ||
+        rename(next, path) != 0) {
         return refuse(err, path, strerror(errno));
     }
     sync_folder(path);

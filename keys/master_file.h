@@ -17,7 +17,8 @@ CP_MUST_CHECK enum cp_err keys_master_read(const char *path, bool credential,
 CP_MUST_CHECK enum cp_err keys_master_write(const char *path, const uint8_t key[KEYS_MASTER_SIZE],
                                             struct cp_error *err);
 
-/* `next` takes the place of `path`, which stays as `old`. */
+/* `next` takes the place of `path`, which, if there is one, stays as `old`. After a failure `next`
+ * is still there. */
 CP_MUST_CHECK enum cp_err keys_master_replace(const char *path, const char *next, const char *old,
                                               struct cp_error *err);
 

@@ -22,7 +22,12 @@ enum cp_err keys_ring_new(const uint8_t *master_key, const char *node_id,
         return CP_ERR_NO_MEMORY;
     }
     CP_ASSERT(strlen(node_id) < sizeof k->node_id);
+    if (pthread_mutex_init(&k->changing, NULL) != 0) {
+        free(k);
+        return CP_ERR_NO_MEMORY;
+    }
     if (pthread_rwlock_init(&k->lock, NULL) != 0) {
+        (void)pthread_mutex_destroy(&k->changing);
         free(k);
         return CP_ERR_NO_MEMORY;
     }
@@ -36,6 +41,7 @@ void keys_ring_free(struct keys_ring *k)
 {
     if (k != NULL) {
         (void)pthread_rwlock_destroy(&k->lock);
+        (void)pthread_mutex_destroy(&k->changing);
         keys_wipe(k, sizeof *k);
         free(k);
     }

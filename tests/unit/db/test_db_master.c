@@ -332,6 +332,213 @@ static void test_failed(void **state)
     keys_ring_free(k);
 }
 
+/* ---- the outcome of the COMMIT is not known ---- */
+
+/* As if that other process' change had been ours: sealed in the database, nothing on the disk. */
+static void seal_under(struct fixture *f, const uint8_t old[32], const uint8_t new[32])
+{
+    struct keys_ring *other = NULL;
+    uint64_t sealed = 0;
+
+    assert_int_equal(keys_ring_new(old, f->node.id, &other), CP_OK);
+    OK(f, keys_ring_change_master(other, f->pool, new, &ann, &sealed, &f->err));
+    assert_true(sealed > 0);
+    keys_ring_free(other);
+}
+
+/* A change that failed for us, and yet is in the database. */
+static void lose_the_answer(struct fixture *f, struct keys_ring *k)
+{
+    uint8_t old[32], new[32];
+    uint64_t sealed = 0;
+
+    OK(f, keys_ring_settle_master(k, f->pool, 0, &f->err)); /* of the one before */
+    fixture_sql(f, "ALTER TABLE webhooks RENAME TO away");
+    assert_int_not_equal(keys_ring_change_master(k, f->pool, NULL, &ann, &sealed, &f->err), CP_OK);
+    fixture_sql(f, "ALTER TABLE away RENAME TO webhooks");
+    OK(f, keys_master_read(file(""), false, old, &f->err));
+    OK(f, keys_master_read(file(".next"), false, new, &f->err));
+    seal_under(f, old, new);
+}
+
+static void test_unknown_commit(void **state)
+{
+    struct fixture *f = *state;
+    struct keys_ring *k = ring_open(f);
+    struct keys_multicast a = start(f, k), b;
+    uint8_t next[32], now[32];
+
+    /* the upkeep finds it */
+    lose_the_answer(f, k);
+    OK(f, keys_master_read(file(".next"), false, next, &f->err));
+    OK(f, keys_ring_settle_master(k, f->pool, 600 * CP_SEC, &f->err));
+    OK(f, keys_master_read(file(""), false, now, &f->err));
+    assert_memory_equal(next, now, 32);
+    assert_true(there(".old")); /* too early */
+    b = start(f, k);
+    assert_memory_equal(a.seed, b.seed, 32);
+
+    /* the next change finds it */
+    lose_the_answer(f, k);
+    (void)change(f, k);
+    b = start(f, k);
+    assert_memory_equal(a.seed, b.seed, 32);
+    keys_ring_free(k);
+
+    /* the next start finds it */
+    k = ring_open(f);
+    lose_the_answer(f, k);
+    keys_ring_free(k);
+    k = ring_open(f);
+    b = start(f, k);
+    assert_memory_equal(a.seed, b.seed, 32);
+    assert_int_equal(files_in_folder(), 1);
+    keys_ring_free(k);
+}
+
+/* The only copy of a key in use is not removed for a new one's sake. */
+static void test_next_in_use(void **state)
+{
+    static const uint8_t new[32] = {43};
+    struct fixture *f = *state;
+    struct keys_ring *k = ring_open(f);
+    struct keys_multicast a = start(f, k), b;
+    uint64_t sealed = 0;
+    uint8_t old[32];
+
+    OK(f, keys_master_read(file(""), false, old, &f->err));
+    seal_under(f, old, new);
+    OK(f, keys_master_write(file(".next"), new, &f->err));
+    assert_int_equal(keys_ring_change_master(k, f->pool, NULL, &ann, &sealed, &f->err),
+                     CP_ERR_KEY_UNUSABLE);
+    assert_true(there(".next"));
+    keys_ring_free(k);
+    k = ring_open(f);
+    b = start(f, k);
+    assert_memory_equal(a.seed, b.seed, 32);
+    keys_ring_free(k);
+}
+
+static void *settle_thread(void *arg)
+{
+    struct step *s = arg;
+
+    enum cp_err rc = keys_ring_settle_master(s->k, s->f->pool, 0, NULL);
+
+    atomic_store(s->stop, true);
+    return rc == CP_OK ? s : NULL;
+}
+
+/* Whose COMMIT may still happen is waited for before anything is decided. */
+static void test_waits_for_the_other_transaction(void **state)
+{
+    struct fixture *f = *state;
+    atomic_bool ended = false;
+    struct step s = {.k = ring_open(f), .f = f, .stop = &ended};
+    char fingerprint[DB_DIGEST_SIZE];
+    uint64_t sealed = 0;
+    pthread_t thread;
+    uint8_t next[32], now[32];
+    void *good = NULL;
+
+    (void)start(f, s.k);
+    fixture_sql(f, "ALTER TABLE webhooks RENAME TO away");
+    assert_int_not_equal(keys_ring_change_master(s.k, f->pool, NULL, &ann, &sealed, &f->err),
+                         CP_OK);
+    fixture_sql(f, "ALTER TABLE away RENAME TO webhooks");
+    OK(f, keys_master_read(file(".next"), false, next, &f->err));
+    assert_int_equal(keys_master_fingerprint(next, fingerprint), CP_OK);
+    OK(f, db_master_key_set(fixture_begin(f), f->node.id, fingerprint, &f->err));
+    assert_int_equal(pthread_create(&thread, NULL, settle_thread, &s), 0);
+    while (!atomic_load(&ended) &&
+           fixture_number(f, "SELECT count(*) FROM pg_locks WHERE NOT granted") == 0) {
+    }
+    fixture_commit(f);
+    assert_int_equal(pthread_join(thread, &good), 0);
+    assert_non_null(good);
+    OK(f, keys_master_read(file(""), false, now, &f->err));
+    assert_memory_equal(next, now, 32);
+    assert_int_equal(files_in_folder(), 1);
+    (void)start(f, s.k);
+    keys_ring_free(s.k);
+}
+
+/* ---- the file cannot be put in its place ---- */
+
+static void expect_file(struct fixture *f, struct keys_ring *k, const char *words)
+{
+    if (words == NULL) {
+        OK(f, keys_ring_check_master(k, &f->err));
+        return;
+    }
+    assert_int_equal(keys_ring_check_master(k, &f->err), CP_ERR_KEY_UNUSABLE);
+    assert_non_null(strstr(f->err.text, words));
+}
+
+static void test_replace_fails(void **state)
+{
+    struct fixture *f = *state;
+    struct keys_ring *k = ring_open(f);
+    struct keys_multicast a = start(f, k), b;
+    uint8_t next[32], now[32];
+    uint64_t sealed = 0;
+    char in_the_way[128];
+
+    expect_file(f, k, NULL);
+    (void)snprintf(in_the_way, sizeof in_the_way, "%s", file(".old"));
+    assert_int_equal(mkdir(in_the_way, 0700), 0);
+    assert_int_equal(keys_ring_change_master(k, f->pool, NULL, &ann, &sealed, &f->err),
+                     CP_ERR_KEY_UNUSABLE);
+    expect_file(f, k, "another key");
+    OK(f, keys_master_read(file(".next"), false, next, &f->err));
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(keys_ring_settle_master(k, f->pool, 0, &f->err), CP_ERR_KEY_UNUSABLE);
+        assert_true(there(".next"));
+    }
+    assert_int_equal(keys_ring_change_master(k, f->pool, NULL, &ann, &sealed, &f->err),
+                     CP_ERR_KEY_UNUSABLE);
+    assert_true(there(".next"));
+    assert_int_equal(rmdir(in_the_way), 0);
+    OK(f, keys_ring_settle_master(k, f->pool, 600 * CP_SEC, &f->err));
+    expect_file(f, k, NULL);
+    OK(f, keys_master_read(file(""), false, now, &f->err));
+    assert_memory_equal(next, now, 32);
+    keys_ring_free(k);
+    k = ring_open(f);
+    b = start(f, k);
+    assert_memory_equal(a.seed, b.seed, 32);
+    assert_int_equal(files_in_folder(), 1);
+    keys_ring_free(k);
+}
+
+/* Whatever became of the file: a change writes it anew, and nothing but memory has the key. */
+static void test_file_gone(void **state)
+{
+    struct fixture *f = *state;
+    struct keys_ring *k = ring_open(f);
+    struct keys_multicast a = start(f, k), b;
+
+    OK(f, keys_master_remove(file(""), &f->err));
+    expect_file(f, k, "there is none");
+    (void)change(f, k);
+    expect_file(f, k, NULL);
+    OK(f, keys_master_remove(file(""), &f->err)); /* before it is settled */
+    OK(f, keys_ring_settle_master(k, f->pool, 600 * CP_SEC, &f->err));
+    expect_file(f, k, NULL);
+    OK(f, keys_master_remove(file(""), &f->err));
+    OK(f, keys_master_write(file(""), (const uint8_t[32]){44}, &f->err));
+    OK(f, keys_master_write(file(".next"), (const uint8_t[32]){45}, &f->err));
+    assert_int_equal(keys_ring_settle_master(k, f->pool, 0, &f->err), CP_ERR_KEY_UNUSABLE);
+    assert_non_null(strstr(f->err.text, "move the second one away"));
+    OK(f, keys_master_remove(file(".next"), &f->err));
+    OK(f, keys_ring_settle_master(k, f->pool, 0, &f->err));
+    keys_ring_free(k);
+    k = ring_open(f);
+    b = start(f, k);
+    assert_memory_equal(a.seed, b.seed, 32);
+    keys_ring_free(k);
+}
+
 /* ---- while others seal ---- */
 
 static void *rekey_thread(void *arg)
@@ -441,6 +648,11 @@ int main(void)
         TEST(test_cut_off_before_the_commit),
         TEST(test_killed),
         TEST(test_failed),
+        TEST(test_unknown_commit),
+        TEST(test_next_in_use),
+        TEST(test_waits_for_the_other_transaction),
+        TEST(test_replace_fails),
+        TEST(test_file_gone),
         TEST(test_while_others_seal),
         TEST(test_places),
         TEST(test_every_sealed_column_is_known),
