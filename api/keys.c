@@ -194,7 +194,8 @@ static enum cp_err view_master(struct db_conn *conn, struct keys_tx *t, struct c
     const char *text = "All secrets of the database are sealed under it.";
     enum keys_health health = KEYS_HEALTH_OK;
     struct db_master_key stored = {.changed_at = 0};
-    char ours[DB_DIGEST_SIZE];
+    struct cp_error file = {.code = CP_OK};
+    char ours[DB_DIGEST_SIZE], lost[KEYS_SUMMARY_SIZE];
     enum cp_err rc = db_master_key_get(conn, t->node.id, &stored, err);
 
     if (rc != CP_OK && rc != CP_ERR_NOT_FOUND) {
@@ -210,6 +211,14 @@ static enum cp_err view_master(struct db_conn *conn, struct keys_tx *t, struct c
         text = "castpointd has another master key than the one that the secrets of the database "
                "were sealed under. Stop it, put the right key back and start it again; or rotate "
                "identity and multicast key, and clients that pinned the identity must be told.";
+    } else if (keys_ring_check_master(t->ctx->keyring, &file) != CP_OK) {
+        health = KEYS_HEALTH_BROKEN;
+        text = lost;
+        (void)snprintf(lost, sizeof lost,
+                       "castpointd works with a master key that its file does not hold: after its "
+                       "next start nobody could open the secrets of the database. Rotate the "
+                       "master key now, which writes the file anew. (%.250s)",
+                       file.text);
     }
     t->view = json_pack("{s:s, s:s, s:s, s:o, s:o, s:s}", "kind", words[t->word], "health",
                         keys_health_name(health), "summary", text, "fingerprint",

@@ -469,6 +469,28 @@ static void another_master_key_is_told(void **state)
     (void)start_with(7);
 }
 
+/* That is told, and a change writes it anew. */
+static void the_master_keys_file_is_lost(const char *path)
+{
+    struct rig_call rotate = post(KEYS "/master/rotate", NULL);
+    struct cp_error err = {.code = CP_OK};
+    struct rig_answer a;
+
+    rig_work(rig);
+    assert_int_equal(unlink(path), 0);
+    expect_kind(KEYS "/master", "broken", "there is none");
+    rig_sql("UPDATE tasks SET created_at = now() - interval '61 minutes'");
+    assert_int_equal(jobs_ask_due(&rig->jobs, &err), CP_OK);
+    rig_work(rig);
+    rig_sql("SELECT 1 / count(*) AS told FROM task_log l JOIN tasks t ON t.id = l.task_id WHERE"
+            " t.kind = 'check-keys' AND t.state = 'done' AND l.level = 'warning'"
+            " AND l.text LIKE '%master.key: there is none'");
+    a = rig_task(rig, RIG_ADMIN, &rotate, "done");
+    rig_answer_done(&a);
+    expect_kind(KEYS "/master", "ok", "sealed under it");
+    assert_int_equal(access(path, F_OK), 0);
+}
+
 /* While it runs: from a file, in one task. */
 static void the_master_key_changes(void **state)
 {
@@ -508,6 +530,7 @@ static void the_master_key_changes(void **state)
     rig->jobs.keyring = rig->ctx.keyring;
     assert_int_equal(access(old, F_OK), -1);
     joins("changed", 200);
+    the_master_keys_file_is_lost(place.path);
     rig_refused(rig, RIG_ADMIN, &secrets, "conflict", "secret of its own");
     assert_int_equal(rig_status(rig, RIG_OPERATOR, &rotate), 403);
 }
