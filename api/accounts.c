@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/configuration.h"
 #include "api/etag.h"
 #include "api/handlers.h"
 #include "api/idempotency.h"
@@ -240,7 +241,8 @@ enum cp_err api_account_make(struct db_conn *conn, const struct api_context *ctx
     return api_event_write(conn, ctx, call,
                            &(struct api_event){.kind = "account-created",
                                                .subject = subject,
-                                               .detail = account_json(&c->result)},
+                                               .detail = json_pack("{s:s}", "name", c->result.name),
+                                               .after = account_json(&c->result)},
                            err);
 }
 
@@ -304,6 +306,17 @@ static enum cp_err last_admin(const struct api_account_change *c, struct cp_erro
                         c->present.name);
 }
 
+static json_t *changed_json(const struct api_account_change *c)
+{
+    json_t *changed = api_event_changed(api_configuration_account(&c->present),
+                                        api_configuration_account(&c->result));
+
+    if (strcmp(c->present.password_hash, c->result.password_hash) != 0) {
+        (void)json_array_append_new(changed, json_string("password"));
+    }
+    return json_pack("{s:s, s:o}", "name", c->result.name, "changed", changed);
+}
+
 enum cp_err api_account_change(struct db_conn *conn, const struct api_context *ctx,
                                const struct api_call *call, struct api_account_change *c,
                                struct cp_error *err)
@@ -322,8 +335,9 @@ enum cp_err api_account_change(struct db_conn *conn, const struct api_context *c
     return api_event_write(conn, ctx, call,
                            &(struct api_event){.kind = "account-changed",
                                                .subject = subject,
-                                               .detail = account_json(&c->result),
-                                               .before = account_json(&c->present)},
+                                               .detail = changed_json(c),
+                                               .before = account_json(&c->present),
+                                               .after = account_json(&c->result)},
                            err);
 }
 

@@ -58,3 +58,20 @@ enum cp_err api_event_write(struct db_conn *conn, const struct api_context *ctx,
     json_decref(event->after);
     return code;
 }
+
+json_t *api_event_changed(json_t *before, json_t *after)
+{
+    json_t *names = json_array();
+    const json_t *value;
+    const char *name;
+
+    json_object_foreach(after, name, value)
+    {
+        if (!json_equal(value, json_object_get(before, name))) {
+            (void)json_array_append_new(names, json_string(name));
+        }
+    }
+    json_decref(before);
+    json_decref(after);
+    return names;
+}

@@ -15,7 +15,7 @@
 struct api_event {
     const char *kind;    /* of common/event_catalogue.h: "package-created" */
     const char *subject; /* "package win11" */
-    json_t *detail;      /* of the event */
+    json_t *detail;      /* of the event; viewers and all webhooks get it */
     json_t *before;      /* for the audit log: what it was, as GET shows it */
     json_t *after;       /* what it became; NULL: `detail` tells it */
 };
@@ -24,5 +24,9 @@ struct api_event {
 CP_MUST_CHECK enum cp_err api_event_write(struct db_conn *conn, const struct api_context *ctx,
                                           const struct api_call *call,
                                           const struct api_event *event, struct cp_error *err);
+
+/* Names of the members of `after` that differ from those of `before`, for a detail that must not
+ * show values; both are taken over. */
+json_t *api_event_changed(json_t *before, json_t *after);
 
 #endif

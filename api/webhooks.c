@@ -256,6 +256,7 @@ enum cp_err api_webhook_make(struct db_conn *conn, const struct api_context *ctx
                              struct cp_error *err)
 {
     char subject[DB_TEXT_SIZE];
+    char origin[DB_URL_SIZE];
     enum cp_err rc;
 
     CP_TRY(check_room(conn, err));
@@ -271,11 +272,15 @@ enum cp_err api_webhook_make(struct db_conn *conn, const struct api_context *ctx
     }
     CP_TRY(rc);
     set_subject(subject, c->result.name);
-    return api_event_write(conn, ctx, call,
-                           &(struct api_event){.kind = "webhook-created",
-                                               .subject = subject,
-                                               .detail = api_webhook_values(&c->result)},
-                           err);
+    db_webhook_origin(&c->result, origin);
+    return api_event_write(
+        conn, ctx, call,
+        &(struct api_event){.kind = "webhook-created",
+                            .subject = subject,
+                            .detail =
+                                json_pack("{s:s, s:s}", "name", c->result.name, "origin", origin),
+                            .after = api_webhook_values(&c->result)},
+        err);
 }
 
 static enum cp_err create_body(struct db_conn *conn, void *arg, struct cp_error *err)
@@ -343,6 +348,20 @@ static enum cp_err load_matching(struct webhook_tx *t, struct cp_error *err)
     return api_etag_require(t->call->rq, t->change.present.revision, err);
 }
 
+static json_t *changed_json(const struct api_webhook_change *c)
+{
+    json_t *changed =
+        api_event_changed(api_webhook_values(&c->present), api_webhook_values(&c->result));
+    char origin[DB_URL_SIZE];
+
+    if (c->secret[0] != '\0') {
+        (void)json_array_append_new(changed, json_string("secret"));
+    }
+    db_webhook_origin(&c->result, origin);
+    return json_pack("{s:s, s:s, s:o}", "name", c->result.name, "origin", origin, "changed",
+                     changed);
+}
+
 enum cp_err api_webhook_change(struct db_conn *conn, const struct api_context *ctx,
                                const struct api_call *call, struct api_webhook_change *c,
                                struct cp_error *err)
@@ -354,8 +373,9 @@ enum cp_err api_webhook_change(struct db_conn *conn, const struct api_context *c
     return api_event_write(conn, ctx, call,
                            &(struct api_event){.kind = "webhook-changed",
                                                .subject = subject,
-                                               .detail = api_webhook_values(&c->result),
-                                               .before = api_webhook_values(&c->present)},
+                                               .detail = changed_json(c),
+                                               .before = api_webhook_values(&c->present),
+                                               .after = api_webhook_values(&c->result)},
                            err);
 }
 

@@ -29,8 +29,8 @@
     X("settings-changed", INFO, "Settings of a distribution point were changed.", "the settings") \
     X("configuration-imported", INFO, "A configuration document was imported.", "changes, pruned") \
     X("first-account-created", INFO, "The first administrator was made at the first start.", "") \
-    X("account-created", INFO, "An account was created.", "the account") \
-    X("account-changed", INFO, "An account was changed: role, password, or switched on or off.", "the account") \
+    X("account-created", INFO, "An account was created.", "name") \
+    X("account-changed", INFO, "An account was changed: role, password, or switched on or off.", "name, changed (names of fields)") \
     X("account-deleted", INFO, "An account was deleted with its tokens.", "") \
     X("account-locked", WARNING, "Too many wrong passwords were given for a name: it is locked for a while.", "failures, seconds, address") \
     X("account-unlocked", INFO, "An administrator took the failed logins off an account.", "") \
@@ -77,13 +77,13 @@
     X("content-healed", INFO, "Content that was damaged or missing is whole again.", "sha256, size, was, by") \
     X("history-dropped", INFO, "What had ended long ago was forgotten.", "days, answers, sessions, receivers, tasks, events") \
     X("task-cancelled", INFO, "A task was cancelled.", "task, kind") \
-    X("webhook-created", INFO, "A webhook was created.", "the webhook, without its secret") \
-    X("webhook-changed", INFO, "A webhook was changed.", "the webhook, without its secret") \
+    X("webhook-created", INFO, "A webhook was created.", "name, origin") \
+    X("webhook-changed", INFO, "A webhook was changed.", "name, origin, changed (names of fields)") \
     X("webhook-deleted", INFO, "A webhook was deleted.", "") \
-    X("webhook-failing", WARNING, "A webhook's receiver does not take what is sent to it; castpoint tries again.", "url, error") \
-    X("webhook-recovered", INFO, "A webhook's receiver takes again what is sent to it.", "url, failing_since") \
-    X("webhook-gave-up", WARNING, "An event was not taken by a webhook's receiver for a day and was left out.", "url, event, error") \
-    X("webhook-disabled", ERROR, "A webhook was switched off: it failed for three days.", "url, failing_since, error")
+    X("webhook-failing", WARNING, "A webhook's receiver does not take what is sent to it; castpoint tries again.", "origin, error") \
+    X("webhook-recovered", INFO, "A webhook's receiver takes again what is sent to it.", "origin, failing_since") \
+    X("webhook-gave-up", WARNING, "An event was not taken by a webhook's receiver for a day and was left out.", "origin, event, error") \
+    X("webhook-disabled", ERROR, "A webhook was switched off: it failed for three days.", "origin, failing_since, error")
 /* clang-format on */
 
 #endif

@@ -103,6 +103,16 @@ static enum cp_err missing(enum cp_err rc, const char *ref, struct cp_error *err
                : rc;
 }
 
+void db_webhook_origin(const struct db_webhook *webhook, char ret_origin[DB_URL_SIZE])
+{
+    const char *scheme = strstr(webhook->url, "://");
+    size_t size = scheme != NULL ? (size_t)(scheme - webhook->url) + 3 : 0;
+
+    size += strcspn(webhook->url + size, "/?#");
+    memcpy(ret_origin, webhook->url, size);
+    ret_origin[size] = '\0';
+}
+
 enum cp_err db_webhook_create(struct db_conn *conn, const struct db_webhook *webhook,
                               struct db_webhook *ret_webhook, struct cp_error *err)
 {

@@ -32,6 +32,10 @@ struct db_webhook {
     uint64_t created_at, updated_at;
 };
 
+/* Scheme, host and port of its url. What follows them is often a secret (who knows it may post), so
+ * whatever others than admins see has only this. */
+void db_webhook_origin(const struct db_webhook *webhook, char ret_origin[DB_URL_SIZE]);
+
 /* Uses id, node_id, name, url, allow_http, enabled, kinds and the secret. Events from now on.
  * CP_ERR_CONFLICT: the name is taken. */
 CP_MUST_CHECK enum cp_err db_webhook_create(struct db_conn *conn, const struct db_webhook *webhook,

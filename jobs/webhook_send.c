@@ -137,24 +137,28 @@ static enum cp_err tell(struct db_conn *conn, const struct record *r, const char
 static json_t *since_json(const struct record *r, uint64_t since)
 {
     char text[CP_RFC3339_SIZE];
+    char origin[DB_URL_SIZE];
 
     cp_clock_rfc3339(since, text);
-    return json_pack("{s:s, s:s, s:s}", "url", r->after.url, "failing_since", text, "error",
+    db_webhook_origin(&r->after, origin);
+    return json_pack("{s:s, s:s, s:s}", "origin", origin, "failing_since", text, "error",
                      r->attempt.error);
 }
 
 static enum cp_err record_failure(struct db_conn *conn, struct record *r, struct cp_error *err)
 {
     uint64_t now = cp_clock_wall();
+    char origin[DB_URL_SIZE];
 
+    db_webhook_origin(&r->after, origin);
     if (r->before.failing_since == 0) {
         CP_TRY(tell(conn, r, "webhook-failing",
-                    json_pack("{s:s, s:s}", "url", r->after.url, "error", r->attempt.error), err));
+                    json_pack("{s:s, s:s}", "origin", origin, "error", r->attempt.error), err));
     }
     if (now > r->after.first_attempt_at + GIVE_UP_AFTER) {
         CP_TRY(db_webhook_skip(conn, r->id, r->attempt.event_id, err));
         CP_TRY(tell(conn, r, "webhook-gave-up",
-                    json_pack("{s:s, s:I, s:s}", "url", r->after.url, "event",
+                    json_pack("{s:s, s:I, s:s}", "origin", origin, "event",
                               (json_int_t)r->attempt.event_id, "error", r->attempt.error),
                     err));
     }

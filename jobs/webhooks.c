@@ -359,7 +359,10 @@ enum cp_err job_test_webhook(struct job *job, struct cp_error *err)
                                     .error = result.error};
     CP_TRY(db_run_tx_locking(t.ctx->db, "webhook-tested", test_write, &t, err));
     if (!t.attempt.taken) {
-        return cp_error_set(err, CP_ERR_WEBHOOK, "%.200s: %.250s", t.webhook.url, result.error);
+        char origin[DB_URL_SIZE];
+
+        db_webhook_origin(&t.webhook, origin);
+        return cp_error_set(err, CP_ERR_WEBHOOK, "%.200s: %.250s", origin, result.error);
     }
     job_result(job, json_pack("{s:i, s:I}", "status", (int)result.status, "duration_ms",
                               (json_int_t)result.duration_ms));

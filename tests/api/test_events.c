@@ -167,6 +167,62 @@ static void the_list_has_filters(void **state)
     rig_refused(rig, RIG_VIEWER, &get, "invalid-request", NULL);
 }
 
+/* The detail of the newest event of a subject, as viewers see it, is that. */
+static void expect_detail(const char *subject, const char *text)
+{
+    char path[256];
+    struct rig_call call = {.method = API_GET, .path = path};
+    const json_t *detail;
+    struct rig_answer a;
+    char *seen;
+
+    (void)snprintf(path, sizeof path, "/api/v1/events?limit=1&subject=%s", subject);
+    a = rig_expect(rig, RIG_VIEWER, &call, 200);
+    detail = json_object_get(json_array_get(json_object_get(a.json, "items"), 0), "detail");
+    seen = json_dumps(detail, JSON_COMPACT | JSON_SORT_KEYS);
+    assert_non_null(seen);
+    assert_string_equal(seen, text);
+    free(seen);
+    rig_answer_done(&a);
+}
+
+/* Viewers may not read accounts, so they do not read them here either; the audit log has it all. */
+static void accounts_are_not_told_to_viewers(void **state)
+{
+    static const char path[] = "/api/v1/accounts/told";
+    struct rig_call call = {.method = API_POST,
+                            .path = "/api/v1/accounts",
+                            .body = "{\"name\": \"told\", \"role\": \"viewer\","
+                                    " \"description\": \"of the vault\"}"};
+    struct rig_call patch = {.method = API_PATCH,
+                             .path = path,
+                             .body = "{\"role\": \"operator\", \"password\": \"words of told\"}"};
+    struct rig_call audit = {.method = API_GET, .path = "/api/v1/audit?subject=account told"};
+    struct rig_answer a;
+    const json_t *items;
+    char match[128];
+
+    (void)state;
+    a = rig_expect(rig, RIG_ADMIN, &call, 201);
+    rig_answer_done(&a);
+    expect_detail("account told", "{\"name\":\"told\"}");
+    rig_if_match(rig, path, match);
+    patch.headers[0] = match;
+    a = rig_expect(rig, RIG_ADMIN, &patch, 200);
+    rig_answer_done(&a);
+    expect_detail("account told", "{\"changed\":[\"role\",\"password\"],\"name\":\"told\"}");
+    a = rig_expect(rig, RIG_ADMIN, &audit, 200);
+    items = json_object_get(a.json, "items");
+    assert_int_equal(json_array_size(items), 2);
+    for (size_t i = 0; i < 2; i++) {
+        const json_t *after = json_object_get(json_array_get(items, i), "after");
+
+        assert_string_equal(rig_text_in(after, "description"), "of the vault");
+        assert_string_equal(rig_text_in(after, "role"), i == 0 ? "operator" : "viewer");
+    }
+    rig_answer_done(&a);
+}
+
 /* ---- stream ---- */
 
 static void from_now_on(void **state)
@@ -469,6 +525,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_list_has_filters),
+        cmocka_unit_test(accounts_are_not_told_to_viewers),
         cmocka_unit_test(from_now_on),
         cmocka_unit_test(from_behind_an_event),
         cmocka_unit_test(more_than_memory_holds),

@@ -21,6 +21,10 @@
 
 /* ---- helpers ---- */
 
+/* Such urls often have a secret: every webhook of these tests has one, which is looked for at the
+ * end where viewers can read. */
+#define URL_SECRET "very-secret"
+
 /* A webhook to that url; its secret. */
 static void make_hook(const char *name, const char *url, const char *more, char ret_secret[64])
 {
@@ -28,7 +32,8 @@ static void make_hook(const char *name, const char *url, const char *more, char 
     struct rig_call call = {.method = API_POST, .path = HOOKS, .body = body};
     struct rig_answer a;
 
-    (void)snprintf(body, sizeof body, "{\"name\": \"%s\", \"url\": \"%s\"%s}", name, url, more);
+    (void)snprintf(body, sizeof body, "{\"name\": \"%s\", \"url\": \"%s/" URL_SECRET "\"%s}", name,
+                   url, more);
     a = rig_expect(rig, RIG_ADMIN, &call, 201);
     if (ret_secret != NULL) {
         (void)snprintf(ret_secret, 64, "%s", rig_text(&a, "secret"));
@@ -158,6 +163,31 @@ static void a_webhook_is_made_changed_and_deleted(void **state)
     assert_int_equal(rig_events(rig, "webhook-created"), 1);
     assert_int_equal(rig_events(rig, "webhook-changed"), 2);
     assert_int_equal(rig_events(rig, "webhook-deleted"), 1);
+}
+
+/* The origin of such a url is that. */
+static void expect_origin(const char *url, const char *origin)
+{
+    struct db_webhook webhook = {.allow_http = false};
+    char seen[DB_URL_SIZE];
+
+    (void)snprintf(webhook.url, sizeof webhook.url, "%s", url);
+    db_webhook_origin(&webhook, seen);
+    assert_string_equal(seen, origin);
+}
+
+static void an_origin_has_no_more_than_scheme_host_and_port(void **state)
+{
+    char longest[DB_URL_SIZE + 8] = "https://";
+
+    (void)state;
+    expect_origin("https://h.example", "https://h.example");
+    expect_origin("https://h.example:8443/x/y?z", "https://h.example:8443");
+    expect_origin("HTTPS://h?key=https://x/", "HTTPS://h");
+    expect_origin("http://[::1]:80/://x", "http://[::1]:80");
+    memset(longest + 8, 'h', DB_URL_SIZE - 9);
+    longest[DB_URL_SIZE - 1] = '\0';
+    expect_origin(longest, longest);
 }
 
 static void another_nodes_secret_is_made_there(void **state)
@@ -493,7 +523,8 @@ static void the_test_button(void **state)
     assert_string_equal(value, "webhook-test");
     receiver_set(r, RECEIVER_FAILS);
     rig_task_fails(rig, RIG_ADMIN, &test, "webhook-failed", "500");
-    assert_int_equal(json_array_size(deliveries("button", &a)), 2);
+    rig_task_fails(rig, RIG_ADMIN, &test, "webhook-failed", "http://127.0.0.1:");
+    assert_int_equal(json_array_size(deliveries("button", &a)), 3);
     assert_true(json_is_null(
         json_object_get(json_array_get(json_object_get(a.json, "items"), 0), "event")));
     rig_answer_done(&a);
@@ -535,10 +566,63 @@ static void the_thread_sends_and_stops(void **state)
     receiver_free(hangs);
 }
 
+/* ---- what others than admins see ---- */
+
+static void lacks_secrets(const char *path)
+{
+    struct rig_answer a =
+        rig_expect(rig, RIG_VIEWER, &(struct rig_call){.method = API_GET, .path = path}, 200);
+
+    assert_true(json_array_size(json_object_get(a.json, "items")) > 0);
+    assert_true(json_is_null(json_object_get(a.json, "next"))); /* that is all */
+    assert_null(strstr(a.bytes, URL_SECRET));
+    rig_answer_done(&a);
+}
+
+/* After all that has happened to webhooks above. */
+static void viewers_see_no_urls(void **state)
+{
+    static const char *const kinds[] = {"webhook-created", "webhook-changed",   "webhook-deleted",
+                                        "webhook-failing", "webhook-recovered", "webhook-gave-up",
+                                        "webhook-disabled"};
+    struct rig_call changed = {.method = API_GET,
+                               .path = "/api/v1/events?kind=webhook-changed&subject=webhook told"};
+    struct rig_call audit = {.method = API_GET, .path = "/api/v1/audit?subject=webhook told"};
+    const json_t *item;
+    struct rig_answer a;
+    char *detail;
+
+    (void)state;
+    make_hook("told", "https://h.example:444/x", "", NULL);
+    a = patch_hook("told", "{\"url\": \"https://g.example/" URL_SECRET "\", \"new_secret\": true}");
+    rig_answer_done(&a);
+    a = rig_expect(rig, RIG_VIEWER, &changed, 200);
+    item = json_array_get(json_object_get(a.json, "items"), 0);
+    detail = json_dumps(json_object_get(item, "detail"), JSON_COMPACT | JSON_SORT_KEYS);
+    assert_string_equal(detail, "{\"changed\":[\"url\",\"secret\"],\"name\":\"told\","
+                                "\"origin\":\"https://g.example\"}");
+    free(detail);
+    rig_answer_done(&a);
+    a = rig_expect(rig, RIG_ADMIN, &audit, 200);
+    item = json_array_get(json_object_get(a.json, "items"), 0);
+    assert_string_equal(rig_text_in(json_object_get(item, "before"), "url"),
+                        "https://h.example:444/x/" URL_SECRET);
+    assert_string_equal(rig_text_in(json_object_get(item, "after"), "url"),
+                        "https://g.example/" URL_SECRET);
+    rig_answer_done(&a);
+    drop_hook("told");
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        assert_true(rig_events(rig, kinds[i]) > 0);
+    }
+    lacks_secrets("/api/v1/events?limit=1000");
+    lacks_secrets("/api/v1/tasks?limit=1000");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_webhook_is_made_changed_and_deleted),
+        cmocka_unit_test(an_origin_has_no_more_than_scheme_host_and_port),
         cmocka_unit_test(another_nodes_secret_is_made_there),
         cmocka_unit_test(wrong_urls_and_kinds_are_refused),
         cmocka_unit_test(events_are_posted_in_order_and_signed),
@@ -552,6 +636,7 @@ int main(void)
         cmocka_unit_test(pauses_grow_and_vary),
         cmocka_unit_test(the_test_button),
         cmocka_unit_test(the_thread_sends_and_stops),
+        cmocka_unit_test(viewers_see_no_urls),
     };
 
     return cmocka_run_group_tests(tests, rig_set_up, rig_tear_down);
