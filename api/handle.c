@@ -53,6 +53,12 @@ static enum cp_err check_plain(const struct api_request *rq, const struct api_ro
     return CP_OK;
 }
 
+/* An address looks at credentials unless it is public. */
+static bool may_be_false(const struct api_request *rq, const struct api_route *route)
+{
+    return route->need != API_NEED_PUBLIC && api_live_has_receiver_token(rq);
+}
+
 static enum api_traffic traffic_of(const struct api_route *route)
 {
     if (route->need == API_NEED_RECEIVER) {
@@ -68,18 +74,15 @@ static enum cp_err admit(const struct api_context *ctx, const struct api_request
                          const struct api_route *route, struct api_principal *ret_who,
                          struct cp_error *err)
 {
-    enum cp_err code;
-
     memset(ret_who, 0, sizeof *ret_who);
     CP_TRY(check_plain(rq, route, err));
     if (route->need == API_NEED_PUBLIC) {
         return CP_OK;
     }
     CP_TRY(check_origin(ctx, rq, err));
-    code = api_authenticate(ctx, rq, ret_who, err);
-    if (code != CP_OK) {
-        CP_TRY(api_live_count_refused(ctx, rq, err));
-        return code;
+    CP_TRY(api_authenticate(ctx, rq, ret_who, err));
+    if (ret_who->receiver_id[0] != '\0') {
+        api_live_not_false(ctx, rq);
     }
     CP_TRY(api_live_count_who(ctx, ret_who, traffic_of(route), err));
     return api_authorize(route->need, ret_who, err);
@@ -127,7 +130,7 @@ static enum cp_err find(const struct api_context *ctx, const struct api_request 
         return CP_OK;
     }
     if (found == CP_OK) {
-        traffic = traffic_of(m->route);
+        traffic = may_be_false(rq, m->route) ? API_TRAFFIC_FALSE : traffic_of(m->route);
     }
     CP_TRY(api_live_count_address(ctx, rq, traffic, err));
     return found;

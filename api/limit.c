@@ -119,3 +119,21 @@ bool api_limit_take(struct api_limit *l, const char *name, uint32_t per_minute, 
     *ret_wait_s = (uint32_t)((missing - room + CP_SEC - 1) / CP_SEC);
     return false;
 }
+
+/* A name that was forgotten meanwhile comes back full. */
+void api_limit_give(struct api_limit *l, const char *name, uint32_t per_minute, cp_time now)
+{
+    uint64_t hashed = hash(l->seed, name);
+    struct shard *shard = &l->shards[hashed % SHARDS];
+    struct place *place;
+    cp_time interval;
+
+    if (per_minute == 0) {
+        return;
+    }
+    interval = 60 * CP_SEC / per_minute;
+    (void)pthread_mutex_lock(&shard->lock);
+    place = find(shard, hashed, now);
+    place->full_at = place->full_at > now + interval ? place->full_at - interval : now;
+    (void)pthread_mutex_unlock(&shard->lock);
+}

@@ -24,4 +24,7 @@ void api_limit_free(struct api_limit *l);
 bool api_limit_take(struct api_limit *l, const char *name, uint32_t per_minute, cp_time now,
                     uint32_t *ret_wait_s);
 
+/* One that was taken shall not count after all. */
+void api_limit_give(struct api_limit *l, const char *name, uint32_t per_minute, cp_time now);
+
 #endif

@@ -155,16 +155,6 @@ bool api_live_any_origin(const struct api_context *ctx)
 
 /* ---- counting ---- */
 
-static uint32_t allowed(const struct api_context *ctx)
-{
-    uint32_t per_minute;
-
-    (void)pthread_mutex_lock(&ctx->live->lock);
-    per_minute = ctx->live->per_minute;
-    (void)pthread_mutex_unlock(&ctx->live->lock);
-    return per_minute;
-}
-
 static const struct {
     const char *name;
     uint32_t min;
@@ -173,19 +163,34 @@ static const struct {
     [API_TRAFFIC_JOIN] = {"joins", 600},
     [API_TRAFFIC_RECEIVER] = {"reports", 600},
     [API_TRAFFIC_CONTENT] = {"requests for content", 60000},
+    [API_TRAFFIC_FALSE] = {"false receiver tokens", 600},
 };
+
+static uint32_t allowed(const struct api_context *ctx, enum api_traffic traffic)
+{
+    uint32_t per_minute;
+
+    (void)pthread_mutex_lock(&ctx->live->lock);
+    per_minute = ctx->live->per_minute;
+    (void)pthread_mutex_unlock(&ctx->live->lock);
+    return per_minute > 0 && per_minute < traffics[traffic].min ? traffics[traffic].min
+                                                                : per_minute;
+}
+
+static void name_of(enum api_traffic traffic, const char *whose, const char *who,
+                    char ret_name[NAME_SIZE])
+{
+    (void)snprintf(ret_name, NAME_SIZE, "%d %s %s", (int)traffic, whose, who);
+}
 
 static enum cp_err count(const struct api_context *ctx, enum api_traffic traffic, const char *whose,
                          const char *who, struct cp_error *err)
 {
-    uint32_t per_minute = allowed(ctx);
+    uint32_t per_minute = allowed(ctx, traffic);
     uint32_t wait_s = 0;
     char name[NAME_SIZE];
 
-    if (per_minute > 0 && per_minute < traffics[traffic].min) {
-        per_minute = traffics[traffic].min;
-    }
-    (void)snprintf(name, sizeof name, "%d %s %s", (int)traffic, whose, who);
+    name_of(traffic, whose, who, name);
     if (api_limit_take(ctx->live->limit, name, per_minute, cp_clock_now(), &wait_s)) {
         return CP_OK;
     }
@@ -218,16 +223,21 @@ static void address_of(const struct api_request *rq, char ret_text[NAME_SIZE])
     ret_text[size > 0 && ret_text[size - 1] == ':' ? size - 1 : size] = '\0';
 }
 
-static bool has_receiver_token(const struct api_request *rq)
+bool api_live_has_receiver_token(const struct api_request *rq)
 {
-    static const char start[] = "Bearer " KEYS_TOKEN_RECEIVER;
+    static const char scheme[] = "Bearer ";
     const char *header = api_request_header(rq, "Authorization");
 
-    return header != NULL && strncasecmp(header, start, sizeof start - 1) == 0;
+    if (header == NULL || strncasecmp(header, scheme, sizeof scheme - 1) != 0) {
+        return false;
+    }
+    header += sizeof scheme - 1;
+    header += strspn(header, " ");
+    return strncmp(header, KEYS_TOKEN_RECEIVER, sizeof KEYS_TOKEN_RECEIVER - 1) == 0;
 }
 
-static enum cp_err count_address(const struct api_context *ctx, const struct api_request *rq,
-                                 enum api_traffic traffic, struct cp_error *err)
+enum cp_err api_live_count_address(const struct api_context *ctx, const struct api_request *rq,
+                                   enum api_traffic traffic, struct cp_error *err)
 {
     char address[NAME_SIZE];
 
@@ -238,16 +248,16 @@ static enum cp_err count_address(const struct api_context *ctx, const struct api
     return count(ctx, traffic, "address", address, err);
 }
 
-enum cp_err api_live_count_address(const struct api_context *ctx, const struct api_request *rq,
-                                   enum api_traffic traffic, struct cp_error *err)
+void api_live_not_false(const struct api_context *ctx, const struct api_request *rq)
 {
-    return has_receiver_token(rq) ? CP_OK : count_address(ctx, rq, traffic, err);
-}
+    char address[NAME_SIZE];
+    char name[NAME_SIZE];
 
-enum cp_err api_live_count_refused(const struct api_context *ctx, const struct api_request *rq,
-                                   struct cp_error *err)
-{
-    return has_receiver_token(rq) ? count_address(ctx, rq, API_TRAFFIC_PLAIN, err) : CP_OK;
+    if (ctx->live != NULL) {
+        address_of(rq, address);
+        name_of(API_TRAFFIC_FALSE, "address", address, name);
+        api_limit_give(ctx->live->limit, name, allowed(ctx, API_TRAFFIC_FALSE), cp_clock_now());
+    }
 }
 
 enum cp_err api_live_count_who(const struct api_context *ctx, const struct api_principal *who,

@@ -31,11 +31,14 @@ enum api_traffic {
     API_TRAFFIC_PLAIN,
     API_TRAFFIC_JOIN,     /* 600 */
     API_TRAFFIC_RECEIVER, /* 600: progress and result */
-    API_TRAFFIC_CONTENT   /* 60,000 */
+    API_TRAFFIC_CONTENT,  /* 60,000 */
+    API_TRAFFIC_FALSE     /* 600: receiver tokens, until they turn out to be right */
 };
 
-/* Counts a request before it is known who asks: by its address, an IPv6 one by its /64. A receiver
- * token of a join is not counted here, because forty machines behind one address have one each.
+/* Whether it says that it has a receiver token: forty machines behind one address have one each. */
+bool api_live_has_receiver_token(const struct api_request *rq);
+
+/* Counts a request before it is known who asks: by its address, an IPv6 one by its /64.
  * CP_ERR_TOO_MANY_REQUESTS with err->retry_after_s. */
 CP_MUST_CHECK enum cp_err api_live_count_address(const struct api_context *ctx,
                                                  const struct api_request *rq,
@@ -46,9 +49,7 @@ CP_MUST_CHECK enum cp_err api_live_count_who(const struct api_context *ctx,
                                              const struct api_principal *who,
                                              enum api_traffic traffic, struct cp_error *err);
 
-/* Credentials were refused: a wrong receiver token counts for its address after all. */
-CP_MUST_CHECK enum cp_err api_live_count_refused(const struct api_context *ctx,
-                                                 const struct api_request *rq,
-                                                 struct cp_error *err);
+/* The receiver token, which was counted as API_TRAFFIC_FALSE, is right: that does not count. */
+void api_live_not_false(const struct api_context *ctx, const struct api_request *rq);
 
 #endif

@@ -377,14 +377,45 @@ static void a_room_is_never_held_up(void **state)
         (void)snprintf(path, sizeof path, "/api/v1/joins/%s", joins[1]);
         assert_in_range(sent(RIG_NOBODY, call, 300), 100, 130);
     }
-    /* tokens that are none count for the address after all */
-    assert_in_range(sent(RIG_NOBODY,
-                         (struct rig_call){.method = API_GET,
-                                           .path = PACKAGES "/room/versions/1/manifest",
-                                           .authorization = "Bearer cpr_made-up",
-                                           .remote = "203.0.113.1"},
-                         100),
-                    19, 24);
+    live_off();
+    set("{\"requests_per_minute\": 6000}");
+}
+
+/* What only looks like a receiver token is counted for its address, before anybody looks it up. */
+static void a_false_receiver_token_hides_nothing(void **state)
+{
+    struct rig_call join = {.method = API_POST,
+                            .path = "/api/v1/joins",
+                            .body = "{\"package\": \"room\", \"client_id\": \"false-1\"}",
+                            .remote = "203.0.113.2"};
+    struct rig_call call = {.method = API_GET,
+                            .path = PACKAGES "/room/versions/1/manifest",
+                            .authorization = "Bearer cpr_made-up",
+                            .remote = "203.0.113.2"};
+    struct rig_answer a;
+    char bearer[128];
+
+    (void)state;
+    set("{\"requests_per_minute\": 60}");
+    live_on();
+    a = rig_expect(rig, RIG_NOBODY, &join, 201);
+    (void)snprintf(bearer, sizeof bearer, "bearer  %s", rig_text(&a, "receiver_token"));
+    rig_answer_done(&a);
+    assert_in_range(sent(RIG_NOBODY, call, 300), 100, 130);
+    rig_refused(rig, RIG_NOBODY, &call, "too-many-requests", "false receiver tokens");
+    call.authorization = bearer; /* nobody has looked yet */
+    rig_refused(rig, RIG_NOBODY, &call, "too-many-requests", "address");
+    call.remote = "203.0.113.3";
+    assert_int_equal(sent(RIG_NOBODY, call, 300), 300); /* right ones use nothing up */
+    call.authorization = "Bearer cpr_made-up";
+    assert_in_range(sent(RIG_NOBODY, call, 300), 100, 130);
+    call.path = "/api/v1"; /* no address that looks at credentials */
+    assert_in_range(sent(RIG_NOBODY, call, 100), 20, 22);
+    call.remote = "203.0.113.4";
+    call.path = "/nothing"; /* the same bucket */
+    assert_int_equal(sent(RIG_NOBODY, call, 20), 20);
+    call.path = "/api/v1";
+    assert_in_range(sent(RIG_NOBODY, call, 100), 0, 2);
     live_off();
     set("{\"requests_per_minute\": 6000}");
 }
@@ -507,6 +538,7 @@ int main(void)
         cmocka_unit_test(types_of_bodies),
         cmocka_unit_test(requests_are_limited),
         cmocka_unit_test(a_room_is_never_held_up),
+        cmocka_unit_test(a_false_receiver_token_hides_nothing),
         cmocka_unit_test(pages_of_other_sites),
         cmocka_unit_test(only_origins_are_origins),
     };

@@ -43,6 +43,27 @@ static void a_bucket_empties_and_fills(void **state)
     api_limit_free(l);
 }
 
+static void what_is_given_back_can_be_taken_again(void **state)
+{
+    struct api_limit *l;
+    uint32_t wait_s = 0;
+
+    (void)state;
+    assert_int_equal(api_limit_new(&l), CP_OK);
+    api_limit_give(l, "a", 60, START); /* nothing was taken: it is full, not over-full */
+    assert_int_equal(taken(l, "a", 60, START), 20);
+    api_limit_give(l, "a", 60, START);
+    api_limit_give(l, "b", 60, START);
+    api_limit_give(l, "a", 0, START);
+    assert_int_equal(taken(l, "a", 60, START), 1);
+    for (int i = 0; i < 1000; i++) {
+        api_limit_give(l, "a", 60, START);
+    }
+    assert_int_equal(taken(l, "a", 60, START), 20);
+    assert_false(api_limit_take(l, "a", 60, START, &wait_s));
+    api_limit_free(l);
+}
+
 static void a_small_limit_and_none(void **state)
 {
     struct api_limit *l;
@@ -160,6 +181,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_bucket_empties_and_fills),
+        cmocka_unit_test(what_is_given_back_can_be_taken_again),
         cmocka_unit_test(a_small_limit_and_none),
         cmocka_unit_test(many_names_are_bounded),
         cmocka_unit_test(threads_share_a_bucket),
