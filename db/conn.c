@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "db/wait.h"
+
 #define OPTIONS_MAX 48 /* keywords of libpq that a conninfo may set, and ours; it has about 40 */
 
 /* Used where the conninfo says nothing. Seconds, but tcp_user_timeout: milliseconds. */
@@ -17,6 +19,12 @@ static const struct {
     {"keepalives_idle", "30"},   {"fallback_application_name", "castpointd"},
     {"client_encoding", "UTF8"},
 };
+
+/* For what is asked while connecting. */
+static const struct db_patience soon = {.limit = 5 * CP_SEC};
+
+/* PostgreSQL itself ends a statement after its statement_timeout. So much later it hangs. */
+#define SILENCE (5 * CP_SEC)
 
 /* A statement of ours takes milliseconds; these only bound what a stuck server or lock costs. */
 static const struct {
@@ -90,6 +98,7 @@ static size_t gather_options(const PQconninfoOption *given, const char *keywords
 static bool set_timeouts(PGconn *pg, const PQconninfoOption *given)
 {
     const char *options = "";
+    bool silent;
 
     for (const PQconninfoOption *o = given; o->keyword != NULL; o++) {
         if (strcmp(o->keyword, "options") == 0 && o->val != NULL) {
@@ -103,7 +112,7 @@ static bool set_timeouts(PGconn *pg, const PQconninfoOption *given)
         if (strstr(options, timeouts[i].setting) != NULL) {
             continue;
         }
-        result = PQexec(pg, timeouts[i].sql);
+        result = db_wait(pg, PQsendQuery(pg, timeouts[i].sql), &soon, &silent);
         ok = PQresultStatus(result) == PGRES_COMMAND_OK;
         PQclear(result);
         if (!ok) {
@@ -136,7 +145,8 @@ enum cp_err db_connect(const char *conninfo, PGconn **ret_pg, struct cp_error *e
     }
     (void)gather_options(given, keywords, values);
     pg = PQconnectdbParams(keywords, values, 0);
-    if (pg == NULL || PQstatus(pg) != CONNECTION_OK || !set_timeouts(pg, given)) {
+    if (pg == NULL || PQstatus(pg) != CONNECTION_OK || PQsetnonblocking(pg, 1) != 0 ||
+        !set_timeouts(pg, given)) {
         set_error(err, CP_ERR_DATABASE, "connecting to the database",
                   pg != NULL ? PQerrorMessage(pg) : "out of memory");
         PQfinish(pg);
@@ -151,19 +161,38 @@ enum cp_err db_connect(const char *conninfo, PGconn **ret_pg, struct cp_error *e
 
 enum cp_err db_conn_open(struct db_conn *c, const char *conninfo, struct cp_error *err)
 {
+    static const char sql[] =
+        "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'statement_timeout'";
+    PGresult *result;
+    enum cp_err rc = CP_OK;
+
     db_conn_close(c);
-    return db_connect(conninfo, &c->pg, err);
+    CP_TRY(db_connect(conninfo, &c->pg, err));
+    c->limit = soon.limit;
+    result = db_conn_answer(c, PQsendQuery(c->pg, sql));
+    if (PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1) {
+        cp_time ms = strtoull(PQgetvalue(result, 0, 0), NULL, 10);
+
+        c->limit = ms == 0 ? 0 : ms * CP_MSEC + SILENCE;
+    } else {
+        rc = db_conn_failed(c, result, "connecting to the database", err);
+        db_conn_close(c);
+    }
+    PQclear(result);
+    return rc;
 }
 
 void db_conn_close(struct db_conn *c)
 {
     int64_t slot = c->slot;
     int64_t mark = c->mark;
+    const atomic_bool *hurry = c->hurry;
 
     PQfinish(c->pg);
     memset(c, 0, sizeof *c);
     c->slot = slot;
     c->mark = mark;
+    c->hurry = hurry;
 }
 
 bool db_conn_usable(const struct db_conn *c)
@@ -179,6 +208,10 @@ enum cp_err db_conn_failed(struct db_conn *c, const PGresult *result, const char
     const char *constraint = PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME);
     enum cp_err code = CP_ERR_INTERNAL;
 
+    if (c->silent) {
+        c->fault = DB_FAULT_SILENT;
+        return cp_error_set(err, CP_ERR_DATABASE, "%s: the database does not answer", what);
+    }
     c->fault = DB_FAULT_NONE;
     (void)snprintf(c->constraint, sizeof c->constraint, "%s", constraint != NULL ? constraint : "");
     for (size_t i = 0; state != NULL && i < DB_COUNT(meanings); i++) {
@@ -198,9 +231,22 @@ enum cp_err db_conn_failed(struct db_conn *c, const PGresult *result, const char
     return code;
 }
 
+PGresult *db_conn_answer(struct db_conn *c, int sent)
+{
+    struct db_patience patience = {.limit = c->limit, .hurry = c->hurry};
+    bool silent = false;
+    PGresult *result = db_wait(c->pg, sent, &patience, &silent);
+
+    if (silent) {
+        db_conn_close(c);
+        c->silent = true;
+    }
+    return result;
+}
+
 enum cp_err db_conn_text(struct db_conn *c, const char *sql, struct cp_error *err)
 {
-    PGresult *result = PQexec(c->pg, sql);
+    PGresult *result = db_conn_answer(c, PQsendQuery(c->pg, sql));
     ExecStatusType status = PQresultStatus(result);
     enum cp_err rc = CP_OK;
 

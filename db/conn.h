@@ -5,10 +5,12 @@
 #define DB_CONN_H
 
 #include <libpq-fe.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "common/err.h"
+#include "common/time.h"
 #include "db/db.h"
 #include "db/sql.h"
 
@@ -17,7 +19,8 @@ enum db_fault {
     DB_FAULT_NONE,    /* hard: report it */
     DB_FAULT_RETRY,   /* the transaction met another one: run it again */
     DB_FAULT_STANDBY, /* the server only reads: another one may be the primary by now */
-    DB_FAULT_LOST     /* the connection is gone: connect and run it again */
+    DB_FAULT_LOST,    /* the connection is gone: connect and run it again */
+    DB_FAULT_SILENT   /* no answer, and it was given up: it would only be as long again */
 };
 
 /* Places of the hash table of prepared statements; more than twice what the program has. */
@@ -28,6 +31,9 @@ struct db_conn {
     /* By these the server is asked whether a commit happened (tx.c); they outlive the connection. */
     int64_t slot;
     int64_t mark;
+    const atomic_bool *hurry; /* the pool's: the service stops */
+    cp_time limit;            /* for an answer; 0: as long as it takes (a migration) */
+    bool silent;              /* an answer did not come in time: pg is NULL */
     enum db_fault fault;
     char constraint[DB_NAME_SIZE];
     const struct db_stmt *prepared[DB_PREPARED_MAX];
@@ -39,6 +45,10 @@ CP_MUST_CHECK enum cp_err db_conn_open(struct db_conn *c, const char *conninfo,
                                        struct cp_error *err);
 void db_conn_close(struct db_conn *c);
 bool db_conn_usable(const struct db_conn *c);
+
+/* The answer to what was sent by a PQsend…() that returned `sent`, or NULL; db_conn_failed() knows
+ * why. Without an answer in time the connection is closed. */
+PGresult *db_conn_answer(struct db_conn *c, int sent);
 
 /* Text without parameters and results: BEGIN, COMMIT, a migration's file. */
 CP_MUST_CHECK enum cp_err db_conn_text(struct db_conn *c, const char *sql, struct cp_error *err);

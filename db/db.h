@@ -31,11 +31,17 @@ struct db_conn;
 
 /* Opens `size` (1 … 64) connections lazily; the first one at once, so that a wrong address shows
  * here. conninfo: as libpq takes it; connect_timeout, statement_timeout and lock_timeout are set
- * unless given. Errors: CP_ERR_DATABASE, CP_ERR_USAGE (no conninfo), CP_ERR_NO_MEMORY. */
+ * unless given. A statement without an answer 5 s after its statement_timeout is given up
+ * (CP_ERR_DATABASE), for PostgreSQL hangs then. Errors: CP_ERR_DATABASE, CP_ERR_USAGE (no conninfo),
+ * CP_ERR_NO_MEMORY. */
 CP_MUST_CHECK enum cp_err db_pool_open(const char *conninfo, size_t size, struct db_pool **ret_pool,
                                        struct cp_error *err);
 /* No transaction may be running. NULL is fine. */
 void db_pool_close(struct db_pool *pool);
+
+/* The service is about to stop: from here on, also in transactions that run, no statement is waited
+ * for longer than 5 s, so that a database that hangs does not keep it from that. */
+void db_pool_hurry(struct db_pool *pool);
 
 /* Brings the schema up to date (migrations are in the program), under an advisory lock, each in
  * its own transaction; changes nothing when it is. CP_ERR_CONFLICT: an applied migration's digest is

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "db/conn.h"
+#include "db/wait.h"
 
 #define CHANNELS_MAX 8
 
@@ -20,11 +21,22 @@ struct db_listener {
 
 static enum cp_err lost(struct db_listener *l, struct cp_error *err)
 {
+    const char *text = l->pg != NULL ? PQerrorMessage(l->pg) : "not connected";
+
     (void)cp_error_set(err, CP_ERR_DATABASE, "listening to the database: %s",
-                       l->pg != NULL ? PQerrorMessage(l->pg) : "not connected");
+                       text[0] != '\0' ? text : "it does not answer");
     PQfinish(l->pg);
     l->pg = NULL;
     return CP_ERR_DATABASE;
+}
+
+/* NULL: none in time, or none was sent. */
+static PGresult *answer(struct db_listener *l, int sent)
+{
+    static const struct db_patience patience = {.limit = 10 * CP_SEC};
+    bool silent;
+
+    return db_wait(l->pg, sent, &patience, &silent);
 }
 
 static enum cp_err listen_all(struct db_listener *l, struct cp_error *err)
@@ -40,7 +52,7 @@ static enum cp_err listen_all(struct db_listener *l, struct cp_error *err)
         }
         (void)snprintf(sql, sizeof sql, "LISTEN %s", quoted);
         PQfreemem(quoted);
-        result = PQexec(l->pg, sql);
+        result = answer(l, PQsendQuery(l->pg, sql));
         ok = PQresultStatus(result) == PGRES_COMMAND_OK;
         PQclear(result);
         if (!ok) {
@@ -53,9 +65,10 @@ static enum cp_err listen_all(struct db_listener *l, struct cp_error *err)
 static enum cp_err take_claim(struct db_listener *l, struct cp_error *err)
 {
     const char *params[] = {l->claim};
-    PGresult *result = PQexecParams(
-        l->pg, "SELECT pg_try_advisory_lock(hashtextextended('castpoint node ' || $1, 0))", 1, NULL,
-        params, NULL, NULL, 0);
+    PGresult *result = answer(
+        l, PQsendQueryParams(
+               l->pg, "SELECT pg_try_advisory_lock(hashtextextended('castpoint node ' || $1, 0))",
+               1, NULL, params, NULL, NULL, 0));
     bool ok = PQresultStatus(result) == PGRES_TUPLES_OK;
     bool taken = ok && strcmp(PQgetvalue(result, 0, 0), "t") == 0;
 

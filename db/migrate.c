@@ -148,7 +148,7 @@ static enum cp_err look(struct db_conn *conn, size_t *ret_count, struct cp_error
 }
 
 /* Applies the first migration that is missing. The lock is held to the end of the transaction. */
-static enum cp_err step_body(struct db_conn *conn, void *arg, struct cp_error *err)
+static enum cp_err apply_next(struct db_conn *conn, void *arg, struct cp_error *err)
 {
     struct step *step = arg;
     const struct db_migration *next;
@@ -175,6 +175,17 @@ static enum cp_err step_body(struct db_conn *conn, void *arg, struct cp_error *e
     if (rc != CP_OK) {
         cp_error_prefix(err, "migration %s", next->name);
     }
+    return rc;
+}
+
+static enum cp_err step_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    cp_time limit = conn->limit;
+    enum cp_err rc;
+
+    conn->limit = 0;
+    rc = apply_next(conn, arg, err);
+    conn->limit = limit;
     return rc;
 }
 

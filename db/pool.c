@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -29,6 +30,7 @@ struct db_pool {
     cp_time probe_at;      /* while the database is away: the next try */
     bool probing;
     struct cp_error why;
+    atomic_bool hurry;
     size_t size;
     size_t idle_count;
     struct db_conn *idle[POOL_SIZE_MAX]; /* a stack: warm connections on top */
@@ -87,6 +89,7 @@ enum cp_err db_pool_open(const char *conninfo, size_t size, struct db_pool **ret
     cp_prng_seed(&pool->prng, cp_clock_wall() ^ (uint64_t)(uintptr_t)pool);
     pool->size = size;
     for (size_t i = 0; i < size; i++) {
+        pool->conns[i].hurry = &pool->hurry;
         pool->idle[pool->idle_count++] = &pool->conns[size - 1 - i];
     }
     rc = number_slots(pool)
@@ -113,6 +116,11 @@ void db_pool_close(struct db_pool *pool)
     (void)pthread_cond_destroy(&pool->freed);
     free(pool->conninfo);
     free(pool);
+}
+
+void db_pool_hurry(struct db_pool *pool)
+{
+    atomic_store(&pool->hurry, true);
 }
 
 enum cp_err db_pool_acquire(struct db_pool *pool, struct db_conn **ret_conn, struct cp_error *err)

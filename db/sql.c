@@ -90,7 +90,7 @@ static enum cp_err prepare(struct db_conn *c, const struct db_stmt *stmt, struct
         return CP_OK;
     }
     CP_ASSERT(c->prepared_count + 1 < DB_PREPARED_MAX);
-    result = PQprepare(c->pg, stmt->name, stmt->sql, 0, NULL);
+    result = db_conn_answer(c, PQsendPrepare(c->pg, stmt->name, stmt->sql, 0, NULL));
     if (PQresultStatus(result) == PGRES_COMMAND_OK) {
         c->prepared[place] = stmt;
         c->prepared_count++;
@@ -116,8 +116,8 @@ static enum cp_err execute(struct db_conn *c, struct db_query q, PGresult **ret_
     for (size_t i = 0; i < q.param_count; i++) {
         encode_param(&e, i, &q.params[i]);
     }
-    result =
-        PQexecPrepared(c->pg, q.stmt->name, (int)q.param_count, e.values, e.lengths, e.formats, 1);
+    result = db_conn_answer(c, PQsendQueryPrepared(c->pg, q.stmt->name, (int)q.param_count,
+                                                   e.values, e.lengths, e.formats, 1));
     status = PQresultStatus(result);
     if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK) {
         *ret_result = result;

@@ -96,7 +96,8 @@ static enum cp_err commit(const struct tx *tx, struct db_conn *conn, struct cp_e
         CP_TRY(db_do(conn, DB_COMMAND(&mark_stmt, params), &marked, err));
     }
     rc = db_conn_text(conn, "COMMIT", err);
-    if (rc != CP_OK && conn->fault == DB_FAULT_LOST && marked > 0) {
+    if (rc != CP_OK && marked > 0 &&
+        (conn->fault == DB_FAULT_LOST || conn->fault == DB_FAULT_SILENT)) {
         return resolve_commit(tx, conn, err);
     }
     return rc;

@@ -239,6 +239,7 @@ static enum cp_err serve(struct service *s, struct cp_error *err)
                "url", c->public_url, "certificate", tls->fingerprint, "pin", tls->pin, NULL);
         say_ready(c, &s->parts);
         cp_log(CP_LOG_INFO, "stopping", "signal", wait_for_signal(), NULL);
+        db_pool_hurry(s->parts.db);
     }
     srv_http_stop(s->http);
     stop_working(s);

@@ -31,7 +31,7 @@ MAY_INCLUDE = {
     'cli': {'content', 'common'} | FACADE,
 }
 
-SOCKETS = ['multicast/io/', 'server/', 'jobs/', 'client/']
+SOCKETS = ['multicast/io/', 'server/', 'jobs/', 'client/', 'db/wait']
 # Foreign header (regular expression) -> path prefixes that may include it.
 FOREIGN = {
     r'microhttpd\.h': ['server/http'],

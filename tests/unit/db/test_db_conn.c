@@ -3,6 +3,9 @@
 #include "tests/unit/db/fixture.h"
 
 #include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -159,6 +162,126 @@ static void stale_plan_is_made_anew(void **state)
     OK(f, db_run_read(pool, "use", work_body, &w, &f->err));
     assert_int_equal(w.runs, 3);
     db_pool_close(pool);
+}
+
+/* ---- the server hangs ---- */
+
+struct hanging {
+    struct work work;
+    pid_t pid;
+    atomic_bool waits;
+};
+
+/* Stops its own server process, as a disk does that no longer answers. */
+static enum cp_err hang_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    struct hanging *h = arg;
+
+    h->pid = PQbackendPID(conn->pg);
+    assert_int_equal(kill(h->pid, SIGSTOP), 0);
+    atomic_store(&h->waits, true);
+    return work_body(conn, &h->work, err);
+}
+
+static void hanging_server_is_given_up(void **state)
+{
+    struct fixture *f = *state;
+    struct db_pool *pool = open_pool(f, "options='-c statement_timeout=100'");
+    struct hanging h = {.work.stmt = &add_stmt};
+    cp_time started = cp_clock_now();
+
+    make_counter(f);
+    assert_int_equal(db_run_tx(pool, "hang", hang_body, &h, &f->err), CP_ERR_DATABASE);
+    assert_non_null(strstr(f->err.text, "does not answer"));
+    assert_true(cp_clock_now() - started < 10 * CP_SEC);
+    assert_int_equal(h.work.runs, 1);
+    /* The pool connects anew; what hung did nothing. */
+    OK(f, db_run_tx(pool, "again", work_body, &h.work, &f->err));
+    assert_int_equal(kill(h.pid, SIGCONT), 0);
+    OK(f, db_run_tx(pool, "again", work_body, &h.work, &f->err));
+    assert_int_equal(fixture_number(f, "SELECT n FROM counter"), 2);
+    db_pool_close(pool);
+}
+
+static const struct db_stmt large_stmt = {"test_large", "SELECT length($1::bytea)::bigint"};
+
+/* The second one does not even get off: the server no longer reads. */
+static enum cp_err large_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    static const char data[4 << 20];
+    struct db_param params[] = {db_p_bytes(data, sizeof data)};
+    pid_t *pid = arg;
+
+    CP_TRY(db_do(conn, DB_COMMAND(&large_stmt, params), NULL, err));
+    *pid = PQbackendPID(conn->pg);
+    assert_int_equal(kill(*pid, SIGSTOP), 0);
+    return db_do(conn, DB_COMMAND(&large_stmt, params), NULL, err);
+}
+
+static void stopped_sending_is_given_up(void **state)
+{
+    struct fixture *f = *state;
+    struct db_pool *pool = open_pool(f, "options='-c statement_timeout=1000'");
+    pid_t pid = 0;
+
+    assert_int_equal(db_run_read(pool, "large", large_body, &pid, &f->err), CP_ERR_DATABASE);
+    assert_non_null(strstr(f->err.text, "does not answer"));
+    assert_int_equal(kill(pid, SIGCONT), 0);
+    db_pool_close(pool);
+}
+
+/* COMMIT takes longer than it is waited for: what became of it is found out, and not done again. */
+static void slow_commit_is_not_done_again(void **state)
+{
+    struct fixture *f = *state;
+    struct db_pool *pool = open_pool(f, "options='-c statement_timeout=200'");
+    struct work w = {.stmt = &add_stmt};
+
+    make_counter(f);
+    fixture_sql(f, "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+                   " PERFORM pg_sleep(8); RETURN NULL;"
+                   " END $$;"
+                   "CREATE CONSTRAINT TRIGGER slow AFTER UPDATE ON counter DEFERRABLE"
+                   " INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION slow()");
+    OK(f, db_run_tx(pool, "slow", work_body, &w, &f->err));
+    assert_int_equal(w.runs, 1);
+    assert_int_equal(fixture_number(f, "SELECT n FROM counter"), 1);
+    db_pool_close(pool);
+}
+
+struct hung_run {
+    struct db_pool *pool;
+    struct hanging h;
+    enum cp_err rc;
+};
+
+static void *hung_thread(void *arg)
+{
+    struct hung_run *r = arg;
+
+    r->rc = db_run_tx(r->pool, "hang", hang_body, &r->h, NULL);
+    return NULL;
+}
+
+/* With 30 s to go: whoever stops the service does not wait for them. */
+static void hurry_ends_a_wait(void **state)
+{
+    struct fixture *f = *state;
+    struct hung_run r = {.pool = open_pool(f, ""), .h.work.stmt = &add_stmt};
+    cp_time started = cp_clock_now();
+    pthread_t thread;
+
+    make_counter(f);
+    assert_int_equal(pthread_create(&thread, NULL, hung_thread, &r), 0);
+    while (!atomic_load(&r.h.waits)) {
+        (void)sched_yield();
+    }
+    db_pool_hurry(r.pool);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(r.rc, CP_ERR_DATABASE);
+    assert_true(cp_clock_now() - started < 15 * CP_SEC);
+    assert_int_equal(kill(r.h.pid, SIGCONT), 0);
+    db_pool_close(r.pool);
 }
 
 /* ---- prepared once ---- */
@@ -375,6 +498,10 @@ int main(void)
         TEST(failure_without_a_state_is_a_loss),
         TEST(wrong_parameters_are_a_defect),
         TEST(stale_plan_is_made_anew),
+        TEST(hanging_server_is_given_up),
+        TEST(stopped_sending_is_given_up),
+        TEST(slow_commit_is_not_done_again),
+        TEST(hurry_ends_a_wait),
         TEST(prepared_once_a_connection),
         TEST(commit_that_happened_is_not_done_again),
         TEST(commit_that_was_lost_is_done_again),
