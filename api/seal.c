@@ -44,8 +44,8 @@ static enum cp_err seal_body(struct db_conn *conn, void *arg, struct cp_error *e
     CP_TRY(check(t->call, &version, err));
     (void)snprintf(t->task.subject, sizeof t->task.subject, "package %s version %u",
                    version.package, (unsigned)version.number);
-    t->task.params =
-        json_pack("{s:s, s:I}", "package", version.package, "version", (json_int_t)version.number);
+    t->task.params = json_pack("{s:s, s:I, s:s}", "package", version.package, "version",
+                               (json_int_t)version.number, "id", version.id);
     return api_task_ask(conn, t->ctx, t->call, &t->task, err);
 }
 

@@ -13,13 +13,14 @@
     " ended_at"
 
 static const struct db_stmt create_stmt = {
-    "task_create",
-    "INSERT INTO tasks (node_id, kind, subject, actor, request_id, params, unit)"
-    " VALUES ($1, $2, $3, $4, $5, coalesce($6::jsonb, '{}'), $7)"
-    " ON CONFLICT (node_id, kind, subject) WHERE ended_at IS NULL DO NOTHING RETURNING " COLUMNS};
+    "task_create", "INSERT INTO tasks (node_id, kind, subject, actor, request_id, params, unit)"
+                   " VALUES ($1, $2, $3, $4, $5, coalesce($6::jsonb, '{}'), $7)"
+                   " ON CONFLICT (node_id, kind, subject, params) WHERE ended_at IS NULL DO "
+                   "NOTHING RETURNING " COLUMNS};
 static const struct db_stmt open_stmt = {
     "task_open", "SELECT " COLUMNS " FROM tasks"
-                 " WHERE node_id = $1 AND kind = $2 AND subject = $3 AND ended_at IS NULL"};
+                 " WHERE node_id = $1 AND kind = $2 AND subject = $3"
+                 " AND params = coalesce($4::jsonb, '{}') AND ended_at IS NULL"};
 static const struct db_stmt get_stmt = {"task_get", "SELECT " COLUMNS " FROM tasks WHERE id = $1"};
 static const struct db_stmt lock_stmt = {"task_lock",
                                          "SELECT " COLUMNS " FROM tasks WHERE id = $1 FOR UPDATE"};
@@ -110,7 +111,7 @@ enum cp_err db_task_create(struct db_conn *conn, const struct db_task *task,
                                 db_p_text(task->request_id),
                                 db_p_some(task->params),
                                 db_p_text(db_task_unit_name(task->unit))};
-    struct db_param same[] = {params[0], params[1], params[2]};
+    struct db_param same[] = {params[0], params[1], params[2], params[5]};
     char payload[2 * DB_ID_SIZE];
     enum cp_err rc = db_one(conn, DB_QUERY(&create_stmt, params, cols), ret_task, err);
 

@@ -45,7 +45,8 @@ struct db_task {
 };
 
 /* Asks for work: uses node_id, kind, subject, actor, request_id, params, unit. While the same kind
- * of work for the same subject has not ended, that task is given instead (*ret_made false). With
+ * of work for the same subject with the same params has not ended, that task is given instead
+ * (*ret_made false). With
  * NOTIFY DB_CHANNEL_TASKS. */
 CP_MUST_CHECK enum cp_err db_task_create(struct db_conn *conn, const struct db_task *task,
                                          struct db_task *ret_task, bool *ret_made,

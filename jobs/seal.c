@@ -25,6 +25,7 @@ struct sealing {
     struct job *job;
     const char *package;
     uint32_t number;
+    const char *id;              /* of the version that was meant, whatever has its name now */
     uint64_t done, total;        /* bytes */
     struct db_version version;   /* as its files were read */
     struct db_version sealed;    /* as the last run of the transaction left it */
@@ -100,6 +101,12 @@ static enum cp_err read_files(struct db_conn *conn, void *arg, struct cp_error *
 
     drop_files(s);
     CP_TRY(db_version_get(conn, s->package, s->number, &s->version, err));
+    if (strcmp(s->version.id, s->id) != 0) {
+        return cp_error_set(err, CP_ERR_VERSION_NOT_FOUND,
+                            "The version that was to be sealed was deleted; version %u of package "
+                            "'%s' is another one now: look at its files, then seal it.",
+                            (unsigned)s->number, s->package);
+    }
     if (s->version.state != DB_VERSION_DRAFT) {
         return cp_error_set(err, CP_ERR_VERSION_SEALED, "Version %u of package '%s' is %s already.",
                             (unsigned)s->version.number, s->version.package,
@@ -305,10 +312,11 @@ enum cp_err job_seal(struct job *job, struct cp_error *err)
         .job = job,
         .package = json_string_value(json_object_get(params, "package")),
         .number = (uint32_t)json_integer_value(json_object_get(params, "version")),
+        .id = json_string_value(json_object_get(params, "id")),
     };
     enum cp_err rc;
 
-    CP_ASSERT(s.package != NULL && s.number > 0);
+    CP_ASSERT(s.package != NULL && s.number > 0 && s.id != NULL);
     rc = seal(&s, err);
     sealing_done(&s);
     return rc;

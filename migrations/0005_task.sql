@@ -27,8 +27,8 @@ CREATE TABLE tasks (
         (state IN ('done', 'failed', 'cancelled')) = (ended_at IS NOT NULL)),
     CONSTRAINT tasks_failure_check CHECK ((state IN ('failed', 'cancelled')) = (code <> ''))
 );
--- The same work is not asked for twice at a time.
-CREATE UNIQUE INDEX tasks_open_key ON tasks (node_id, kind, subject) WHERE ended_at IS NULL;
+-- The same work is not asked for twice at a time. A name may stand for another thing by now: params tell.
+CREATE UNIQUE INDEX tasks_open_key ON tasks (node_id, kind, subject, params) WHERE ended_at IS NULL;
 CREATE INDEX tasks_waiting_index ON tasks (node_id, number) WHERE state = 'waiting';
 CREATE INDEX tasks_kind_index ON tasks (node_id, kind, number);
 CREATE INDEX tasks_state_index ON tasks (state, number);

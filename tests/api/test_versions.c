@@ -333,6 +333,47 @@ static void a_seal_makes_the_manifest(void **state)
     rig_answer_done(&a);
 }
 
+/* While its task waits: the new draft of that name is not what was meant. */
+static void a_seal_is_of_the_version_that_was_meant(void **state)
+{
+    struct rig_call seal = {.method = API_POST, .path = "/api/v1/packages/twice/versions/1/seal"};
+    struct rig_call drop = {.method = API_DELETE, .path = "/api/v1/packages/twice"};
+    struct rig_answer a;
+    char match[128], old[128];
+
+    (void)state;
+    rig_package(rig, "twice", "");
+    rig_put(rig, "twice", 1, "a.bin", "a");
+    a = rig_expect(rig, RIG_OPERATOR, &seal, 202);
+    (void)snprintf(old, sizeof old, "%s", rig_header(&a, "Location"));
+    rig_answer_done(&a);
+    rig_if_match(rig, drop.path, match);
+    drop.headers[0] = match;
+    assert_int_equal(rig_status(rig, RIG_OPERATOR, &drop), 204);
+    rig_package(rig, "twice", "");
+    rig_put(rig, "twice", 1, "half.bin", "h");
+    rig_work(rig);
+    a = rig_expect(rig, RIG_VIEWER, &(struct rig_call){.method = API_GET, .path = old}, 200);
+    assert_string_equal(rig_text(&a, "state"), "failed");
+    assert_string_equal(rig_text_in(json_object_get(a.json, "error"), "code"), "version-not-found");
+    assert_non_null(strstr(rig_text_in(json_object_get(a.json, "error"), "detail"), "deleted"));
+    rig_answer_done(&a);
+    a = rig_expect(
+        rig, RIG_VIEWER,
+        &(struct rig_call){.method = API_GET, .path = "/api/v1/packages/twice/versions/1"}, 200);
+    assert_string_equal(rig_text(&a, "state"), "draft");
+    rig_answer_done(&a);
+
+    /* and who asks for the new one does not get the old one's task */
+    rig_sql("UPDATE tasks SET state = 'waiting', ended_at = NULL, code = '', detail = ''"
+            " WHERE state = 'failed' AND subject = 'package twice version 1'");
+    a = rig_expect(rig, RIG_OPERATOR, &seal, 202);
+    assert_string_not_equal(rig_header(&a, "Location"), old);
+    rig_answer_done(&a);
+    rig_work(rig);
+    rig_refused(rig, RIG_OPERATOR, &seal, "version-sealed", NULL);
+}
+
 static void a_sealed_version_never_changes(void **state)
 {
     struct rig_call call = put(SEAL "/files/c.txt", "gamma");
@@ -457,6 +498,7 @@ int main(void)
         cmocka_unit_test(a_file_is_deleted),
         cmocka_unit_test(a_draft_without_content_is_not_sealed),
         cmocka_unit_test(a_seal_makes_the_manifest),
+        cmocka_unit_test(a_seal_is_of_the_version_that_was_meant),
         cmocka_unit_test(a_sealed_version_never_changes),
         cmocka_unit_test(an_upload_that_ends_after_the_seal_is_refused),
         cmocka_unit_test(missing_content_is_told_and_healed),

@@ -51,7 +51,8 @@ static void test_the_same_work_is_asked_for_once(void **state)
 {
     struct fixture *f = *state;
     struct db_task_end end = {.state = DB_TASK_DONE, .code = "", .detail = "", .result = "{}"};
-    struct db_task first, again;
+    struct db_task first, again, other;
+    bool made;
 
     (void)fixture_begin(f);
     first = ask(f, "seal-version", "package a version 1", true);
@@ -61,6 +62,11 @@ static void test_the_same_work_is_asked_for_once(void **state)
     assert_string_equal(first.result, "");
     again = ask(f, "seal-version", "package a version 1", false);
     assert_string_equal(again.id, first.id);
+    other = asked(f, "seal-version", "package a version 1"); /* by that name now */
+    (void)snprintf(other.params, sizeof other.params, "{\"version\": 4}");
+    OK(f, db_task_create(f->conn, &other, &again, &made, &f->err));
+    assert_true(made);
+    assert_string_not_equal(again.id, first.id);
     (void)ask(f, "seal-version", "package a version 2", true);
     (void)ask(f, "collect-garbage", "package a version 1", true);
     (void)claim(f);
