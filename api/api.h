@@ -136,6 +136,7 @@ struct api_principal {
     char account_id[37];  /* uuid text, "" when anonymous */
     char account[64];     /* its name */
     char token_id[37];    /* the token used, "" with Basic */
+    uint64_t expires_at;  /* of that token, wall-clock nanoseconds; 0: never */
     char receiver_id[37]; /* set when a receiver token of a join was used; role is NONE then */
     char receiver_version_id[37]; /* the version that join was for */
 };
@@ -197,6 +198,9 @@ struct api_call {
 /* Whole request with its body collected (at most api_body_max() bytes): routing, authentication,
  * handler, problem. Always returns a response. */
 struct api_response api_handle(const struct api_context *ctx, const struct api_request *rq);
+
+/* Whether the answer needs nothing that may take its time: it does not wait for a worker then. */
+bool api_is_prompt(const struct api_request *rq);
 
 /* Whether a request is a streamed upload, by its address and method alone. */
 bool api_is_upload(const struct api_request *rq);

@@ -94,6 +94,7 @@ static enum cp_err account_token(const struct api_context *ctx, struct token_loo
     }
     ret_who->role = (enum api_role)t->scope;
     ret_who->method = API_AUTH_TOKEN;
+    ret_who->expires_at = t->expires_at;
     (void)snprintf(ret_who->account_id, sizeof ret_who->account_id, "%s", t->account_id);
     (void)snprintf(ret_who->account, sizeof ret_who->account, "%s", t->account);
     (void)snprintf(ret_who->token_id, sizeof ret_who->token_id, "%s", t->id);

@@ -190,6 +190,7 @@ struct api_response api_events_stream(const struct api_context *ctx, const struc
         start.kinds = w->kinds;
         start.subject = w->filter.subject;
         start.account = call->who->account;
+        start.expires_at = call->who->expires_at;
         rs = open_stream(ctx, call, &start);
         api_fields_done(&f);
     }

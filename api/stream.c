@@ -210,6 +210,7 @@ size_t api_feed_read(struct api_feed *feed, char *buffer, size_t max)
 
     CP_ASSERT(max >= sizeof beat);
     (void)pthread_mutex_lock(&s->lock);
+    feed->ended = feed->ended || cp_clock_now() >= feed->until;
     if (s->stopping || feed->ended) {
         size = API_FEED_END;
     } else {
@@ -260,6 +261,18 @@ static enum cp_err enter(struct api_stream *s, struct api_feed *feed, bool resum
     return rc;
 }
 
+/* On the clock of this process. */
+static cp_time end_of_credentials(uint64_t expires_at)
+{
+    cp_time longest = API_FEED_SECONDS * CP_SEC;
+    uint64_t wall = cp_clock_wall();
+
+    if (expires_at == 0) {
+        return cp_clock_now() + longest;
+    }
+    return cp_clock_now() + cp_time_min(expires_at > wall ? expires_at - wall : 0, longest);
+}
+
 enum cp_err api_feed_open(struct api_stream *s, const struct api_feed_start *start,
                           struct api_feed **ret_feed, struct cp_error *err)
 {
@@ -276,7 +289,7 @@ enum cp_err api_feed_open(struct api_stream *s, const struct api_feed_start *sta
     feed->stream = s;
     feed->sending = hello;
     feed->position = start->after;
-    feed->until = cp_clock_now() + API_FEED_SECONDS * CP_SEC;
+    feed->until = end_of_credentials(start->expires_at);
     (void)snprintf(feed->account, sizeof feed->account, "%s", start->account);
     api_frame_filter_set(&feed->filter, start->kinds, start->subject);
     rc = enter(s, feed, start->resume, err);
@@ -338,7 +351,13 @@ static bool is_about(const char *subject, const char *account)
 /* Who listens with credentials that were changed must show them again. */
 static void end_changed(struct api_stream *s, const struct api_frame *frame)
 {
-    if (strncmp(frame->kind, "account-", 8) != 0 && strncmp(frame->kind, "token-", 6) != 0) {
+    static const char *const starts[] = {"account-", "certificate-", "token-"};
+    bool concerns = false;
+
+    for (size_t i = 0; i < sizeof starts / sizeof starts[0]; i++) {
+        concerns = concerns || strncmp(frame->kind, starts[i], strlen(starts[i])) == 0;
+    }
+    if (!concerns) {
         return;
     }
     for (struct api_feed *feed = s->feeds; feed != NULL; feed = feed->next) {

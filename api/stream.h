@@ -52,7 +52,9 @@ void api_stream_stop(struct api_stream *s);
 struct api_feed_start {
     const char *kinds;   /* of db_kinds_add; "" all. Borrowed, as the rest */
     const char *subject; /* NULL: any */
-    const char *account; /* the feed ends when that account or its tokens are changed */
+    /* the feed ends when that account, its tokens or its certificates are changed */
+    const char *account;
+    uint64_t expires_at; /* and then: of the credentials, wall-clock nanoseconds; 0: never */
     bool resume;         /* from behind `after`; else from now on */
     uint64_t after;
 };

@@ -2,6 +2,7 @@
  * Events: the list's filters, and the stream as its listeners see it: from now on, from behind an
  * event, over more than memory holds, with filters; none twice, none left out. */
 #include <inttypes.h>
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,6 +15,7 @@
 #include <cmocka.h>
 
 #include "api/stream.h"
+#include "common/clock.h"
 #include "common/event.h"
 #include "tests/api/rig.h"
 
@@ -379,6 +381,34 @@ static void who_was_changed_must_come_again(void **state)
     assert_false(other.ended);
     close_stream(&changed);
     close_stream(&other);
+    assert_int_equal(open_stream(&changed, RIG_OPERATOR, NULL, NULL, NULL), 200);
+    write_event("certificate-removed", "certificate 1 of account operator");
+    rig_follow(rig);
+    read_all(&changed);
+    assert_true(changed.ended);
+    close_stream(&changed);
+}
+
+/* Nobody writes an event when its time comes. */
+static void who_expired_must_come_again(void **state)
+{
+    static struct listener l;
+    cp_time deadline = cp_clock_now() + 20 * CP_SEC;
+
+    (void)state;
+    rig_sql("UPDATE tokens SET expires_at = now() + interval '2 seconds' WHERE account_id ="
+            " (SELECT id FROM accounts WHERE name = 'operator')");
+    assert_int_equal(open_stream(&l, RIG_OPERATOR, NULL, NULL, NULL), 200);
+    rig_sql("UPDATE tokens SET expires_at = NULL"); /* what was changed in silence does not help */
+    read_all(&l);
+    assert_false(l.ended);
+    while (!l.ended && cp_clock_now() < deadline) {
+        (void)poll(NULL, 0, 20); /* it is time that must pass */
+        api_stream_beat(rig->ctx.stream);
+        read_all(&l);
+    }
+    assert_true(l.ended);
+    close_stream(&l);
 }
 
 static void wrong_requests_and_too_many(void **state)
@@ -532,6 +562,7 @@ int main(void)
         cmocka_unit_test(only_what_was_asked_for),
         cmocka_unit_test(silence_is_broken_by_comments),
         cmocka_unit_test(who_was_changed_must_come_again),
+        cmocka_unit_test(who_expired_must_come_again),
         cmocka_unit_test(wrong_requests_and_too_many),
         cmocka_unit_test(readers_on_many_threads_get_all),
         cmocka_unit_test(the_service_stops),
