@@ -254,7 +254,8 @@ static enum cp_err enter(struct api_stream *s, struct api_feed *feed, bool resum
         rc = cp_error_set(err, CP_ERR_TOO_MANY_REQUESTS, "There are %d listeners already.",
                           API_FEEDS_MAX);
     } else {
-        feed->position = resume ? feed->position : s->read;
+        /* a place beyond is of a database that was restored: its number will be used again */
+        feed->position = resume && feed->position < s->read ? feed->position : s->read;
         link_feed(s, feed);
     }
     (void)pthread_mutex_unlock(&s->lock);

@@ -411,6 +411,23 @@ static void who_expired_must_come_again(void **state)
     close_stream(&l);
 }
 
+/* Whoever lost the database's last events has ids that it gives out again. */
+static void a_place_in_the_future_is_now(void **state)
+{
+    static struct listener l;
+
+    (void)state;
+    rig_follow(rig);
+    assert_int_equal(open_stream(&l, RIG_VIEWER, "900000000000000000", NULL, NULL), 200);
+    read_all(&l);
+    assert_int_equal(count_of(l.text, "data: "), 0);
+    write_event("package-changed", "package restored");
+    rig_follow(rig);
+    read_all(&l);
+    assert_int_equal(count_of(l.text, "data: "), 1);
+    close_stream(&l);
+}
+
 static void wrong_requests_and_too_many(void **state)
 {
     static struct api_feed *all[API_FEEDS_MAX];
@@ -563,6 +580,7 @@ int main(void)
         cmocka_unit_test(silence_is_broken_by_comments),
         cmocka_unit_test(who_was_changed_must_come_again),
         cmocka_unit_test(who_expired_must_come_again),
+        cmocka_unit_test(a_place_in_the_future_is_now),
         cmocka_unit_test(wrong_requests_and_too_many),
         cmocka_unit_test(readers_on_many_threads_get_all),
         cmocka_unit_test(the_service_stops),
