@@ -17,6 +17,12 @@ struct api_response api_healthz(const struct api_context *ctx, const struct api_
     return api_response_json(200, json_pack("{s:s}", "status", "ok"));
 }
 
+/* "Does the process live" must not depend on what others wait for. */
+bool api_is_prompt(const struct api_request *rq)
+{
+    return (rq->method == API_GET || rq->method == API_HEAD) && strcmp(rq->path, "/healthz") == 0;
+}
+
 struct api_response api_readyz(const struct api_context *ctx, const struct api_call *call)
 {
     struct cp_error err = {.code = CP_OK};

@@ -185,10 +185,8 @@ static void take_piece(struct srv_job *job)
     job_done(x);
 }
 
-static void handle(struct srv_job *job)
+static void respond(struct exchange *x)
 {
-    struct exchange *x = (struct exchange *)job;
-
     cp_log_correlation(x->request->id);
     if (x->upload != NULL) {
         x->response = api_upload_finish(x->upload, true);
@@ -199,6 +197,13 @@ static void handle(struct srv_job *job)
     x->stage = STAGE_READY;
     x->close = false;
     cp_log_correlation(NULL);
+}
+
+static void handle(struct srv_job *job)
+{
+    struct exchange *x = (struct exchange *)job;
+
+    respond(x);
     job_done(x);
 }
 
@@ -376,6 +381,10 @@ static enum MHD_Result finish(struct exchange *x)
     }
     if (wait_if_busy(x)) {
         return MHD_YES;
+    }
+    if (x->upload == NULL && api_is_prompt(&x->request->rq)) {
+        respond(x);
+        return answer(x, &x->response, false);
     }
     return start_job(x, handle, true) ? MHD_YES : refuse_stopping(x);
 }

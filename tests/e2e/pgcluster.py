@@ -61,6 +61,21 @@ class Cluster:
             self.process.wait(60)
             self.process = None
 
+    def processes(self):
+        """The postmaster first: nobody new comes once it is stopped."""
+        yield self.process.pid
+        yield from map(int, read_text(f'/proc/{self.process.pid}/task/{self.process.pid}/children').split())
+
+    def hang(self):
+        """As on a disk that does not answer: connections are there, answers are not."""
+        for pid in self.processes():
+            os.kill(pid, signal.SIGSTOP)
+
+    def go_on(self):
+        if self.process:
+            for pid in self.processes():
+                os.kill(pid, signal.SIGCONT)
+
     def close(self):
         self.stop(signal.SIGQUIT)
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -6,7 +6,7 @@
 
 /* Paths: "/wait" is answered after fake_release(); "/file" answers bytes 10…29 of a file, "/pieces" a body of
  * several pieces, "/big" FAKE_BIG_SIZE zeros, "/big/short" half of that and then nothing; "/plain" whether
- * it came without TLS; "/empty" 204; PUT "/up" is an upload, "/up/no" a
+ * it came without TLS; "/empty" 204; "/prompt" is answered without a worker; PUT "/up" is an upload, "/up/no" a
  * refused one; everything else echoes "METHOD path|query…|content_length|body|header X-Echo". */
 #define FAKE_REFUSED  0xff  /* a piece of an upload that begins so is refused */
 #define FAKE_BODY_MAX 1000u /* unless fake_set_body_max() says otherwise */

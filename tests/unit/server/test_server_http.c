@@ -308,7 +308,7 @@ static void slow_handlers_hold_up_nobody_else(void **state)
     struct srv_http_config c = {.listen_host = "127.0.0.1", .threads = SLOW + 1, .timeout_s = 5};
     struct srv_http *http = NULL;
     struct cp_error err;
-    int fds[SLOW];
+    int fds[SLOW + 1];
 
     assert_int_equal(srv_http_start(&c, &http, &err), CP_OK);
     for (int i = 0; i < SLOW; i++) {
@@ -318,8 +318,14 @@ static void slow_handlers_hold_up_nobody_else(void **state)
     fake_await_waiting(SLOW);
     raw_ask(srv_http_port(http), "GET /quick HTTP/1.1\r\n" HOST END, &f->answer);
     assert_int_equal(f->answer.status, 200);
+    /* and when no worker is left, there is what needs none */
+    fds[SLOW] = raw_connect(srv_http_port(http));
+    assert_true(raw_send(fds[SLOW], wait, strlen(wait)));
+    fake_await_waiting(SLOW + 1);
+    raw_ask(srv_http_port(http), "GET /prompt HTTP/1.1\r\n" HOST END, &f->answer);
+    assert_int_equal(f->answer.status, 200);
     fake_release();
-    for (int i = 0; i < SLOW; i++) {
+    for (int i = 0; i < SLOW + 1; i++) {
         raw_read(fds[i], 0, &f->answer);
         assert_int_equal(f->answer.status, 200);
         (void)close(fds[i]);
