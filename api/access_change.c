@@ -59,7 +59,7 @@ static enum cp_err rekey_all(struct db_conn *conn, const struct api_context *ctx
     size_t count;
 
     do {
-        CP_TRY(db_access_known_secrets(conn, revoked_code(), after, PAGE, sessions, &count, err));
+        CP_TRY(db_access_known_secrets(conn, after, PAGE, sessions, &count, err));
         for (size_t i = 0; i < count; i++) {
             CP_TRY(strcmp(sessions[i].node_id, ctx->node_id) == 0
                        ? rekey(conn, ctx, call, sessions[i].id, c, err)
@@ -96,7 +96,7 @@ enum cp_err api_access_change_settle(struct db_conn *conn, const struct api_cont
     c.receivers_revoked = counts.revoked;
     c.receivers_running = counts.running;
     CP_TRY(rekey_all(conn, ctx, call, &c, err));
-    if (c.receivers_revoked + c.receivers_running > 0) {
+    if (c.receivers_revoked + c.receivers_running + c.sessions_rekeyed + c.sessions_cancelled > 0) {
         CP_TRY(api_event_write(conn, ctx, call,
                                &(struct api_event){.kind = "access-closed",
                                                    .subject = "content access",

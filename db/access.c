@@ -29,12 +29,12 @@ static const struct db_stmt revoke_stmt = {
     ", true)"};
 static const struct db_stmt known_stmt = {
     "access_known_secrets",
-    "SELECT s.id, s.node_id FROM sessions s WHERE s.state = 'waiting' AND EXISTS"
-    " (SELECT 1 FROM receivers r WHERE r.session_id = s.id AND r.state = 'failed'"
-    "  AND r.reason = $1 AND r.result_at > coalesce(s.rekeyed_at, '-infinity'))"
-    " AND ($2::uuid IS NULL OR s.id > $2) ORDER BY s.id LIMIT $3"};
+    "SELECT s.id, s.node_id FROM sessions s JOIN versions v ON v.id = s.version_id"
+    " JOIN packages p ON p.id = v.package_id JOIN settings t ON t.node_id = s.node_id"
+    " WHERE s.state = 'waiting' AND s.anonymous_joined AND " CLOSED
+    " AND ($1::uuid IS NULL OR s.id > $1) ORDER BY s.id LIMIT $2"};
 static const struct db_stmt rekeyed_stmt = {
-    "access_rekeyed", "UPDATE sessions SET rekeyed_at = clock_timestamp() WHERE id = $1"};
+    "access_rekeyed", "UPDATE sessions SET anonymous_joined = false WHERE id = $1"};
 static const struct db_stmt move_stmt = {
     "access_move", "UPDATE receivers SET state = 'moved', reason = $2, detail = $3"
                    " WHERE session_id = $1 AND state IN " DB_ACTIVE_RECEIVER};
@@ -61,13 +61,13 @@ enum cp_err db_access_revoke(struct db_conn *conn, const char *reason, const cha
     return CP_OK;
 }
 
-enum cp_err db_access_known_secrets(struct db_conn *conn, const char *reason, const char *after,
-                                    size_t limit, struct db_access_session *ret_items,
-                                    size_t *ret_count, struct cp_error *err)
+enum cp_err db_access_known_secrets(struct db_conn *conn, const char *after, size_t limit,
+                                    struct db_access_session *ret_items, size_t *ret_count,
+                                    struct cp_error *err)
 {
     static const struct db_col cols[] = {DB_COL_TEXT(db_access_session, id),
                                          DB_COL_TEXT(db_access_session, node_id)};
-    struct db_param params[] = {db_p_text(reason), db_p_id(after), db_p_u64(limit)};
+    struct db_param params[] = {db_p_id(after), db_p_u64(limit)};
     struct db_rows rows = {ret_items, sizeof *ret_items, limit, ret_count};
 
     return db_many(conn, DB_QUERY(&known_stmt, params, cols), rows, err);

@@ -26,7 +26,8 @@ static const struct db_stmt list_stmt = {
                             " AND ($4::text IS NULL OR r.state = $4) ORDER BY r.id LIMIT $3"};
 #define NO_ID "00000000-0000-0000-0000-000000000000" /* before all that are made at random */
 static const struct db_stmt node_id_stmt = {
-    "receiver_node_id", "UPDATE sessions SET next_node_id = next_node_id + 1 WHERE id = $1"
+    "receiver_node_id", "UPDATE sessions SET next_node_id = next_node_id + 1,"
+                        " anonymous_joined = anonymous_joined OR $2 WHERE id = $1"
                         " RETURNING next_node_id - 1"};
 static const struct db_stmt account_stmt = {"receiver_account",
                                             "SELECT name FROM accounts WHERE id = $1"};
@@ -150,12 +151,13 @@ static enum cp_err account_name(struct db_conn *conn, const char *account_id, st
     return rc;
 }
 
-/* A node id is never given out twice in a session: see docs/protocol.md §6. */
+/* A node id is never given out twice in a session: see docs/protocol.md §6. Notes also who is about
+ * to learn the session's secret. */
 static enum cp_err next_node_id(struct db_conn *conn, const char *session_id, struct join_row *join,
                                 struct cp_error *err)
 {
     static const struct db_col node_cols[] = {DB_COL_INT(join_row, norm_node_id)};
-    struct db_param params[] = {db_p_id(session_id)};
+    struct db_param params[] = {db_p_id(session_id), db_p_bool(join->account[0] == '\0')};
     enum cp_err rc = db_one(conn, DB_QUERY(&node_id_stmt, params, node_cols), join, err);
 
     if (rc == CP_ERR_NOT_FOUND) {

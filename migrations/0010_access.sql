@@ -57,6 +57,7 @@ ALTER TABLE settings ADD COLUMN login_lockout_s integer NOT NULL DEFAULT 900
 COMMENT ON COLUMN settings.login_failures IS 'Different wrong passwords within 15 minutes that lock; 0: never.';
 COMMENT ON COLUMN settings.login_lockout_s IS 'How long a name, or an address, is locked then, in seconds.';
 
--- Sessions whose secret was changed while receivers waited in them.
-ALTER TABLE sessions ADD COLUMN rekeyed_at timestamptz;
-COMMENT ON COLUMN sessions.rekeyed_at IS 'When its secret was last made anew because access changed; NULL: never.';
+-- Who was given the secret of a session that is there already was not noted.
+ALTER TABLE sessions ADD COLUMN anonymous_joined boolean NOT NULL DEFAULT true;
+ALTER TABLE sessions ALTER COLUMN anonymous_joined SET DEFAULT false;
+COMMENT ON COLUMN sessions.anonymous_joined IS 'True: somebody without an account was given its present secret, and may have left since.';

@@ -164,6 +164,46 @@ static void who_waits_is_out_at_once(void **state)
     end_sessions();
 }
 
+/* Strangers who left before the switch know the secret all the same. */
+static void who_left_is_out_too(void **state)
+{
+    struct joined stranger, friend, again;
+    int closed = rig_events(rig, "access-closed");
+    struct rig_answer a;
+
+    (void)state;
+    rig_content_access(rig, "anonymous");
+    sealed_package("left", "");
+    sealed_package("friends", "");
+    stranger = joined_as(RIG_NOBODY, JOIN("left", "c1"), 201);
+    assert_int_equal(joined_status(&stranger, API_PUT, "/result",
+                                   "{\"outcome\": \"failed\", \"code\": \"output-full\"}"),
+                     204);
+    friend = joined_as(RIG_CONTENT, JOIN("left", "c2"), 201);
+    assert_string_equal(secret_of(&stranger), secret_of(&friend));
+    again = joined_as(RIG_CONTENT, JOIN("friends", "c2"), 201); /* where no stranger was */
+    joined_done(&again);
+    a = switch_access(SETTINGS, "authenticated");
+    assert_int_equal(consequence(&a, "receivers_revoked"), 0);
+    assert_int_equal(consequence(&a, "sessions_rekeyed"), 1);
+    assert_int_equal(consequence(&a, "receivers_rejoining"), 1);
+    rig_answer_done(&a);
+    assert_int_equal(rig_events(rig, "access-closed"), closed + 1);
+    again = joined_as(RIG_CONTENT, JOIN("left", "c2"), 200);
+    assert_string_not_equal(secret_of(&again), secret_of(&stranger));
+    /* once is enough */
+    a = switch_access(SETTINGS, "anonymous");
+    rig_answer_done(&a);
+    a = switch_access(SETTINGS, "authenticated");
+    assert_int_equal(consequence(&a, "sessions_rekeyed"), 0);
+    rig_answer_done(&a);
+    assert_int_equal(joined_status(&again, API_PUT, "/progress", RECEIVING), 204);
+    joined_done(&again);
+    joined_done(&friend);
+    joined_done(&stranger);
+    end_sessions();
+}
+
 /* What is being sent goes on; nothing comes by HTTPS any more. */
 static void who_receives_goes_on(void **state)
 {
@@ -377,6 +417,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_door_decides_alike),
         cmocka_unit_test(who_waits_is_out_at_once),
+        cmocka_unit_test(who_left_is_out_too),
         cmocka_unit_test(who_receives_goes_on),
         cmocka_unit_test(a_package_is_closed_alone),
         cmocka_unit_test(another_nodes_session_is_cancelled),
