@@ -28,7 +28,7 @@ struct post {
     struct curl_slist *headers;
     char *body;
     bool loopback_only;
-    bool forbidden; /* its address may not be connected to */
+    bool forbidden; /* one of its addresses may not be connected to */
     size_t answered;
     char text[CURL_ERROR_SIZE];
 };
@@ -236,7 +236,7 @@ static void describe(const struct post *p, CURLcode code, struct hook_result *re
     (void)curl_easy_getinfo(p->easy, CURLINFO_TOTAL_TIME_T, &us);
     ret->duration_ms = (uint64_t)us / 1000;
     ret->status = status >= 100 && status <= 999 ? (uint32_t)status : 0;
-    if (p->forbidden) {
+    if (code == CURLE_COULDNT_CONNECT && p->forbidden) { /* else it went to another address */
         (void)snprintf(ret->error, sizeof ret->error,
                        p->loopback_only ? "plain HTTP is for this machine only: use https, or set "
                                           "allow_http"

@@ -14,6 +14,7 @@
 
 #include "jobs/webhook_send.h"
 #include "jobs/webhooks.h"
+#include "tests/api/hook_names.h"
 #include "tests/api/hook_receiver.h"
 #include "tests/api/rig.h"
 
@@ -411,6 +412,31 @@ static void addresses_of_the_neighbourhood_are_not_reached(void **state)
     drop_hook("cloud");
 }
 
+/* curl goes through a name's addresses: one that is not allowed does not spoil the next. */
+static void a_name_with_a_good_address_too(void **state)
+{
+    struct receiver *r = receiver_new();
+    struct rig_answer a;
+    char url[64], name[64];
+
+    (void)state;
+    receiver_url(r, url);
+    (void)snprintf(name, sizeof name, "http://" HOOK_NAME "%s", strrchr(url, ':'));
+    make_hook("both", name, ", \"allow_http\": true, \"kinds\": [\"package-changed\"]", NULL);
+    write_event("to the second");
+    send_due();
+    assert_int_equal(receiver_count(r), 1);
+    expect_state("both", "good");
+    receiver_set(r, RECEIVER_FAILS);
+    write_event("to the second, too");
+    send_due();
+    a = get_hook("both");
+    assert_non_null(strstr(rig_text(&a, "last_error"), "500"));
+    rig_answer_done(&a);
+    drop_hook("both");
+    receiver_free(r);
+}
+
 static void an_event_is_given_up_after_a_day(void **state)
 {
     struct receiver *r = receiver_new();
@@ -630,6 +656,7 @@ int main(void)
         cmocka_unit_test(a_receiver_that_is_not_there),
         cmocka_unit_test(an_endless_answer_counts_by_its_status),
         cmocka_unit_test(addresses_of_the_neighbourhood_are_not_reached),
+        cmocka_unit_test(a_name_with_a_good_address_too),
         cmocka_unit_test(an_event_is_given_up_after_a_day),
         cmocka_unit_test(who_fails_for_three_days_is_switched_off),
         cmocka_unit_test(a_secret_that_does_not_open_is_told),
