@@ -17,6 +17,7 @@ struct content_read {
     const struct api_context *ctx;
     const struct api_call *call;
     struct db_blob_user *users;
+    struct db_blob blob;
 };
 
 /* The refusal that helps most, when several versions hold the content and none may be had. */
@@ -86,6 +87,10 @@ static enum cp_err read_users(struct db_conn *conn, void *arg, struct cp_error *
     CP_TRY(api_deliver_setting(conn, c->ctx, &node, err));
     CP_TRY(db_blob_users(conn, c->call->params[0], USERS_MAX, c->users, &count, err));
     CP_TRY(decide(c, count, node, err));
+    CP_TRY(db_blob_get(conn, c->call->params[0], &c->blob, err));
+    if (c->blob.state == DB_BLOB_GOOD) {
+        return CP_OK;
+    }
     (void)snprintf(what, sizeof what, "Content '%.64s'", c->call->params[0]);
     return db_blob_usable(conn, c->call->params[0], what, err);
 }
@@ -115,5 +120,5 @@ struct api_response api_content_get(const struct api_context *ctx, const struct 
     if (err.code != CP_OK) {
         return api_refuse(call, &err);
     }
-    return api_deliver_blob(ctx, call, call->params[0], API_MODIFIED_UNKNOWN, true);
+    return api_deliver_blob(ctx, call, call->params[0], c.blob.size, API_MODIFIED_UNKNOWN, true);
 }

@@ -244,8 +244,20 @@ static enum cp_err fill(struct api_response *rs, struct delivery *d)
     return d->ranges.kind == API_RANGE_PART ? add_ranges(rs, d) : CP_OK;
 }
 
+/* Nobody gets a part of it under the ETag of the whole. */
+static enum cp_err not_whole(const char *sha256, uint64_t found, uint64_t size,
+                             struct cp_error *err)
+{
+    return cp_error_set(err, CP_ERR_CONTENT_DAMAGED,
+                        "Content %.64s cannot be had: the library has %" PRIu64
+                        " bytes under its name, not %" PRIu64
+                        ". Validate the library, then upload the same file again.",
+                        sha256, found, size);
+}
+
 struct api_response api_deliver_blob(const struct api_context *ctx, const struct api_call *call,
-                                     const char *sha256, int64_t modified_s, bool immutable)
+                                     const char *sha256, uint64_t size, int64_t modified_s,
+                                     bool immutable)
 {
     struct delivery d = {.call = call, .immutable = immutable};
     struct api_response rs = api_response_empty(200);
@@ -257,6 +269,11 @@ struct api_response api_deliver_blob(const struct api_context *ctx, const struct
     }
     err.code = blob_open(ctx->blobs, d.digest, &rs.fd, &d.size, &err);
     if (err.code != CP_OK) {
+        return api_refuse(call, &err);
+    }
+    if (d.size != size) {
+        err.code = not_whole(sha256, d.size, size, &err);
+        api_response_done(&rs);
         return api_refuse(call, &err);
     }
     find_times(&d, rs.fd, modified_s);

@@ -129,7 +129,8 @@ struct api_response api_files_get(const struct api_context *ctx, const struct ap
     if (err.code != CP_OK) {
         return api_refuse(call, &err);
     }
-    return api_deliver_blob(ctx, call, t.file.sha256, (int64_t)(t.file.updated_at / CP_SEC), false);
+    return api_deliver_blob(ctx, call, t.file.sha256, t.file.size,
+                            (int64_t)(t.file.updated_at / CP_SEC), false);
 }
 
 static enum cp_err delete_body(struct db_conn *conn, void *arg, struct cp_error *err)

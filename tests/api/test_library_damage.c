@@ -224,11 +224,30 @@ static void what_is_missing_is_healed_when_it_is_back(void **state)
     all_ways("whole", 200, NULL);
 }
 
+static void a_part_is_given_to_nobody(void)
+{
+    char content[128];
+    struct rig_call calls[] = {
+        {.method = API_GET, .path = "/api/v1/packages/twin/versions/1/files/a.bin"},
+        {.method = API_GET, .path = content},
+        {.method = API_GET, .path = content, .headers = {"Range: bytes=0-1"}},
+    };
+
+    (void)snprintf(content, sizeof content, "/api/v1/content/%s", library_digest(CONTENT));
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        rig_refused(rig, RIG_CONTENT, &calls[i], "content-damaged", "not 30");
+    }
+}
+
 static void another_size_is_damage(void **state)
 {
     bool checked;
 
     (void)state;
+    library_damage(CONTENT, "");
+    a_part_is_given_to_nobody(); /* nor before it was validated */
+    library_damage(CONTENT, CONTENT " and more");
+    a_part_is_given_to_nobody();
     library_damage(CONTENT, "");
     validated("{}", 0, 0, 1, 0);
     file_is("twin", "size-differs", &checked);
