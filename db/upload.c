@@ -46,6 +46,9 @@ static const struct db_stmt finish_stmt = {
     "WITH u AS (UPDATE uploads u SET finished_at = coalesce(finished_at, now()),"
     " expires_at = " NEXT_EXPIRY " WHERE u.id = $1 RETURNING *) SELECT " COLUMNS " FROM u" NAMED};
 static const struct db_stmt delete_stmt = {"upload_delete", "DELETE FROM uploads WHERE id = $1"};
+/* A piece may have come since it was found: the row's lock and its new time decide. */
+static const struct db_stmt expire_stmt = {
+    "upload_expire", "DELETE FROM uploads WHERE id = $1 AND expires_at <= now()"};
 static const struct db_stmt expired_stmt = {"upload_expired",
                                             "SELECT " COLUMNS " FROM uploads u" NAMED
                                             " WHERE u.node_id = $1 AND u.expires_at <= now()"
@@ -150,6 +153,17 @@ enum cp_err db_upload_delete(struct db_conn *conn, const char *id, struct cp_err
 
     CP_TRY(db_do(conn, DB_COMMAND(&delete_stmt, params), &deleted, err));
     return deleted > 0 ? CP_OK : no_such(CP_ERR_NOT_FOUND, id, err);
+}
+
+enum cp_err db_upload_expire(struct db_conn *conn, const char *id, bool *ret_deleted,
+                             struct cp_error *err)
+{
+    struct db_param params[] = {db_p_id(id)};
+    uint64_t deleted;
+
+    CP_TRY(db_do(conn, DB_COMMAND(&expire_stmt, params), &deleted, err));
+    *ret_deleted = deleted > 0;
+    return CP_OK;
 }
 
 enum cp_err db_upload_expired(struct db_conn *conn, const char *node_id, size_t limit,

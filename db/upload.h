@@ -67,6 +67,10 @@ CP_MUST_CHECK enum cp_err db_upload_expired(struct db_conn *conn, const char *no
                                             struct db_upload *ret_items, size_t *ret_count,
                                             struct cp_error *err);
 
+/* Deletes it if it has expired still; *ret_deleted false: bytes came meanwhile, or it is gone. */
+CP_MUST_CHECK enum cp_err db_upload_expire(struct db_conn *conn, const char *id, bool *ret_deleted,
+                                           struct cp_error *err);
+
 /* Whether there is a row of that id, be it expired. */
 CP_MUST_CHECK enum cp_err db_upload_exists(struct db_conn *conn, const char *id, bool *ret_exists,
                                            struct cp_error *err);

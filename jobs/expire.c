@@ -21,6 +21,7 @@ struct expiring {
     uint64_t skipped; /* somebody works at them: next time */
     uint64_t uploads, bytes, strays;
     struct db_upload *row; /* the present one */
+    bool deleted;          /* it had expired still */
     bool exists;
     char name[64]; /* of the present file */
 };
@@ -43,13 +44,13 @@ static enum cp_err expired_body(struct db_conn *conn, void *arg, struct cp_error
 
 static enum cp_err expire_body(struct db_conn *conn, void *arg, struct cp_error *err)
 {
-    const struct expiring *e = arg;
+    struct expiring *e = arg;
     const struct db_upload *row = e->row;
     char subject[DB_TEXT_SIZE];
 
-    CP_TRY(db_upload_delete(conn, row->id, err));
-    if (row->finished_at != 0) {
-        return CP_OK; /* the draft has the file: only the memory of the upload ends */
+    CP_TRY(db_upload_expire(conn, row->id, &e->deleted, err));
+    if (!e->deleted || row->finished_at != 0) {
+        return CP_OK; /* finished: the draft has the file, only the memory of the upload ends */
     }
     (void)snprintf(subject, sizeof subject, "package %s version %u", row->package,
                    (unsigned)row->version);
@@ -71,7 +72,7 @@ static enum cp_err expire(struct expiring *e, struct db_upload *row, struct cp_e
     CP_TRY(code);
     e->row = row;
     code = db_run_tx_locking(job_context(e->job)->db, "expire-upload", expire_body, e, err);
-    if (code == CP_OK || code == CP_ERR_NOT_FOUND) {
+    if (code == CP_OK && e->deleted) {
         code = blob_partial_remove(file, err);
         e->uploads++;
         e->bytes += row->received;

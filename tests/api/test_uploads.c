@@ -509,6 +509,33 @@ static void it_expires(void **state)
     assert_int_equal(rig_events(rig, "upload-expired"), told + 1);
 }
 
+/* Between the look at what has expired and the end of it a piece comes: the first one's end stands
+ * for that moment. */
+static void what_comes_back_to_life_is_kept(void **state)
+{
+    char first[128], second[128];
+    int told = rig_events(rig, "upload-expired");
+    int files = partial_files();
+
+    (void)state;
+    begin("first.bin", "Upload-Length: 6", first);
+    begin("second.bin", "Upload-Length: 6", second);
+    send_piece(second, "Upload-Offset: 0", "abc", "3");
+    rig_sql("CREATE FUNCTION revive() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN"
+            " UPDATE uploads SET expires_at = now() + interval ''1 hour''"
+            " WHERE path = ''second.bin''; RETURN OLD; END'");
+    rig_sql("CREATE TRIGGER revive BEFORE DELETE ON uploads FOR EACH ROW"
+            " WHEN (OLD.path = 'first.bin') EXECUTE FUNCTION revive()");
+    rig_sql("UPDATE uploads SET expires_at = now() - interval '1 hour' WHERE path = 'first.bin'");
+    rig_sql("UPDATE uploads SET expires_at = now() WHERE path = 'second.bin'");
+    ask_to_expire();
+    rig_sql("DROP FUNCTION revive() CASCADE");
+    assert_int_equal(rig_events(rig, "upload-expired"), told + 1);
+    assert_int_equal(partial_files(), files + 1);
+    send_piece(second, "Upload-Offset: 3", "def", "6");
+    expect_file("second.bin", "abcdef");
+}
+
 /* Each piece begins the time anew, by the setting. */
 static void its_time_is_a_setting(void **state)
 {
@@ -802,6 +829,7 @@ int main(void)
         cmocka_unit_test(a_second_request_is_told_to_wait),
         cmocka_unit_test(it_is_deleted),
         cmocka_unit_test(it_expires),
+        cmocka_unit_test(what_comes_back_to_life_is_kept),
         cmocka_unit_test(its_time_is_a_setting),
         cmocka_unit_test(a_deleted_draft_takes_its_uploads_along),
         cmocka_unit_test(a_refused_end_can_be_tried_again),

@@ -108,6 +108,31 @@ static void test_expired_ones_are_found(void **state)
     fixture_commit(f);
 }
 
+static void test_what_came_back_to_life_stays(void **state)
+{
+    struct fixture *f = *state;
+    bool deleted = true;
+    bool exists = false;
+    struct db_version v;
+    struct db_upload u;
+
+    v = fixture_draft(f, "revives");
+    (void)fixture_begin(f);
+    u = begin(f, v.id, "a.bin", 10);
+    fixture_sql(f, "UPDATE uploads SET expires_at = now()");
+    OK(f, db_upload_advance(f->conn, u.id, 5, &u, &f->err)); /* a piece came */
+    OK(f, db_upload_expire(f->conn, u.id, &deleted, &f->err));
+    assert_false(deleted);
+    OK(f, db_upload_exists(f->conn, u.id, &exists, &f->err));
+    assert_true(exists);
+    fixture_sql(f, "UPDATE uploads SET expires_at = now()");
+    OK(f, db_upload_expire(f->conn, u.id, &deleted, &f->err));
+    assert_true(deleted);
+    OK(f, db_upload_expire(f->conn, u.id, &deleted, &f->err));
+    assert_false(deleted);
+    fixture_commit(f);
+}
+
 static void test_room_counts_what_is_promised(void **state)
 {
     struct fixture *f = *state;
@@ -144,6 +169,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_an_upload_grows_and_ends, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_it_ends_with_its_draft, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_expired_ones_are_found, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(test_what_came_back_to_life_stays, fixture_open,
+                                        fixture_close),
         cmocka_unit_test_setup_teardown(test_room_counts_what_is_promised, fixture_open,
                                         fixture_close),
     };
