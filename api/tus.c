@@ -324,6 +324,7 @@ static enum cp_err read_metadata(struct tus_upload *u, const struct api_request 
             return cp_error_set(err, CP_ERR_INVALID,
                                 "Upload-Metadata's 'sha256' is not 64 hexadecimal digits.");
         }
+        t->is_announced = true;
         cp_hex_encode(t->digest, sizeof t->digest, row->announced);
     }
     return CP_OK;
@@ -367,7 +368,7 @@ static enum cp_err create_body(struct db_conn *conn, void *arg, struct cp_error 
     char subject[DB_TEXT_SIZE];
 
     CP_TRY(api_target_find(conn, c->call, &u->target, err));
-    CP_TRY(api_room_read(conn, u->base.ctx, &u->room, err));
+    CP_TRY(api_room_read(conn, u->base.ctx, &u->target, &u->room, err));
     CP_TRY(api_room_decide(&u->room, wanted.size, err));
     (void)snprintf(wanted.version_id, sizeof wanted.version_id, "%s", u->target.version.id);
     CP_TRY(db_upload_create(conn, &wanted, &u->work.row, err));

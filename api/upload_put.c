@@ -51,7 +51,7 @@ static enum cp_err look_body(struct db_conn *conn, void *arg, struct cp_error *e
     struct look_up *l = arg;
 
     CP_TRY(api_target_find(conn, l->call, &l->upload->target, err));
-    return api_room_read(conn, l->upload->base.ctx, &l->upload->room, err);
+    return api_room_read(conn, l->upload->base.ctx, &l->upload->target, &l->upload->room, err);
 }
 
 static enum cp_err begin(struct put_upload *u, const struct api_call *call, struct cp_error *err)
@@ -80,11 +80,19 @@ static struct put_upload *put_of(struct api_upload *base)
     return (struct put_upload *)base;
 }
 
+/* Bytes whose place in the quota nobody asked for. */
+static uint64_t unforeseen(const struct put_upload *u)
+{
+    bool is_foreseen = u->base.announced != UINT64_MAX || u->base.received <= u->room.known;
+
+    return is_foreseen ? 0 : u->base.received;
+}
+
 static enum cp_err take(struct api_upload *base, const void *data, size_t size,
                         struct cp_error *err)
 {
     CP_TRY(blob_writer_add(put_of(base)->writer, data, size, err));
-    return api_upload_look(base, base->announced == UINT64_MAX ? base->received : 0, err);
+    return api_upload_look(base, unforeseen(put_of(base)), err);
 }
 
 /* ---- end ---- */
@@ -112,7 +120,7 @@ static enum cp_err check_whole(const struct put_upload *u, bool complete, struct
     }
     return u->base.announced != UINT64_MAX
                ? CP_OK
-               : api_room_during(u->base.ctx, u->base.reserve, u->base.received, err);
+               : api_room_during(u->base.ctx, u->base.reserve, unforeseen(u), err);
 }
 
 static enum cp_err store(struct put_upload *u, struct cp_error *err)

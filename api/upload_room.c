@@ -4,6 +4,8 @@
 
 #include <inttypes.h>
 
+#include "common/hex.h"
+
 enum cp_err api_room_take(const struct api_context *ctx, struct api_room *ret_room,
                           struct cp_error *err)
 {
@@ -11,9 +13,26 @@ enum cp_err api_room_take(const struct api_context *ctx, struct api_room *ret_ro
 }
 
 enum cp_err api_room_read(struct db_conn *conn, const struct api_context *ctx,
-                          struct api_room *room, struct cp_error *err)
+                          const struct api_target *target, struct api_room *room,
+                          struct cp_error *err)
 {
-    return db_upload_room(conn, ctx->node_id, &room->db, err);
+    char digest[CONTENT_DIGEST_TEXT_SIZE];
+    struct db_blob blob;
+    enum cp_err rc;
+
+    room->known = 0;
+    CP_TRY(db_upload_room(conn, ctx->node_id, &room->db, err));
+    if (room->db.quota == 0 || !target->is_announced) {
+        return CP_OK;
+    }
+    cp_hex_encode(target->digest, sizeof target->digest, digest);
+    rc = db_blob_get(conn, digest, &blob, err);
+    if (rc == CP_ERR_NOT_FOUND) {
+        return CP_OK;
+    }
+    CP_TRY(rc);
+    room->known = blob.size;
+    return CP_OK;
 }
 
 static enum cp_err check_quota(const struct api_room *room, uint64_t size, struct cp_error *err)
@@ -22,6 +41,9 @@ static enum cp_err check_quota(const struct api_room *room, uint64_t size, struc
 
     if (room->db.quota == 0 || others <= room->db.quota) {
         return CP_OK;
+    }
+    if (room->known > 0 && size <= room->known) {
+        return CP_OK; /* `stored` has these bytes */
     }
     if (size > room->db.quota) {
         return cp_error_set(err, CP_ERR_TOO_LARGE,
@@ -66,7 +88,7 @@ static enum cp_err look_body(struct db_conn *conn, void *arg, struct cp_error *e
 {
     struct look *l = arg;
 
-    return api_room_read(conn, l->ctx, &l->room, err);
+    return db_upload_room(conn, l->ctx->node_id, &l->room.db, err);
 }
 
 enum cp_err api_room_during(const struct api_context *ctx, uint64_t reserve, uint64_t unforeseen,

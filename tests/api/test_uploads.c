@@ -730,6 +730,39 @@ static void a_quota_counts_what_was_promised(void **state)
     free(data);
 }
 
+/* The library has these bytes already, and counts them once. */
+static void what_is_stored_is_not_charged_again(void **state)
+{
+    static const char text[] = "these bytes are there already";
+    uint8_t digest[CONTENT_DIGEST_SIZE];
+    char metadata[512], header[128], encoded[CP_BASE64_SIZE(CONTENT_DIGEST_SIZE)];
+    char hex[CONTENT_DIGEST_TEXT_SIZE], hex64[128], more[160];
+    struct rig_call put = {
+        .method = API_PUT, .path = VERSION "/files/b.bin", .data = text, .size = sizeof text - 1};
+    struct rig_call call = creation("c.bin", "Upload-Length: 29", metadata);
+
+    (void)state;
+    rig_put(rig, "up", 1, "a.bin", text);
+    rig_sql("DELETE FROM uploads");
+    rig_sql("UPDATE settings SET library_quota_bytes = (SELECT sum(size) FROM blobs)");
+    rig_refused(rig, RIG_OPERATOR, &put, "storage-full", NULL); /* nothing was announced */
+    rig_refused(rig, RIG_OPERATOR, &call, "storage-full", NULL);
+    assert_int_equal(content_sha256(text, sizeof text - 1, digest), CP_OK);
+    (void)cp_base64_encode(CP_BASE64_STD, digest, sizeof digest, encoded);
+    (void)snprintf(header, sizeof header, "Repr-Digest: sha-256=:%s:", encoded);
+    put.headers[0] = header;
+    assert_int_equal(rig_status(rig, RIG_OPERATOR, &put), 201);
+    put.no_length = true;
+    assert_int_equal(rig_status(rig, RIG_OPERATOR, &put), 200);
+    cp_hex_encode(digest, sizeof digest, hex);
+    base64(hex, hex64);
+    (void)snprintf(more, sizeof more, ",sha256 %s", hex64);
+    metadata_of("c.bin", more, metadata);
+    assert_int_equal(rig_status(rig, RIG_OPERATOR, &call), 201);
+    settings("{\"library_quota_bytes\": null}");
+    rig_sql("DELETE FROM uploads");
+}
+
 static void a_reserve_is_left_alone(void **state)
 {
     char metadata[512], path[128];
@@ -837,6 +870,7 @@ int main(void)
         cmocka_unit_test(a_crash_in_the_end_is_made_good),
         cmocka_unit_test(a_sealed_version_takes_no_more),
         cmocka_unit_test(a_quota_counts_what_was_promised),
+        cmocka_unit_test(what_is_stored_is_not_charged_again),
         cmocka_unit_test(a_reserve_is_left_alone),
         cmocka_unit_test(room_is_looked_at_on_the_way),
         cmocka_unit_test(offsets_beyond_32_bits),
