@@ -185,7 +185,7 @@ enum cp_err db_blob_unknown(struct db_conn *conn, const struct db_blob_name *nam
                             struct cp_error *err)
 {
     static const struct db_col name_cols[] = {DB_COL_TEXT(db_blob_name, sha256)};
-    char array[DB_BLOB_NAMES_MAX * DB_DIGEST_SIZE + 2]; /* {a,b,c}: a comma for each NUL */
+    char array[DB_BLOB_NAMES_MAX * DB_DIGEST_SIZE + 2] = ""; /* {a,b,c}: a comma for each NUL */
     struct db_param params[] = {db_p_text(array), db_p_bool(only_bad)};
     struct db_rows rows = {ret_items, sizeof *ret_items, count, ret_count};
     size_t at = 0;
