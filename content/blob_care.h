@@ -67,8 +67,9 @@ struct blob_check {
 };
 
 /* Reads the blob from the disk, not from memory, and leaves nothing of it in the page cache. What
- * the disk cannot read is damaged. *ret_fd: the file that was read, the caller's to close; -1 when
- * there is none. CP_ERR_STORAGE (it cannot be opened), CP_ERR_NO_MEMORY, and what pace answers. */
+ * the disk cannot read, asked twice, is damaged. *ret_fd: the file that was read, the caller's to close; -1 when
+ * there is none. CP_ERR_STORAGE (it cannot be opened, or read for a reason that is not the
+ * disk's), CP_ERR_NO_MEMORY, and what pace answers. */
 CP_MUST_CHECK enum cp_err blob_verify(struct blob_store *s, const struct blob_check *check,
                                       enum blob_condition *ret_condition, int *ret_fd,
                                       struct cp_error *err);

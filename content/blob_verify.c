@@ -3,6 +3,7 @@
  * thread-safe. */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,7 +15,22 @@
 
 #define PIECE ((size_t)1 << 20)
 
-/* CP_OK with what was found; a failure is pace's. */
+/* As pread; once more where the disk failed, since many a failure is passing. */
+static ssize_t read_piece(int fd, uint8_t *buffer, size_t want, uint64_t at)
+{
+    bool again = true;
+
+    for (;;) {
+        ssize_t got = pread(fd, buffer, want, (off_t)at);
+
+        if (got >= 0 || (errno != EINTR && !(errno == EIO && again))) {
+            return got;
+        }
+        again = again && errno == EINTR;
+    }
+}
+
+/* CP_OK with what was found; a failure is pace's, or CP_ERR_STORAGE: it cannot be known. */
 static enum cp_err compare(const struct blob_check *c, int fd, struct content_sha256 *hash,
                            uint8_t *buffer, bool *ret_same, struct cp_error *err)
 {
@@ -26,9 +42,11 @@ static enum cp_err compare(const struct blob_check *c, int fd, struct content_sh
         ssize_t got;
 
         CP_TRY(c->pace(c->arg, want, err));
-        do {
-            got = pread(fd, buffer, want, (off_t)done);
-        } while (got < 0 && errno == EINTR);
+        got = read_piece(fd, buffer, want, done);
+        if (got < 0 && errno != EIO) {
+            return cp_error_set(err, CP_ERR_STORAGE, "Content cannot be read at %" PRIu64 ": %s.",
+                                done, strerror(errno));
+        }
         if (got <= 0) {
             *ret_same = false; /* a bad sector, or somebody cut the file */
             return CP_OK;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Looking after the content library: holds and claims, walks, validation, quarantine. */
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -268,6 +269,52 @@ static void every_damage_is_found(void **state)
     looks_like(f, digest, 10, BLOB_GOOD);
 }
 
+/* ---- what the disk says ---- */
+
+static int read_errno;    /* of the next readings */
+static int read_failures; /* how many fail */
+
+/* The linker puts these in the place of the system's (CMakeLists.txt). */
+ssize_t __real_pread64(int fd, void *buffer, size_t size, off_t at);
+ssize_t __wrap_pread64(int fd, void *buffer, size_t size, off_t at);
+
+ssize_t __wrap_pread64(int fd, void *buffer, size_t size, off_t at)
+{
+    if (read_failures > 0) {
+        read_failures--;
+        errno = read_errno;
+        return -1;
+    }
+    return __real_pread64(fd, buffer, size, at);
+}
+
+static void what_passes_is_no_damage(void **state)
+{
+    const struct fixture *f = *state;
+    struct pacing p = {.answer = CP_OK};
+    enum blob_condition found = BLOB_MISSING;
+    uint8_t digest[32];
+    struct blob_check check = {.digest = digest, .size = 10, .pace = pace, .arg = &p};
+    struct cp_error err;
+    int fd;
+
+    put(f, "good bytes", digest);
+    read_errno = EIO;
+    read_failures = 1;
+    looks_like(f, digest, 10, BLOB_GOOD);
+    read_failures = 2; /* it stays so */
+    looks_like(f, digest, 10, BLOB_DAMAGED);
+    assert_int_equal(read_failures, 0);
+    read_errno = EINTR;
+    read_failures = 5;
+    looks_like(f, digest, 10, BLOB_GOOD);
+    read_errno = ENOMEM; /* says nothing about the disk */
+    read_failures = 1;
+    assert_int_equal(blob_verify(f->store, &check, &found, &fd, &err), CP_ERR_STORAGE);
+    assert_int_equal(found, BLOB_MISSING); /* untouched */
+    looks_like(f, digest, 10, BLOB_GOOD);
+}
+
 static void the_pace_is_asked_for_every_byte(void **state)
 {
     const struct fixture *f = *state;
@@ -345,6 +392,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_hold_waits_for_the_claim, setup, teardown),
         cmocka_unit_test_setup_teardown(a_walk_shows_what_is_ours, setup, teardown),
         cmocka_unit_test_setup_teardown(every_damage_is_found, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_passes_is_no_damage, setup, teardown),
         cmocka_unit_test_setup_teardown(the_pace_is_asked_for_every_byte, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_damaged_is_set_aside, setup, teardown),
         cmocka_unit_test_setup_teardown(what_was_stored_anew_is_left_alone, setup, teardown),
