@@ -15,6 +15,7 @@
 struct entry {
     uint8_t address[16];
     uint8_t name_hash[DB_HASH_SIZE]; /* last name that it failed at */
+    uint32_t in_a_row;               /* of the failures, the last ones, at that name */
     uint32_t failures;               /* 0: free */
     cp_time since;
     cp_time locked_until; /* 0: not locked */
@@ -136,11 +137,16 @@ void api_lockout_failed(struct api_lockout *l, const char *remote,
     if (e == NULL || is_stale(e, now)) {
         e = e != NULL ? e : make(l, address, now);
         e->failures = 0;
+        e->in_a_row = 0;
         e->since = now;
         e->locked_until = 0;
     }
+    if (memcmp(e->name_hash, name_hash, sizeof e->name_hash) != 0) {
+        memcpy(e->name_hash, name_hash, sizeof e->name_hash);
+        e->in_a_row = 0;
+    }
     e->failures++;
-    memcpy(e->name_hash, name_hash, sizeof e->name_hash);
+    e->in_a_row++;
     if (e->failures >= limits->failures) {
         e->locked_until = now + limits->lockout_s * CP_SEC;
     }
@@ -157,7 +163,8 @@ void api_lockout_succeeded(struct api_lockout *l, const char *remote,
     (void)pthread_mutex_lock(&l->mutex);
     e = find(l, address);
     if (e != NULL && memcmp(e->name_hash, name_hash, sizeof e->name_hash) == 0) {
-        e->failures = 0;
+        e->failures -= e->in_a_row;
+        e->in_a_row = 0;
     }
     (void)pthread_mutex_unlock(&l->mutex);
 }

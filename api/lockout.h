@@ -24,7 +24,8 @@ void api_lockout_failed(struct api_lockout *l, const char *remote,
                         const uint8_t name_hash[DB_HASH_SIZE], const struct db_login_limits *limits,
                         cp_time now);
 
-/* A right password for that name: what the address got wrong was a slip, if it was this name. */
+/* A right password for that name: what the address got wrong last was a slip, if it was this name.
+ * What it got wrong at other names stays, or anybody with one account could guess at all others. */
 void api_lockout_succeeded(struct api_lockout *l, const char *remote,
                            const uint8_t name_hash[DB_HASH_SIZE]);
 

@@ -246,6 +246,27 @@ static void an_address_is_locked(void **state)
     assert_int_equal(rig_status(rig, RIG_ADMIN, &change), 200);
 }
 
+/* One account of one's own does not buy guesses at all others. */
+static void a_success_does_not_pay_for_guesses(void **state)
+{
+    static const char remote[] = "203.0.113.80";
+    static const char *const names[] = {"one", "two", "three"};
+
+    (void)state;
+    limits(3, 900);
+    for (int i = 0; i < 3; i++) {
+        char slip[16];
+
+        (void)snprintf(slip, sizeof slip, "a slip %d", i);
+        if (i < 2) {
+            assert_int_equal(status_of("operator", slip, remote), 401);
+            assert_int_equal(status_of("operator", RIG_PASSWORD, remote), 200);
+        }
+        assert_int_equal(status_of(names[i], "spring2026", remote), 401);
+    }
+    assert_int_equal(status_of("operator", RIG_PASSWORD, remote), 429);
+}
+
 static void a_lock_ends_by_itself(void **state)
 {
     (void)state;
@@ -318,6 +339,7 @@ int main(void)
         cmocka_unit_test(a_success_resets),
         cmocka_unit_test(the_same_guess_counts_once),
         cmocka_unit_test(an_address_is_locked),
+        cmocka_unit_test(a_success_does_not_pay_for_guesses),
         cmocka_unit_test(a_lock_ends_by_itself),
         cmocka_unit_test(zero_never_locks),
         cmocka_unit_test(an_id_is_the_same_name),

@@ -82,6 +82,29 @@ static void success_forgets_the_same_name_only(void **state)
     api_lockout_free(l);
 }
 
+/* Nor by a slip at his own name before each guess. */
+static void success_takes_back_its_own_slips_only(void **state)
+{
+    struct api_lockout *l = make();
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        api_lockout_failed(l, "192.0.2.1", bob, &limits, CP_SEC);
+        api_lockout_succeeded(l, "192.0.2.1", bob);
+        api_lockout_succeeded(l, "192.0.2.1", bob); /* once */
+        miss(l, "192.0.2.1", 1, CP_SEC);
+    }
+    assert_int_equal(api_lockout_wait(l, "192.0.2.1", CP_SEC), 0);
+    miss(l, "192.0.2.1", 1, CP_SEC);
+    assert_int_equal(api_lockout_wait(l, "192.0.2.1", CP_SEC), 60);
+    /* what came after a lock ended was counted from the start */
+    miss(l, "192.0.2.1", 1, 62 * CP_SEC);
+    api_lockout_succeeded(l, "192.0.2.1", alice);
+    miss(l, "192.0.2.1", 2, 62 * CP_SEC);
+    assert_int_equal(api_lockout_wait(l, "192.0.2.1", 62 * CP_SEC), 0);
+    api_lockout_free(l);
+}
+
 static void an_ipv6_subscriber_is_one(void **state)
 {
     struct api_lockout *l = make();
@@ -123,6 +146,7 @@ int main(void)
         cmocka_unit_test(the_limit_locks),
         cmocka_unit_test(the_window_ends),
         cmocka_unit_test(success_forgets_the_same_name_only),
+        cmocka_unit_test(success_takes_back_its_own_slips_only),
         cmocka_unit_test(an_ipv6_subscriber_is_one),
         cmocka_unit_test(a_flood_does_not_unlock),
     };
