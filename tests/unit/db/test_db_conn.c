@@ -69,6 +69,42 @@ static void limits_are_set(void **state)
     assert_true(setting_is(f, "application_name", "castpointd"));
 }
 
+static bool option_is(PGconn *pg, const char *keyword, const char *value)
+{
+    PQconninfoOption *options = PQconninfo(pg);
+    bool is = false;
+
+    assert_non_null(options);
+    for (const PQconninfoOption *o = options; o->keyword != NULL; o++) {
+        is = is ||
+             (strcmp(o->keyword, keyword) == 0 && o->val != NULL && strcmp(o->val, value) == 0);
+    }
+    PQconninfoFree(options);
+    return is;
+}
+
+/* A server without power is noticed where nothing is sent, too. */
+static void keepalives_are_set(void **state)
+{
+    struct fixture *f = *state;
+    PGconn *pg = fixture_begin(f)->pg;
+
+    assert_true(option_is(pg, "keepalives_idle", "30"));
+    assert_true(option_is(pg, "keepalives_interval", "5"));
+    assert_true(option_is(pg, "keepalives_count", "3"));
+    assert_true(option_is(pg, "tcp_user_timeout", "10000"));
+    fixture_commit(f);
+    {
+        char own[128];
+
+        (void)snprintf(own, sizeof own, "%s keepalives_interval=9", fixture_conninfo());
+        OK(f, db_connect(own, &pg, &f->err));
+        assert_true(option_is(pg, "keepalives_interval", "9"));
+        assert_true(option_is(pg, "keepalives_count", "3"));
+        PQfinish(pg);
+    }
+}
+
 static void long_statement_is_ended(void **state)
 {
     struct fixture *f = *state;
@@ -492,6 +528,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(limits_are_set),
+        TEST(keepalives_are_set),
         TEST(long_statement_is_ended),
         TEST(long_wait_for_a_lock_is_ended),
         TEST(idle_transaction_is_ended),
