@@ -52,7 +52,13 @@ void srv_request_free(struct srv_request *r)
 
 void srv_request_add_header(struct srv_request *r, const char *name, const char *value)
 {
-    r->headers_size += strlen(name) + (value == NULL ? 0 : strlen(value));
+    size_t size = value == NULL ? 0 : strlen(value);
+
+    if (strcasecmp(name, "Authorization") == 0) {
+        r->authorization_size += size;
+        size = 0;
+    }
+    r->headers_size += strlen(name) + size;
     if (r->rq.header_count == SRV_HEADERS_MAX) {
         r->too_many_headers = true;
         return;
@@ -111,6 +117,10 @@ static enum cp_err check_headers(const struct srv_request *r, struct cp_error *e
         return cp_error_set(err, CP_ERR_HEADERS_TOO_LARGE,
                             "more than %d header fields, or more than %d bytes of them",
                             SRV_HEADERS_MAX, SRV_HEADERS_SIZE_MAX);
+    }
+    if (r->authorization_size > SRV_AUTHORIZATION_MAX) {
+        return cp_error_set(err, CP_ERR_HEADERS_TOO_LARGE,
+                            "header 'Authorization' has more than %d bytes", SRV_AUTHORIZATION_MAX);
     }
     if (r->broken_lines) {
         return cp_error_set(err, CP_ERR_INVALID,

@@ -14,7 +14,10 @@
 #define SRV_TARGET_MAX       8192
 #define SRV_HEADERS_MAX      100
 #define SRV_HEADERS_SIZE_MAX 16384
-#define SRV_QUERY_MAX        32
+/* Of Authorization, whose value is not counted there: a Kerberos ticket names all groups of its user,
+ * in Active Directory up to a thousand. */
+#define SRV_AUTHORIZATION_MAX 49152
+#define SRV_QUERY_MAX         32
 
 struct srv_request {
     struct api_request rq;                    /* points into this struct */
@@ -26,7 +29,7 @@ struct srv_request {
     char remote[64];
     char *body; /* collected */
     size_t body_room;
-    size_t target_size, headers_size;
+    size_t target_size, headers_size, authorization_size;
     bool chunked, http_1_0;
     bool too_many_headers;
     bool broken_lines; /* there is more to the request line or the headers than can be seen */

@@ -124,6 +124,12 @@ static size_t header_of(int size)
                             0);
 }
 
+static size_t authorization_of(int size)
+{
+    return (size_t)snprintf(text, sizeof text,
+                            "GET /h HTTP/1.1\r\n" HOST "authorization: %0*d\r\n" END, size, 0);
+}
+
 static size_t headers(int count)
 {
     int at = snprintf(text, sizeof text, "GET /h HTTP/1.1\r\n");
@@ -156,11 +162,35 @@ static void limits_are_exact(void **state)
     taken(port, text);
     size = header_of(SRV_HEADERS_SIZE_MAX - rest + 1);
     refused(port, text, size, "headers-too-large", "16384");
+    (void)authorization_of(SRV_AUTHORIZATION_MAX);
+    taken(port, text);
+    size = authorization_of(SRV_AUTHORIZATION_MAX + 1);
+    refused(port, text, size, "headers-too-large", "Authorization");
     (void)long_target(SRV_TARGET_MAX);
     raw_ask(port, text, &answer);
     assert_int_equal(answer.status, 200);
     size = long_target(SRV_TARGET_MAX + 1);
     refused(port, text, size, "target-too-long", "8192");
+    srv_http_stop(http);
+}
+
+/* Beside the largest ticket there is room for a long target, for other headers and for a body. */
+static void largest_ticket_leaves_room(void **state)
+{
+    struct srv_http *http = start((struct srv_http_config){.timeout_s = 5});
+    int fd = raw_connect(srv_http_port(http));
+    int size = snprintf(text, sizeof text,
+                        "POST /%0*d HTTP/1.1\r\n" HOST "A: %0*d\r\nAuthorization: %0*d\r\n"
+                        "Content-Length: 1000\r\n" END "%01000d",
+                        2000, 0, 4000, 0, SRV_AUTHORIZATION_MAX, 0, 0);
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        assert_true(raw_send(fd, text, (size_t)size));
+        raw_read(fd, 0, &answer);
+        assert_int_equal(answer.status, 200);
+    }
+    assert_int_equal(close(fd), 0);
     srv_http_stop(http);
 }
 
@@ -508,6 +538,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hostile_requests),
         cmocka_unit_test(limits_are_exact),
+        cmocka_unit_test(largest_ticket_leaves_room),
         cmocka_unit_test(what_is_absurdly_large),
         cmocka_unit_test(headers_in_pieces),
         cmocka_unit_test(pipelined_requests),
