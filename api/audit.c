@@ -6,11 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
+#include "api/respond.h"
 #include "api/router.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "db/account.h"
+#include "keys/credentials.h"
 
 #define REFUSALS_BURST 300u
 #define REFUSAL_EVERY  CP_SEC
@@ -202,6 +205,46 @@ static bool changes(enum api_method method)
     return method == API_POST || method == API_PUT || method == API_PATCH || method == API_DELETE;
 }
 
+static enum api_need need_of(const char *operation)
+{
+    const struct api_route *routes;
+    size_t count;
+
+    routes = api_routes(&count);
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(routes[i].operation, operation) == 0) {
+            return routes[i].need;
+        }
+    }
+    return API_NEED_ADMIN;
+}
+
+/* A receiver asks with its token until it sees that its join has ended: nobody attacks anything. */
+static bool by_receiver(const struct api_request *rq)
+{
+    static const char start[] = "Bearer " KEYS_TOKEN_RECEIVER;
+    const char *header = api_request_header(rq, "Authorization");
+
+    return header != NULL && strncasecmp(header, start, sizeof start - 1) == 0;
+}
+
+/* Of those who only wanted to read: wrong credentials, those that are no account's, and those that
+ * do not suffice for what is the administrators'. */
+static bool suspicious(const struct api_request *rq, const char *operation,
+                       const struct api_principal *who, enum cp_err code)
+{
+    enum api_need need = need_of(operation);
+
+    if (code == CP_ERR_AUTH_FAILED || code == CP_ERR_ACCOUNT_LOCKED) {
+        return !by_receiver(rq);
+    }
+    if (code != CP_ERR_ACCESS_DENIED) {
+        return false;
+    }
+    /* Content may be refused also to those who need no account. */
+    return need == API_NEED_ADMIN || (who->method == API_AUTH_NONE && need != API_NEED_CONTENT);
+}
+
 enum cp_err api_audit_code(int status)
 {
     return status == 401 ? CP_ERR_AUTH_REQUIRED : status == 403 ? CP_ERR_ACCESS_DENIED : CP_OK;
@@ -215,7 +258,9 @@ void api_audit_refusal(const struct api_context *ctx, const struct api_request *
         api_audit_code(cp_err_info(code)->http_status) != CP_OK || code == CP_ERR_ACCOUNT_LOCKED;
     struct cp_error err = {.code = CP_OK};
 
-    if (code == CP_OK || !refusal || !changes(rq->method) || !admit(ctx->audit, &e.left_out)) {
+    if (code == CP_OK || !refusal ||
+        (!changes(rq->method) && !suspicious(rq, operation, who, code)) ||
+        !admit(ctx->audit, &e.left_out)) {
         return;
     }
     fill(&e, ctx, rq, who);

@@ -29,8 +29,9 @@ CP_MUST_CHECK enum cp_err api_audit_change(struct db_conn *conn, const struct ap
                                            const struct api_call *call,
                                            const struct api_change *change, struct cp_error *err);
 
-/* An attempt to change something that was refused: by 401, 403 or because the account is locked; a
- * transaction of its own. Does nothing for other codes and for methods that only read. */
+/* An attempt that was refused by 401, 403 or because the account is locked; a transaction of its own.
+ * Of methods that only read: wrong credentials, those of no account, and those that do not suffice
+ * for a route of administrators. Does nothing for all others, nor for other codes. */
 void api_audit_refusal(const struct api_context *ctx, const struct api_request *rq,
                        const char *operation, const struct api_principal *who, enum cp_err code);
 

@@ -175,13 +175,72 @@ static void refused_attempts_are_there(void **state)
     assert_int_equal(refusals("createToken"), 1);
     assert_int_equal(rig_status(rig, RIG_CONTENT, &put), 403); /* before an upload's body */
     assert_int_equal(refusals("putFile"), 1);
-    /* Who only wanted to read, or sent nonsense, is not. */
-    assert_int_equal(
-        rig_status(rig, RIG_NOBODY, &(struct rig_call){.method = API_GET, .path = AUDIT}), 401);
-    assert_int_equal(refusals("listAudit"), 0);
-    create.authorization = NULL;
+    create.authorization = NULL; /* who sent nonsense is not */
     assert_int_equal(rig_status(rig, RIG_OPERATOR, &create), 400);
     assert_int_equal(refusals("createPackage"), 3);
+}
+
+/* The newest refusal has that code, and there are so many of that operation. */
+static void expect_refused(const char *operation, size_t count, const char *code)
+{
+    struct rig_answer a;
+
+    assert_int_equal(refusals(operation), count);
+    a = read_audit("outcome=refused&limit=1");
+    assert_string_equal(rig_text_in(entry(&a, 0), "operation"), operation);
+    assert_string_equal(rig_text_in(entry(&a, 0), "code"), code);
+    rig_answer_done(&a);
+}
+
+static void who_wants_to_read_what_is_not_for_them_is_there(void **state)
+{
+    struct rig_call audit = {.method = API_GET, .path = AUDIT};
+    struct rig_call list = {.method = API_GET, .path = "/api/v1/packages"};
+    struct rig_call upload = {.method = API_GET, .path = "/api/v1/uploads/x"};
+    struct rig_call content = {.method = API_GET, .path = "/api/v1/packages/x/versions/1/manifest"};
+    struct api_certificate stranger = {.state = API_CERTIFICATE_VALID};
+    char basic[256];
+    struct rig_answer a;
+
+    (void)state;
+    (void)memset(stranger.sha256, 'a', sizeof stranger.sha256 - 1);
+    /* Everybody's first request may be without credentials, and a viewer may look around. */
+    assert_int_equal(rig_status(rig, RIG_NOBODY, &audit), 401);
+    assert_int_equal(rig_status(rig, RIG_NOBODY, &list), 401);
+    assert_int_equal(rig_status(rig, RIG_CONTENT, &list), 403);
+    assert_int_equal(refusals("listAudit") + refusals("listPackages"), 0);
+
+    assert_int_equal(rig_status(rig, RIG_VIEWER, &audit), 403);
+    expect_refused("listAudit", 1, "access-denied");
+    a = read_audit("outcome=refused&limit=1");
+    assert_string_equal(rig_text_in(entry(&a, 0), "account"), "viewer");
+    assert_string_equal(rig_text_in(entry(&a, 0), "method"), "GET");
+    rig_answer_done(&a);
+    audit.method = API_HEAD;
+    assert_int_equal(rig_status(rig, RIG_OPERATOR, &audit), 403);
+    expect_refused("listAudit", 2, "access-denied");
+
+    rig_basic("admin", "a wrong password", basic);
+    list.authorization = basic;
+    assert_int_equal(rig_status(rig, RIG_NOBODY, &list), 401);
+    expect_refused("listPackages", 1, "authentication-failed");
+    content.authorization = basic;
+    assert_int_equal(rig_status(rig, RIG_NOBODY, &content), 401);
+    expect_refused("getManifest", 1, "authentication-failed");
+    upload.authorization = "Bearer cpt_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    assert_int_equal(rig_status(rig, RIG_NOBODY, &upload), 401);
+    expect_refused("getUpload", 1, "authentication-failed");
+
+    /* A client certificate of no account. */
+    list.authorization = NULL;
+    list.certificate = &stranger;
+    assert_int_equal(rig_status(rig, RIG_NOBODY, &list), 403);
+    expect_refused("listPackages", 2, "access-denied");
+
+    /* A receiver's token is void when its join has ended. */
+    content.authorization = "Bearer cpr_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    assert_int_equal(rig_status(rig, RIG_NOBODY, &content), 401);
+    assert_int_equal(refusals("getManifest"), 1);
 }
 
 static void a_flood_of_refusals_is_bounded(void **state)
@@ -330,6 +389,7 @@ int main(void)
         cmocka_unit_test(what_was_rolled_back_is_not_there),
         cmocka_unit_test(a_task_is_accepted),
         cmocka_unit_test(refused_attempts_are_there),
+        cmocka_unit_test(who_wants_to_read_what_is_not_for_them_is_there),
         cmocka_unit_test(no_secret_is_in_it),
         cmocka_unit_test(what_looks_like_a_secret_is_blotted_out),
         cmocka_unit_test(nobody_changes_it),
