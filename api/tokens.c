@@ -64,12 +64,15 @@ static enum cp_err find_account(struct db_conn *conn, struct token_tx *t, struct
 
 /* ---- list ---- */
 
+/* What find_token() hides is not listed either. */
 static enum cp_err fetch_page(struct db_conn *conn, struct api_list *l, struct cp_error *err)
 {
     struct token_tx t = {.ctx = l->ctx, .call = l->call};
+    struct db_token_list list = {.upto = (enum db_role)l->call->who->role, .after = l->after};
 
     CP_TRY(find_account(conn, &t, err));
-    return db_token_list(conn, t.account.id, l->after, l->want, l->rows, &l->count, err);
+    list.account_id = t.account.id;
+    return db_token_list(conn, &list, l->want, l->rows, &l->count, err);
 }
 
 static json_t *page_row(const struct api_list *l, const void *row, char ret_cursor[API_CURSOR_SIZE])
@@ -94,7 +97,9 @@ struct api_response api_tokens_list(const struct api_context *ctx, const struct 
 
 static enum cp_err fetch_all(struct db_conn *conn, struct api_list *l, struct cp_error *err)
 {
-    return db_token_list(conn, NULL, l->after, l->want, l->rows, &l->count, err);
+    struct db_token_list list = {.upto = DB_ROLE_ADMIN, .after = l->after};
+
+    return db_token_list(conn, &list, l->want, l->rows, &l->count, err);
 }
 
 struct api_response api_tokens_list_all(const struct api_context *ctx, const struct api_call *call)

@@ -15,11 +15,18 @@ static const struct db_stmt create_stmt = {
                     " VALUES ($1, $2, $3, $4, $5, $6) RETURNING id"};
 static const struct db_stmt find_stmt = {"token_find", SELECT " WHERE t.hash = $1"};
 static const struct db_stmt get_stmt = {"token_get", SELECT " WHERE t.id = $1"};
+/* Roles by their weight; the effective one is the lower of scope and the account's. */
+#define WEIGHT(role) "array_position('{content,viewer,operator,admin}'::text[], " role ")"
 static const struct db_stmt list_stmt = {
-    "token_list", SELECT " WHERE t.account_id = $1 AND ($2::uuid IS NULL OR t.id > $2)"
-                         " ORDER BY t.id LIMIT $3"};
+    "token_list",
+    SELECT " WHERE t.account_id = $1 AND ($2::uuid IS NULL OR t.id > $2)"
+           " AND least(" WEIGHT("t.scope") ", " WEIGHT("a.role") ") <= $3"
+                                                                 " ORDER BY t.id LIMIT $4"};
 static const struct db_stmt list_all_stmt = {
-    "token_list_all", SELECT " WHERE $1::uuid IS NULL OR t.id > $1 ORDER BY t.id LIMIT $2"};
+    "token_list_all",
+    SELECT " WHERE ($1::uuid IS NULL OR t.id > $1)"
+           " AND least(" WEIGHT("t.scope") ", " WEIGHT("a.role") ") <= $2"
+                                                                 " ORDER BY t.id LIMIT $3"};
 static const struct db_stmt lock_stmt = {"token_lock",
                                          SELECT " WHERE t.id = $1 FOR NO KEY UPDATE OF t"};
 static const struct db_stmt update_stmt = {
@@ -109,17 +116,18 @@ enum cp_err db_token_get(struct db_conn *conn, const char *id, struct db_token *
     return rc;
 }
 
-enum cp_err db_token_list(struct db_conn *conn, const char *account_id, const char *after,
-                          size_t limit, struct db_token *ret_items, size_t *ret_count,
-                          struct cp_error *err)
+enum cp_err db_token_list(struct db_conn *conn, const struct db_token_list *list, size_t limit,
+                          struct db_token *ret_items, size_t *ret_count, struct cp_error *err)
 {
-    struct db_param of_one[] = {db_p_id(account_id), db_p_id(after), db_p_u64(limit)};
-    struct db_param of_all[] = {db_p_id(after), db_p_u64(limit)};
+    uint64_t upto = (uint64_t)list->upto;
+    struct db_param of_one[] = {db_p_id(list->account_id), db_p_id(list->after), db_p_u64(upto),
+                                db_p_u64(limit)};
+    struct db_param of_all[] = {db_p_id(list->after), db_p_u64(upto), db_p_u64(limit)};
     struct db_rows rows = {ret_items, sizeof *ret_items, limit, ret_count};
 
     CP_TRY(db_many(conn,
-                   account_id != NULL ? DB_QUERY(&list_stmt, of_one, cols)
-                                      : DB_QUERY(&list_all_stmt, of_all, cols),
+                   list->account_id != NULL ? DB_QUERY(&list_stmt, of_one, cols)
+                                            : DB_QUERY(&list_all_stmt, of_all, cols),
                    rows, err));
     for (size_t i = 0; i < *ret_count; i++) {
         lower_scope(&ret_items[i]);

@@ -36,10 +36,15 @@ CP_MUST_CHECK enum cp_err db_token_find(struct db_conn *conn, const uint8_t hash
 CP_MUST_CHECK enum cp_err db_token_get(struct db_conn *conn, const char *id,
                                        struct db_token *ret_token, struct cp_error *err);
 
-/* Of an account (NULL: of all) by id, those after `after` ("" from the start), at most limit. */
-CP_MUST_CHECK enum cp_err db_token_list(struct db_conn *conn, const char *account_id,
-                                        const char *after, size_t limit, struct db_token *ret_items,
-                                        size_t *ret_count, struct cp_error *err);
+/* Which tokens, by id. */
+struct db_token_list {
+    const char *account_id; /* NULL: of all accounts */
+    enum db_role upto;      /* those of at most that effective role */
+    const char *after;      /* id of the last row before; "": from the start */
+};
+CP_MUST_CHECK enum cp_err db_token_list(struct db_conn *conn, const struct db_token_list *list,
+                                        size_t limit, struct db_token *ret_items, size_t *ret_count,
+                                        struct cp_error *err);
 
 /* Stores name and enabled of in->id when in->revision is the present one (or DB_REVISION_ANY).
  * CP_ERR_NOT_FOUND, CP_ERR_PRECONDITION_FAILED. */

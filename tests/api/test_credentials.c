@@ -126,6 +126,31 @@ static void a_token_is_switched_off_and_on(void **state)
     rig_refused(rig, RIG_ADMIN, &call, "invalid-request", NULL);
 }
 
+/* How often that token is in the operator's list, read in pages of one. */
+static int listed(const char *authorization, const struct token *t)
+{
+    char path[160] = "/api/v1/accounts/operator/tokens?limit=1";
+    int found = 0;
+    bool more = true;
+
+    while (more) {
+        struct rig_answer a = rig_expect(
+            rig, RIG_NOBODY,
+            &(struct rig_call){.method = API_GET, .path = path, .authorization = authorization},
+            200);
+
+        found += strstr(a.bytes, t->path + strlen("/api/v1/tokens/")) != NULL;
+        more = !json_is_null(json_object_get(a.json, "next"));
+        if (more) {
+            assert_int_equal(json_array_size(json_object_get(a.json, "items")), 1);
+            (void)snprintf(path, sizeof path, "/api/v1/accounts/operator/tokens?limit=1&after=%s",
+                           rig_text(&a, "next"));
+        }
+        rig_answer_done(&a);
+    }
+    return found;
+}
+
 /* A weaker token of the same account neither sees nor changes a stronger one. */
 static void a_weak_token_does_not_touch_a_strong_one(void **state)
 {
@@ -137,6 +162,15 @@ static void a_weak_token_does_not_touch_a_strong_one(void **state)
     rig_refused(rig, RIG_NOBODY, &call, "not-found", NULL);
     call.path = weak.path;
     assert_int_equal(rig_status(rig, RIG_NOBODY, &call), 200);
+    assert_int_equal(listed(weak.bearer, &strong), 0);
+    assert_int_equal(listed(weak.bearer, &weak), 1);
+    assert_int_equal(listed(strong.bearer, &strong), 1);
+    assert_int_equal(listed(strong.bearer, &weak), 1);
+    /* it is as weak as its account */
+    change("/api/v1/accounts/operator", "{\"role\": \"content\"}");
+    assert_int_equal(listed(weak.bearer, &strong), 1);
+    change("/api/v1/accounts/operator", "{\"role\": \"operator\"}");
+    assert_int_equal(listed(weak.bearer, &strong), 0);
 }
 
 static void expiring_tokens_are_told_of_once(void **state)
