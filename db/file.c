@@ -36,7 +36,7 @@ static const struct db_stmt delete_stmt = {"file_delete",
                                            "DELETE FROM files WHERE version_id = $1 AND path = $2"};
 static const struct db_stmt count_stmt = {
     "file_count", "UPDATE versions SET file_count = file_count + $2, file_bytes = file_bytes + $3,"
-                  " revision = revision + 1 WHERE id = $1"};
+                  " revision = revision + 1, files_revision = files_revision + 1 WHERE id = $1"};
 
 static const struct db_col cols[] = {
     DB_COL_TEXT(db_file, path),       DB_COL_TEXT(db_file, sha256),
@@ -68,21 +68,25 @@ static enum cp_err lock_draft(struct db_conn *conn, const char *version_id, stru
     return CP_OK;
 }
 
-/* expected as db_file_put has it; present NULL: there is no such file. */
-static enum cp_err check_expected(const char *expected, const struct db_file *present,
-                                  const char *path, struct cp_error *err)
+/* Digests have one length, so no part of a list looks like one that is not in it. */
+static bool is_named(const char *list, const struct db_file *present)
 {
-    if (expected == NULL) {
-        return CP_OK;
-    }
-    if (expected[0] == '\0' && present != NULL) {
-        return cp_error_set(err, CP_ERR_PRECONDITION_FAILED, "the file '%.400s' exists", path);
-    }
-    if (expected[0] != '\0' && (present == NULL || strcmp(present->sha256, expected) != 0)) {
-        return cp_error_set(err, CP_ERR_PRECONDITION_FAILED, "the file '%.400s' is another one now",
-                            path);
-    }
-    return CP_OK;
+    return present != NULL && (strcmp(list, "*") == 0 || strstr(list, present->sha256) != NULL);
+}
+
+bool db_file_condition_holds(const struct db_file_condition *c, const struct db_file *present)
+{
+    return c == NULL || ((c->match[0] == '\0' || is_named(c->match, present)) &&
+                         !is_named(c->none_match, present));
+}
+
+static enum cp_err check_condition(const struct db_file_condition *c, const struct db_file *present,
+                                   const char *path, struct cp_error *err)
+{
+    return db_file_condition_holds(c, present)
+               ? CP_OK
+               : cp_error_set(err, CP_ERR_PRECONDITION_FAILED,
+                              "the file '%.400s' is not what was expected there", path);
 }
 
 enum cp_err db_file_check_path(struct db_conn *conn, const char *version_id, const char *path,
@@ -109,7 +113,8 @@ static enum cp_err count(struct db_conn *conn, const char *version_id, int64_t f
 }
 
 enum cp_err db_file_put(struct db_conn *conn, const char *version_id, const struct db_file *file,
-                        const char *expected, bool *ret_created, struct cp_error *err)
+                        const struct db_file_condition *condition, bool *ret_created,
+                        struct cp_error *err)
 {
     struct db_param params[] = {db_p_id(version_id), db_p_text(file->path), db_p_text(file->sha256),
                                 db_p_u64(file->size), db_p_u64(file->mode)};
@@ -124,7 +129,7 @@ enum cp_err db_file_put(struct db_conn *conn, const char *version_id, const stru
     if (rc != CP_ERR_NOT_FOUND) {
         CP_TRY(rc);
     }
-    CP_TRY(check_expected(expected, found ? &present : NULL, file->path, err));
+    CP_TRY(check_condition(condition, found ? &present : NULL, file->path, err));
     if (!found) {
         CP_TRY(db_file_check_path(conn, version_id, file->path, err));
     }
@@ -159,14 +164,14 @@ enum cp_err db_file_list(struct db_conn *conn, const char *version_id, const cha
 }
 
 enum cp_err db_file_delete(struct db_conn *conn, const char *version_id, const char *path,
-                           const char *expected, struct cp_error *err)
+                           const struct db_file_condition *condition, struct cp_error *err)
 {
     struct db_param params[] = {db_p_id(version_id), db_p_text(path)};
     struct db_file present;
 
     CP_TRY(lock_draft(conn, version_id, err));
     CP_TRY(db_file_get(conn, version_id, path, &present, err));
-    CP_TRY(check_expected(expected, &present, path, err));
+    CP_TRY(check_condition(condition, &present, path, err));
     CP_TRY(db_do(conn, DB_COMMAND(&delete_stmt, params), NULL, err));
     return count(conn, version_id, -1, -(int64_t)present.size, err);
 }

@@ -14,7 +14,7 @@
     " v.manifest_signature, v.manifest_key, v.stream_size, v.content_size, v.sealed_at,"           \
     " v.retired_at, v.revision, v.created_at, v.description, v.labels::text,"                      \
     " EXISTS (SELECT 1 FROM blobs b JOIN files f ON f.sha256 = b.sha256"                           \
-    " WHERE b.state <> 'good' AND f.version_id = v.id)"
+    " WHERE b.state <> 'good' AND f.version_id = v.id), v.files_revision"
 #define FROM " FROM versions v JOIN packages p ON p.id = v.package_id"
 
 static const struct db_stmt number_stmt = {
@@ -45,7 +45,8 @@ static const struct db_stmt lock_package_stmt = {
                             " JOIN versions v ON v.package_id = p.id WHERE v.id = $1"
                             " FOR NO KEY UPDATE OF p"};
 static const struct db_stmt lock_stmt = {
-    "version_lock", "SELECT state, revision, file_count FROM versions WHERE id = $1 FOR UPDATE"};
+    "version_lock",
+    "SELECT state, revision, file_count, files_revision FROM versions WHERE id = $1 FOR UPDATE"};
 static const struct db_stmt empty_stmt = {
     "version_empty_file",
     "SELECT path FROM files WHERE version_id = $1 AND size = 0 ORDER BY path LIMIT 1"};
@@ -91,6 +92,7 @@ static const struct db_col cols[] = {
     DB_COL_TEXT(db_version, description),
     DB_COL_TEXT(db_version, labels),
     DB_COL_BOOL(db_version, damaged),
+    DB_COL_INT(db_version, files_revision),
 };
 
 struct id_row {
@@ -101,14 +103,14 @@ static const struct db_col id_cols[] = {DB_COL_TEXT(id_row, id), DB_COL_INT(id_r
 
 struct lock_row {
     enum db_version_state state;
-    int64_t revision;
+    int64_t revision, files_revision;
     uint32_t file_count;
     bool pinned; /* the package's current version by decision */
 };
 static const struct db_col pinned_cols[] = {DB_COL_BOOL(lock_row, pinned)};
-static const struct db_col lock_cols[] = {DB_COL_ENUM(lock_row, state, &db_version_state_names),
-                                          DB_COL_INT(lock_row, revision),
-                                          DB_COL_INT(lock_row, file_count)};
+static const struct db_col lock_cols[] = {
+    DB_COL_ENUM(lock_row, state, &db_version_state_names), DB_COL_INT(lock_row, revision),
+    DB_COL_INT(lock_row, file_count), DB_COL_INT(lock_row, files_revision)};
 
 static enum cp_err get_by_id(struct db_conn *conn, const char *id, struct db_version *ret_version,
                              struct cp_error *err)
@@ -255,7 +257,7 @@ static enum cp_err refuse_empty(struct db_conn *conn, const char *version_id, ui
     return rc == CP_ERR_NOT_FOUND ? CP_OK : rc;
 }
 
-enum cp_err db_version_seal(struct db_conn *conn, const char *version_id, int64_t expected_revision,
+enum cp_err db_version_seal(struct db_conn *conn, const char *version_id, int64_t files_revision,
                             const struct db_seal *seal, struct db_version *ret_version,
                             struct cp_error *err)
 {
@@ -274,7 +276,7 @@ enum cp_err db_version_seal(struct db_conn *conn, const char *version_id, int64_
         return cp_error_set(err, CP_ERR_VERSION_SEALED, "the version is %s already",
                             db_version_state_name(present.state));
     }
-    CP_TRY(db_revision_check(expected_revision, present.revision, "version", err));
+    CP_TRY(db_revision_check(files_revision, present.files_revision, "version", err));
     CP_TRY(refuse_empty(conn, version_id, present.file_count, err));
     CP_TRY(db_do(conn, DB_COMMAND(&seal_stmt, params), NULL, err));
     return get_by_id(conn, version_id, ret_version, err);

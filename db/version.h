@@ -38,6 +38,7 @@ struct db_version {
     char description[DB_TEXT_SIZE];
     char labels[DB_LABELS_SIZE]; /* JSON object */
     bool damaged;                /* validation found content of it missing or damaged */
+    int64_t files_revision;      /* every change of its files counts it up, and nothing else */
 };
 
 /* A new draft of in->package with the next number; uses description and labels ("" means {}). Takes
@@ -80,12 +81,12 @@ struct db_seal {
     uint64_t content_size;
 };
 
-/* draft → sealed, under the version's row lock. expected_revision: that of the version as its
- * files were read for the manifest, so that no file can have changed since
- * (CP_ERR_PRECONDITION_FAILED). CP_ERR_VERSION_SEALED: it is no draft. CP_ERR_CONTENT_EMPTY: it
- * has no file, or an empty one (err names it). */
+/* draft → sealed, under the version's row lock. files_revision: that of the version as its
+ * files were read for the manifest (or DB_REVISION_ANY), so that no file can have changed since
+ * (CP_ERR_PRECONDITION_FAILED); what else changed does not matter. CP_ERR_VERSION_SEALED: it is no
+ * draft. CP_ERR_CONTENT_EMPTY: it has no file, or an empty one (err names it). */
 CP_MUST_CHECK enum cp_err db_version_seal(struct db_conn *conn, const char *version_id,
-                                          int64_t expected_revision, const struct db_seal *seal,
+                                          int64_t files_revision, const struct db_seal *seal,
                                           struct db_version *ret_version, struct cp_error *err);
 
 /* sealed → retired (again: no change). CP_ERR_CONFLICT for a draft and for the version that is

@@ -262,7 +262,7 @@ static enum cp_err store(struct sealing *s, struct db_conn *conn, const struct k
 
     CP_TRY(keys_ring_sign_detached(key, s->manifest, s->manifest_size, &signature, err));
     seal.manifest_signature = signature;
-    code = db_version_seal(conn, s->version.id, s->version.revision, &seal, &s->sealed, err);
+    code = db_version_seal(conn, s->version.id, s->version.files_revision, &seal, &s->sealed, err);
     free(signature);
     if (code == CP_ERR_PRECONDITION_FAILED) {
         return cp_error_set(err, CP_ERR_CONFLICT,

@@ -21,7 +21,9 @@ ALTER TABLE versions
     ADD COLUMN description text NOT NULL DEFAULT ''
         CONSTRAINT versions_description_check CHECK (octet_length(description) <= 255),
     ADD COLUMN labels jsonb NOT NULL DEFAULT '{}'
-        CONSTRAINT versions_labels_check CHECK (jsonb_typeof(labels) = 'object');
+        CONSTRAINT versions_labels_check CHECK (jsonb_typeof(labels) = 'object'),
+    ADD COLUMN files_revision bigint NOT NULL DEFAULT 1;
+COMMENT ON COLUMN versions.files_revision IS 'Counts changes of its files only: whether they are still those that a seal has read.';
 COMMENT ON COLUMN versions.description IS 'What is in it, for people.';
 COMMENT ON COLUMN versions.labels IS 'Words of the operator by name.';
 

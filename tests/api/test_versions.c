@@ -258,6 +258,84 @@ static void an_announced_digest_is_checked(void **state)
     assert_int_equal(rig_status(rig, RIG_OPERATOR, &call), 201);
 }
 
+/* RFC 9110 13.1: what is held against the file as it is now. */
+static void conditions_of_files(void **state)
+{
+#define ONE   "a5fe0d42cec4c8e62a32d4e7e4d4d5a4c0d9c3ee4ae1ef7a0c2e0d7b6f3b1a55"
+#define OTHER "If-Match: \"" ONE "\""
+    char one[DB_DIGEST_SIZE], match[128], list[400], none[128], weak[128], both[400];
+    uint8_t digest[CONTENT_DIGEST_SIZE];
+    const struct {
+        const char *path, *headers[2];
+        int status;
+    } cases[] = {
+        {"if.bin", {match}, 412}, /* not there */
+        {"if.bin", {"If-Match: *"}, 412},
+        {"if.bin", {list}, 412},
+        {"if.bin", {none}, 201},
+        {"if.bin", {none}, 412}, /* it is there */
+        {"if.bin", {weak}, 412}, /* If-None-Match compares weakly */
+        {"if.bin", {both}, 412},
+        {"if.bin", {"If-None-Match: *"}, 412},
+        {"if.bin", {"If-None-Match: \"" ONE "\", \"r1\""}, 200},
+        {"if.bin", {"If-Match: *"}, 200},
+        {"if.bin", {match}, 200},
+        {"if.bin", {list}, 200},
+        {"if.bin", {OTHER}, 412},
+        {"if.bin", {OTHER ", nonsense"}, 412},
+        {"if.bin", {match, none}, 412},
+        {"if.bin", {match, "If-None-Match: \"" ONE "\""}, 200},
+    };
+    struct rig_call call;
+
+    (void)state;
+    assert_int_equal(content_sha256("conditions", 10, digest), CP_OK);
+    cp_hex_encode(digest, sizeof digest, one);
+    (void)snprintf(match, sizeof match, "If-Match: \"%s\"", one);
+    (void)snprintf(list, sizeof list, OTHER ", W/\"%s\" ,\"r1\",, \"%s\"", one, one);
+    (void)snprintf(none, sizeof none, "If-None-Match: \"%s\"", one);
+    (void)snprintf(weak, sizeof weak, "If-None-Match: W/\"%s\"", one);
+    (void)snprintf(both, sizeof both, "If-None-Match: \"" ONE "\", \"%s\"", one);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char path[200];
+
+        (void)snprintf(path, sizeof path, UP "%s", cases[i].path);
+        call = put(path, "conditions");
+        call.headers[0] = cases[i].headers[0];
+        call.headers[1] = cases[i].headers[1];
+        if (rig_status(rig, RIG_OPERATOR, &call) != cases[i].status) {
+            fail_msg("case %zu", i);
+        }
+    }
+    call = (struct rig_call){.method = API_GET, .path = UP "if.bin", .headers = {OTHER}};
+    rig_refused(rig, RIG_OPERATOR, &call, "precondition-failed", one);
+    call.headers[0] = list;
+    assert_int_equal(rig_status(rig, RIG_OPERATOR, &call), 200);
+    call.method = API_DELETE;
+    call.headers[0] = none;
+    rig_refused(rig, RIG_OPERATOR, &call, "precondition-failed", NULL);
+    call.headers[0] = list;
+    assert_int_equal(rig_status(rig, RIG_OPERATOR, &call), 204);
+}
+
+/* One that would be cut off would be a condition that was not looked at. */
+static void a_list_of_tags_has_an_end(void **state)
+{
+    char header[2000] = "If-Match: ";
+    struct rig_call call = put(UP "tags.bin", "tags");
+    size_t size = strlen(header);
+
+    (void)state;
+    call.headers[0] = header;
+    for (int i = 0; i < DB_FILE_DIGESTS_MAX + 1; i++) {
+        if (i == DB_FILE_DIGESTS_MAX) {
+            rig_refused(rig, RIG_OPERATOR, &call, "precondition-failed", NULL);
+        }
+        size += (size_t)snprintf(header + size, sizeof header - size, "\"%064d\", ", i);
+    }
+    rig_refused(rig, RIG_OPERATOR, &call, "invalid-request", "If-Match");
+}
+
 static void a_file_is_deleted(void **state)
 {
     struct rig_call call = {.method = API_DELETE, .path = UP "digest.bin"};
@@ -372,6 +450,44 @@ static void a_seal_is_of_the_version_that_was_meant(void **state)
     rig_answer_done(&a);
     rig_work(rig);
     rig_refused(rig, RIG_OPERATOR, &seal, "version-sealed", NULL);
+}
+
+/* Makes `change` happen to a version while it is being sealed: between its files' list and its
+ * seal the task says how far it is. Without quotes. */
+static void meanwhile(const char *change)
+{
+    char sql[512];
+
+    (void)snprintf(sql, sizeof sql,
+                   "CREATE FUNCTION meanwhile() RETURNS trigger LANGUAGE plpgsql AS"
+                   " 'BEGIN %s; RETURN NULL; END';"
+                   "CREATE TRIGGER meanwhile AFTER UPDATE OF total ON tasks"
+                   " FOR EACH ROW EXECUTE FUNCTION meanwhile()",
+                   change);
+    rig_sql(sql);
+}
+
+static void a_seal_minds_nothing_but_files(void **state)
+{
+    struct rig_call seal = {.method = API_POST, .path = "/api/v1/packages/busy/versions/1/seal"};
+    struct rig_answer a;
+
+    (void)state;
+    rig_package(rig, "busy", "");
+    rig_put(rig, "busy", 1, "a.bin", "a");
+    meanwhile("UPDATE versions SET revision = revision + 1, files_revision = files_revision + 1"
+              " WHERE sealed_at IS NULL"); /* as db/file.c does */
+    rig_task_fails(rig, RIG_OPERATOR, &seal, "conflict", "changed while it was being sealed");
+    rig_sql("DROP FUNCTION meanwhile CASCADE");
+    meanwhile("UPDATE versions SET revision = revision + 1, description = number::text"
+              " WHERE sealed_at IS NULL");
+    rig_seal(rig, "busy", 1);
+    rig_sql("DROP FUNCTION meanwhile CASCADE");
+    a = rig_expect(
+        rig, RIG_VIEWER,
+        &(struct rig_call){.method = API_GET, .path = "/api/v1/packages/busy/versions/1"}, 200);
+    assert_string_equal(rig_text(&a, "description"), "1");
+    rig_answer_done(&a);
 }
 
 static void a_sealed_version_never_changes(void **state)
@@ -495,10 +611,13 @@ int main(void)
         cmocka_unit_test(refused_uploads_leave_nothing),
         cmocka_unit_test(a_broken_upload_leaves_nothing),
         cmocka_unit_test(an_announced_digest_is_checked),
+        cmocka_unit_test(conditions_of_files),
+        cmocka_unit_test(a_list_of_tags_has_an_end),
         cmocka_unit_test(a_file_is_deleted),
         cmocka_unit_test(a_draft_without_content_is_not_sealed),
         cmocka_unit_test(a_seal_makes_the_manifest),
         cmocka_unit_test(a_seal_is_of_the_version_that_was_meant),
+        cmocka_unit_test(a_seal_minds_nothing_but_files),
         cmocka_unit_test(a_sealed_version_never_changes),
         cmocka_unit_test(an_upload_that_ends_after_the_seal_is_refused),
         cmocka_unit_test(missing_content_is_told_and_healed),

@@ -232,9 +232,13 @@ static void test_version_life(void **state)
     fixture_put(f, v.id, "a/empty", 5);
     c = fixture_begin(f);
     REFUSED(f, CP_ERR_PRECONDITION_FAILED, fixture_seal(f, v.id, 2, &got));
+    v.revision = DB_REVISION_ANY;
+    OK(f, db_version_update(c, &v, &got, &f->err)); /* no change of its files */
+    assert_int_equal(got.files_revision, 3);
+    assert_int_equal(got.revision, 4);
     OK(f, fixture_seal(f, v.id, 3, &got));
     assert_int_equal(got.state, DB_VERSION_SEALED);
-    assert_int_equal(got.revision, 4);
+    assert_int_equal(got.revision, 5);
     assert_int_equal(got.file_count, 1);
     assert_int_equal(got.file_bytes, 5);
     assert_int_equal(got.manifest_size, 13);
@@ -256,7 +260,7 @@ static void test_version_life(void **state)
               "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", &f->err));
     OK(f, db_version_get(c, "win11", 1, &got, &f->err));
     assert_string_equal(got.manifest_signature, "other..signature");
-    assert_int_equal(got.revision, 4);
+    assert_int_equal(got.revision, 5);
 
     OK(f, db_version_list(c, &newest, 3, list, &count, &f->err));
     assert_int_equal(count, 2);
@@ -270,12 +274,12 @@ static void test_version_life(void **state)
     assert_int_equal(list[0].number, 1);
 
     REFUSED(f, CP_ERR_CONFLICT, db_version_delete(c, v.id, DB_REVISION_ANY, &f->err));
-    OK(f, db_version_retire(c, v.id, 4, &got, &f->err));
-    assert_int_equal(got.state, DB_VERSION_RETIRED);
     OK(f, db_version_retire(c, v.id, 5, &got, &f->err));
+    assert_int_equal(got.state, DB_VERSION_RETIRED);
+    OK(f, db_version_retire(c, v.id, 6, &got, &f->err));
     REFUSED(f, CP_ERR_VERSION_NOT_SEALED, db_version_get(c, "win11", 0, &got, &f->err));
-    OK(f, db_version_delete(c, v.id, 5, &f->err));
-    REFUSED(f, CP_ERR_VERSION_NOT_FOUND, db_version_delete(c, v.id, 5, &f->err));
+    OK(f, db_version_delete(c, v.id, 6, &f->err));
+    REFUSED(f, CP_ERR_VERSION_NOT_FOUND, db_version_delete(c, v.id, 6, &f->err));
     fixture_commit(f);
 
     /* A number is never used twice. */
@@ -290,15 +294,20 @@ static enum cp_err put(struct fixture *f, const char *version_id, const char *pa
                        const char *expected, bool *ret_created)
 {
     struct db_file file = {.size = 10, .mode = 493};
+    struct db_file_condition c = {.match = ""};
+    bool must_be_new = expected != NULL && expected[0] == '\0';
 
+    (void)snprintf(c.match, sizeof c.match, "%s", expected != NULL ? expected : "");
+    (void)snprintf(c.none_match, sizeof c.none_match, "%s", must_be_new ? "*" : "");
     (void)snprintf(file.path, sizeof file.path, "%s", path);
     memset(file.sha256, digit, 64);
-    return db_file_put(f->conn, version_id, &file, expected, ret_created, &f->err);
+    return db_file_put(f->conn, version_id, &file, &c, ret_created, &f->err);
 }
 
 static void test_files(void **state)
 {
     struct fixture *f = *state;
+    const struct db_file_condition never = {.match = DB_FILE_MATCH_NEVER};
     struct db_version v = fixture_draft(f, "win11");
     struct db_conn *c = fixture_begin(f);
     struct db_file got, list[4];
@@ -315,6 +324,7 @@ static void test_files(void **state)
     assert_int_equal(got.mode, 493);
     REFUSED(f, CP_ERR_PRECONDITION_FAILED, put(f, v.id, "sources/install.wim", 'c', "", &created));
     REFUSED(f, CP_ERR_PRECONDITION_FAILED, put(f, v.id, "new", 'c', got.sha256, &created));
+    REFUSED(f, CP_ERR_PRECONDITION_FAILED, put(f, v.id, "new", 'c', "*", &created));
     OK(f, put(f, v.id, "sources/install.wim", 'c', got.sha256, &created));
     OK(f, put(f, v.id, "setup.exe", 'c', "", &created));
 
@@ -347,7 +357,7 @@ static void test_files(void **state)
     assert_int_equal(after.file_bytes, 40);
     assert_int_equal(after.revision, 7);
     REFUSED(f, CP_ERR_NOT_FOUND, db_file_delete(c, v.id, "none", NULL, &f->err));
-    REFUSED(f, CP_ERR_PRECONDITION_FAILED, db_file_delete(c, v.id, "source", "0000", &f->err));
+    REFUSED(f, CP_ERR_PRECONDITION_FAILED, db_file_delete(c, v.id, "source", &never, &f->err));
     OK(f, db_file_delete(c, v.id, "source", NULL, &f->err));
     REFUSED(f, CP_ERR_NOT_FOUND, db_file_get(c, v.id, "source", &got, &f->err));
     OK(f, db_version_get(c, "win11", 1, &after, &f->err));
