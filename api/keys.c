@@ -385,7 +385,7 @@ static struct api_response refuse_secrets(const struct api_call *call)
                            "to have none of its secret, the next join makes another session.");
 }
 
-static struct api_response rotated(const void *arg)
+static struct api_response changed(const void *arg)
 {
     const struct keys_tx *t = arg;
 
@@ -398,7 +398,7 @@ struct api_response api_keys_rotate(const struct api_context *ctx, const struct 
 {
     struct keys_tx t = {.ctx = ctx, .call = call};
     struct api_creation creation = {
-        .name = "rotate-key", .locking = true, .answer = rotated, .arg = &t};
+        .name = "rotate-key", .locking = true, .answer = changed, .arg = &t};
     struct api_response rs;
 
     if (!api_fields_none(call, &rs) || !read_word(call, &t.word, &rs)) {
@@ -437,10 +437,12 @@ static enum cp_err revoke_body(struct db_conn *conn, void *arg, struct cp_error 
     return audit(conn, t, err);
 }
 
+/* Asked for twice with one Idempotency-Key, the key that took the revoked one's place stays. */
 struct api_response api_keys_revoke(const struct api_context *ctx, const struct api_call *call)
 {
     struct keys_tx t = {.ctx = ctx, .call = call};
-    struct cp_error err = {.code = CP_OK};
+    struct api_creation creation = {
+        .name = "revoke-key", .locking = true, .body = revoke_body, .answer = changed, .arg = &t};
     struct api_response rs;
     struct api_fields f;
 
@@ -462,7 +464,8 @@ struct api_response api_keys_revoke(const struct api_context *ctx, const struct 
     if (!api_fields_ok(&f)) {
         return api_fields_refuse(&f, call);
     }
-    err.code = db_run_tx_locking(ctx->db, "revoke-key", revoke_body, &t, &err);
+    rs = api_create(ctx, call, &creation);
     api_fields_done(&f);
-    return answer(&t, &err);
+    json_decref(t.view);
+    return rs;
 }

@@ -76,6 +76,11 @@ static void every_creation_is_done_once(void **state)
                 "Idempotency-Key: rotate-1");
     replayed(RIG_ADMIN, &call, 200);
     assert_int_equal(rig_events(rig, "multicast-key-rotated"), 1);
+    /* the second one would revoke the replacement */
+    call = post("/api/v1/distribution-points/local/keys/multicast/revoke",
+                "{\"reason\": \"a disk was stolen\"}", "Idempotency-Key: revoke-1");
+    replayed(RIG_ADMIN, &call, 200);
+    assert_int_equal(rig_events(rig, "multicast-key-revoked"), 1);
     replayed(RIG_OPERATOR,
              &(struct rig_call){.method = API_POST,
                                 .path = PACKAGES "/once/versions",
@@ -254,7 +259,7 @@ static enum cp_err open_kept(struct db_conn *conn, void *arg, struct cp_error *e
     }
     for (size_t i = 0; i < count; i++) {
         struct keys_sealed sealed = {(const uint8_t *)rows[i].data, rows[i].size};
-        char plain[4096];
+        char plain[16384];
         size_t size;
 
         assert_int_equal(
