@@ -12,15 +12,12 @@
     " unit, done, total, attempts, cancel_requested, code, detail, created_at, started_at,"        \
     " ended_at"
 
+/* Who asks for what an operator is about to end wants it done. A new row has no xmax. */
 static const struct db_stmt create_stmt = {
     "task_create", "INSERT INTO tasks (node_id, kind, subject, actor, request_id, params, unit)"
                    " VALUES ($1, $2, $3, $4, $5, coalesce($6::jsonb, '{}'), $7)"
-                   " ON CONFLICT (node_id, kind, subject, params) WHERE ended_at IS NULL DO "
-                   "NOTHING RETURNING " COLUMNS};
-static const struct db_stmt open_stmt = {
-    "task_open", "SELECT " COLUMNS " FROM tasks"
-                 " WHERE node_id = $1 AND kind = $2 AND subject = $3"
-                 " AND params = coalesce($4::jsonb, '{}') AND ended_at IS NULL"};
+                   " ON CONFLICT (node_id, kind, subject, params) WHERE ended_at IS NULL"
+                   " DO UPDATE SET cancel_requested = false RETURNING " COLUMNS ", xmax = 0"};
 static const struct db_stmt get_stmt = {"task_get", "SELECT " COLUMNS " FROM tasks WHERE id = $1"};
 static const struct db_stmt lock_stmt = {"task_lock",
                                          "SELECT " COLUMNS " FROM tasks WHERE id = $1 FOR UPDATE"};
@@ -44,10 +41,14 @@ static const struct db_stmt claim_stmt = {
 static const struct db_stmt progress_stmt = {
     "task_progress", "UPDATE tasks SET done = $2, total = $3 WHERE id = $1 AND state = 'running'"
                      " RETURNING cancel_requested"};
+/* It was asked for again while it ended. */
+#define WANTED "($2 = 'cancelled' AND NOT cancel_requested)"
 static const struct db_stmt finish_stmt = {
     "task_finish",
-    "UPDATE tasks SET state = $2, code = $3, detail = left($4, 255), result = $5::jsonb,"
-    " ended_at = CASE WHEN $2 = 'waiting' THEN NULL ELSE now() END,"
+    "UPDATE tasks SET state = CASE WHEN " WANTED " THEN 'waiting' ELSE $2 END,"
+    " code = CASE WHEN " WANTED " THEN '' ELSE $3 END,"
+    " detail = CASE WHEN " WANTED " THEN '' ELSE left($4, 255) END, result = $5::jsonb,"
+    " ended_at = CASE WHEN $2 <> 'waiting' AND NOT " WANTED " THEN now() END,"
     " done = CASE WHEN $2 = 'done' THEN total ELSE done END"
     " WHERE id = $1 AND state = 'running'"};
 static const struct db_stmt cancel_stmt = {
@@ -70,28 +71,24 @@ static const struct db_stmt log_list_stmt = {
     "task_log_list", "SELECT id, time, level, text FROM task_log WHERE task_id = $1 AND id > $2"
                      " ORDER BY id LIMIT $3"};
 
-static const struct db_col cols[] = {
-    DB_COL_TEXT(db_task, id),
-    DB_COL_INT(db_task, number),
-    DB_COL_TEXT(db_task, node_id),
-    DB_COL_TEXT(db_task, kind),
-    DB_COL_TEXT(db_task, subject),
-    DB_COL_ENUM(db_task, state, &db_task_state_names),
-    DB_COL_TEXT(db_task, actor),
-    DB_COL_TEXT(db_task, request_id),
-    DB_COL_TEXT(db_task, params),
-    DB_COL_TEXT(db_task, result),
-    DB_COL_ENUM(db_task, unit, &db_task_unit_names),
-    DB_COL_INT(db_task, done),
-    DB_COL_INT(db_task, total),
-    DB_COL_INT(db_task, attempts),
-    DB_COL_BOOL(db_task, cancel_requested),
-    DB_COL_TEXT(db_task, code),
-    DB_COL_TEXT(db_task, detail),
-    DB_COL_TIME(db_task, created_at),
-    DB_COL_TIME(db_task, started_at),
-    DB_COL_TIME(db_task, ended_at),
+#define COLS                                                                                       \
+    DB_COL_TEXT(db_task, id), DB_COL_INT(db_task, number), DB_COL_TEXT(db_task, node_id),          \
+        DB_COL_TEXT(db_task, kind), DB_COL_TEXT(db_task, subject),                                 \
+        DB_COL_ENUM(db_task, state, &db_task_state_names), DB_COL_TEXT(db_task, actor),            \
+        DB_COL_TEXT(db_task, request_id), DB_COL_TEXT(db_task, params),                            \
+        DB_COL_TEXT(db_task, result), DB_COL_ENUM(db_task, unit, &db_task_unit_names),             \
+        DB_COL_INT(db_task, done), DB_COL_INT(db_task, total), DB_COL_INT(db_task, attempts),      \
+        DB_COL_BOOL(db_task, cancel_requested), DB_COL_TEXT(db_task, code),                        \
+        DB_COL_TEXT(db_task, detail), DB_COL_TIME(db_task, created_at),                            \
+        DB_COL_TIME(db_task, started_at), DB_COL_TIME(db_task, ended_at)
+
+static const struct db_col cols[] = {COLS};
+
+struct asked_row {
+    struct db_task task; /* first: COLS are its */
+    bool made;
 };
+static const struct db_col asked_cols[] = {COLS, DB_COL_BOOL(asked_row, made)};
 
 static enum cp_err missing(enum cp_err rc, const char *id, struct cp_error *err)
 {
@@ -111,15 +108,15 @@ enum cp_err db_task_create(struct db_conn *conn, const struct db_task *task,
                                 db_p_text(task->request_id),
                                 db_p_some(task->params),
                                 db_p_text(db_task_unit_name(task->unit))};
-    struct db_param same[] = {params[0], params[1], params[2], params[5]};
     char payload[2 * DB_ID_SIZE];
-    enum cp_err rc = db_one(conn, DB_QUERY(&create_stmt, params, cols), ret_task, err);
+    struct asked_row row;
 
-    *ret_made = rc == CP_OK;
-    if (rc == CP_ERR_NOT_FOUND) {
-        return db_one(conn, DB_QUERY(&open_stmt, same, cols), ret_task, err);
+    CP_TRY(db_one(conn, DB_QUERY(&create_stmt, params, asked_cols), &row, err));
+    *ret_task = row.task;
+    *ret_made = row.made;
+    if (!row.made) {
+        return CP_OK;
     }
-    CP_TRY(rc);
     (void)snprintf(payload, sizeof payload, "%s task", task->node_id);
     return db_notify(conn, DB_CHANNEL_TASKS, payload, err);
 }

@@ -46,7 +46,7 @@ struct db_task {
 
 /* Asks for work: uses node_id, kind, subject, actor, request_id, params, unit. While the same kind
  * of work for the same subject with the same params has not ended, that task is given instead
- * (*ret_made false). With
+ * (*ret_made false), and goes on or begins again should somebody have cancelled it. With
  * NOTIFY DB_CHANNEL_TASKS. */
 CP_MUST_CHECK enum cp_err db_task_create(struct db_conn *conn, const struct db_task *task,
                                          struct db_task *ret_task, bool *ret_made,
@@ -97,7 +97,7 @@ struct db_task_end {
     const char *result; /* JSON object or NULL */
 };
 
-/* running → as `end` says. CP_ERR_NOT_FOUND: it does not run. */
+/* running → as `end` says; but cancelled → waiting where it was asked for again meanwhile. CP_ERR_NOT_FOUND: it does not run. */
 CP_MUST_CHECK enum cp_err db_task_finish(struct db_conn *conn, const char *id,
                                          const struct db_task_end *end, struct cp_error *err);
 

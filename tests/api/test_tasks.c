@@ -115,6 +115,25 @@ static void a_running_task_ends_at_a_safe_place(void **state)
     rig_answer_done(&a);
 }
 
+static void what_is_asked_for_again_is_done(void **state)
+{
+    char task[128], path[128];
+    struct rig_call again = seal_of("wanted", path);
+    struct rig_answer a;
+
+    (void)state;
+    asked("wanted", task);
+    rig_sql("UPDATE tasks SET cancel_requested = true WHERE state = 'waiting'");
+    a = rig_expect(rig, RIG_OPERATOR, &again, 202);
+    assert_string_equal(rig_header(&a, "Location"), task);
+    assert_true(json_is_false(json_object_get(a.json, "cancel_requested")));
+    rig_answer_done(&a);
+    rig_work(rig);
+    a = look(task);
+    assert_string_equal(rig_text(&a, "state"), "done");
+    rig_answer_done(&a);
+}
+
 static void a_stopping_service_leaves_it_for_the_next_start(void **state)
 {
     const atomic_bool stop = true;
@@ -203,6 +222,7 @@ int main(void)
         cmocka_unit_test(work_is_asked_for_and_done),
         cmocka_unit_test(a_waiting_task_is_cancelled),
         cmocka_unit_test(a_running_task_ends_at_a_safe_place),
+        cmocka_unit_test(what_is_asked_for_again_is_done),
         cmocka_unit_test(a_stopping_service_leaves_it_for_the_next_start),
         cmocka_unit_test(work_of_another_program_fails_with_a_sentence),
         cmocka_unit_test(lists_are_filtered_and_paged),

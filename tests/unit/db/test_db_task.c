@@ -169,6 +169,46 @@ static void test_cancel(void **state)
     fixture_commit(f);
 }
 
+/* Cancelled, then wanted after all: whether its worker has heard of it already or not. */
+static void test_what_is_asked_for_again_is_done(void **state)
+{
+    struct fixture *f = *state;
+    struct db_task_end cancelled = {
+        .state = DB_TASK_CANCELLED, .code = "cancelled", .detail = "By anna."};
+    struct db_task t, again;
+    bool cancel = true;
+
+    (void)fixture_begin(f);
+    t = ask(f, "seal-version", "a", true);
+    (void)claim(f);
+    OK(f, db_task_cancel(f->conn, t.id, "cancelled", "", &again, &f->err));
+    again = ask(f, "seal-version", "a", false);
+    assert_string_equal(again.id, t.id);
+    assert_false(again.cancel_requested);
+    OK(f, db_task_progress(f->conn, t.id, 1, 2, &cancel, &f->err));
+    assert_false(cancel);
+
+    OK(f, db_task_cancel(f->conn, t.id, "cancelled", "", &again, &f->err));
+    OK(f, db_task_progress(f->conn, t.id, 1, 2, &cancel, &f->err));
+    assert_true(cancel); /* its worker stops */
+    (void)ask(f, "seal-version", "a", false);
+    OK(f, db_task_finish(f->conn, t.id, &cancelled, &f->err));
+    t = get(f, t.id);
+    assert_int_equal(t.state, DB_TASK_WAITING);
+    assert_string_equal(t.code, "");
+    assert_string_equal(t.detail, "");
+    assert_int_equal(t.ended_at, 0);
+    assert_string_equal(claim(f).id, t.id);
+
+    OK(f, db_task_cancel(f->conn, t.id, "cancelled", "", &again, &f->err));
+    OK(f, db_task_finish(f->conn, t.id, &cancelled, &f->err));
+    t = get(f, t.id);
+    assert_int_equal(t.state, DB_TASK_CANCELLED);
+    assert_string_equal(t.detail, "By anna.");
+    (void)ask(f, "seal-version", "a", true);
+    fixture_commit(f);
+}
+
 static void test_a_killed_service_begins_again_but_not_for_ever(void **state)
 {
     struct fixture *f = *state;
@@ -237,6 +277,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_one_of_a_kind_at_a_time, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_progress_and_end, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_cancel, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(test_what_is_asked_for_again_is_done, fixture_open,
+                                        fixture_close),
         cmocka_unit_test_setup_teardown(test_a_killed_service_begins_again_but_not_for_ever,
                                         fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_list_and_log, fixture_open, fixture_close),
