@@ -18,8 +18,8 @@ struct api_consequences {
     uint64_t receivers_rejoining; /* not anonymous, in those sessions: are told to join again */
 };
 
-/* Before the change, as the first statement of a body of db_run_tx_locking: from here to the commit
- * nobody joins. */
+/* Before api_access_change_settle(), in a body of db_run_tx_locking: from here to the commit nobody
+ * joins. The change may come before or after it: who joins before has committed when this returns. */
 CP_MUST_CHECK enum cp_err api_access_change_begin(struct db_conn *conn, struct cp_error *err);
 
 /* After the change, in the same transaction: revokes anonymous receivers whose content is not for

@@ -242,7 +242,7 @@ enum cp_err api_package_change(struct db_conn *conn, const struct api_context *c
                                const struct api_call *call, struct api_package_change *c,
                                struct cp_error *err)
 {
-    bool access = c->wanted.access != c->present.access;
+    bool access = c->wanted.access != c->present.access && !c->settle_later;
     char subject[DB_TEXT_SIZE];
 
     if (access) {

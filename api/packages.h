@@ -34,6 +34,7 @@ struct api_package_change {
     struct db_package present, wanted; /* wanted.revision is the expected one */
     struct db_package result;
     struct api_consequences consequences;
+    bool settle_later; /* the caller sees to what follows from a change of content access */
 };
 
 /* In a body of db_run_tx_locking. */

@@ -359,7 +359,7 @@ enum cp_err api_settings_change(struct db_conn *conn, const struct api_context *
                                 const struct api_call *call, struct api_settings_change *c,
                                 struct cp_error *err)
 {
-    bool access = c->wanted.content_access != c->present.content_access;
+    bool access = c->wanted.content_access != c->present.content_access && !c->settle_later;
     char subject[DB_TEXT_SIZE];
 
     if (access) {

@@ -23,6 +23,7 @@ struct api_settings_change {
     struct db_settings present, wanted; /* wanted.revision is the expected one */
     struct db_settings result;
     struct api_consequences consequences;
+    bool settle_later; /* the caller sees to what follows from a change of content access */
 };
 
 /* In a body of db_run_tx_locking that has written nothing yet. Errors as db_settings_update. Call
