@@ -223,9 +223,15 @@ static void find_times(struct delivery *d, int fd, int64_t modified_s)
     api_http_date(d->modified_s, d->modified);
 }
 
-/* With the blob open. */
-static enum cp_err fill(struct api_response *rs, struct delivery *d)
+/* With the blob open; conditions in the order of RFC 9110 13.2.2. */
+static enum cp_err fill(struct api_response *rs, struct delivery *d, struct cp_error *err)
 {
+    const char *match = api_request_header(d->call->rq, "If-Match");
+
+    if (match != NULL && !api_etag_listed(match, d->etag, true)) {
+        return cp_error_set(err, CP_ERR_PRECONDITION_FAILED,
+                            "If-Match is '%.100s' but the present ETag is '%s'.", match, d->etag);
+    }
     if (client_has_it(d)) {
         (void)close(rs->fd);
         rs->fd = -1;
@@ -277,7 +283,7 @@ struct api_response api_deliver_blob(const struct api_context *ctx, const struct
         return api_refuse(call, &err);
     }
     find_times(&d, rs.fd, modified_s);
-    err.code = fill(&rs, &d);
+    err.code = fill(&rs, &d, &err);
     if (err.code == CP_OK) {
         return rs;
     }

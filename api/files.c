@@ -21,29 +21,61 @@ json_t *api_file_json(const struct db_file *f)
                      db_blob_state_name(f->content), "checked_at", api_json_time(f->checked_at));
 }
 
-enum cp_err api_file_expected(const struct api_request *rq, char ret_expected[DB_DIGEST_SIZE],
-                              bool *ret_any, struct cp_error *err)
+/* The digests of a list of tags; others are no file's. Weak ones count for If-None-Match only
+ * (RFC 9110 8.8.3.2). */
+static enum cp_err read_tags(const char *name, const char *list, bool strong, char *ret_digests,
+                             struct cp_error *err)
+{
+    const char *end;
+    size_t size = 0;
+
+    for (const char *at = list; *at != '\0'; at = end + 1) {
+        bool weak;
+
+        at += strspn(at, " \t,");
+        if (*at == '*') {
+            memcpy(ret_digests, "*", 2);
+            return CP_OK;
+        }
+        weak = at[0] == 'W' && at[1] == '/';
+        at += weak ? 2 : 0;
+        end = *at == '"' ? strchr(at + 1, '"') : NULL;
+        if (end == NULL) {
+            return CP_OK; /* the end, or not a list of tags */
+        }
+        if ((weak && strong) || (size_t)(end - at) != DB_DIGEST_SIZE ||
+            strspn(at + 1, "0123456789abcdef") != DB_DIGEST_SIZE - 1) {
+            continue;
+        }
+        if (size == (size_t)DB_FILE_DIGESTS_MAX * DB_DIGEST_SIZE) {
+            return cp_error_set(err, CP_ERR_INVALID, "Header '%s' names more than %d files.", name,
+                                DB_FILE_DIGESTS_MAX);
+        }
+        if (size > 0) {
+            ret_digests[size - 1] = ',';
+        }
+        memcpy(ret_digests + size, at + 1, DB_DIGEST_SIZE - 1);
+        size += DB_DIGEST_SIZE;
+        ret_digests[size - 1] = '\0';
+    }
+    return CP_OK;
+}
+
+enum cp_err api_file_condition(const struct api_request *rq,
+                               struct db_file_condition *ret_condition, struct cp_error *err)
 {
     const char *match = api_request_header(rq, "If-Match");
     const char *none = api_request_header(rq, "If-None-Match");
+    struct db_file_condition c = {.match = "", .none_match = ""};
 
-    *ret_any = true;
-    ret_expected[0] = '\0';
-    if (none != NULL && strcmp(none, "*") == 0) {
-        *ret_any = false;
-        return CP_OK;
+    if (match != NULL) {
+        memcpy(c.match, DB_FILE_MATCH_NEVER, sizeof DB_FILE_MATCH_NEVER);
+        CP_TRY(read_tags("If-Match", match, true, c.match, err));
     }
-    if (match == NULL || strcmp(match, "*") == 0) {
-        return CP_OK;
+    if (none != NULL) {
+        CP_TRY(read_tags("If-None-Match", none, false, c.none_match, err));
     }
-    if (strlen(match) != DB_DIGEST_SIZE + 1 || match[0] != '"' || match[DB_DIGEST_SIZE] != '"') {
-        return cp_error_set(err, CP_ERR_PRECONDITION_FAILED,
-                            "If-Match is '%.100s': the ETag of a file is its SHA-256 in quotes.",
-                            match);
-    }
-    memcpy(ret_expected, match + 1, DB_DIGEST_SIZE - 1);
-    ret_expected[DB_DIGEST_SIZE - 1] = '\0';
-    *ret_any = false;
+    *ret_condition = c;
     return CP_OK;
 }
 
@@ -84,8 +116,7 @@ struct file_tx {
     const struct api_call *call;
     struct db_version version;
     struct db_file file;
-    char expected[DB_DIGEST_SIZE];
-    bool any;
+    struct db_file_condition condition;
 };
 
 static enum cp_err find_file(struct db_conn *conn, struct file_tx *t, struct cp_error *err)
@@ -141,8 +172,7 @@ static enum cp_err delete_body(struct db_conn *conn, void *arg, struct cp_error 
 
     CP_TRY(api_version_find(conn, t->call->params[0], t->call->params[1], &t->version, err));
     CP_TRY(find_file(conn, t, err));
-    CP_TRY(
-        db_file_delete(conn, t->version.id, t->call->params[2], t->any ? NULL : t->expected, err));
+    CP_TRY(db_file_delete(conn, t->version.id, t->call->params[2], &t->condition, err));
     (void)snprintf(subject, sizeof subject, "package %s version %u", t->version.package,
                    (unsigned)t->version.number);
     return api_event_write(conn, t->ctx, t->call,
@@ -158,10 +188,7 @@ struct api_response api_files_delete(const struct api_context *ctx, const struct
     struct file_tx t = {.ctx = ctx, .call = call};
     struct cp_error err = {.code = CP_OK};
 
-    err.code = api_file_expected(call->rq, t.expected, &t.any, &err);
-    if (err.code == CP_OK && !t.any && t.expected[0] == '\0') {
-        t.any = true; /* If-None-Match means nothing here */
-    }
+    err.code = api_file_condition(call->rq, &t.condition, &err);
     if (err.code == CP_OK) {
         err.code = db_run_tx_locking(ctx->db, "delete-file", delete_body, &t, &err);
     }

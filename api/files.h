@@ -10,11 +10,10 @@
 
 json_t *api_file_json(const struct db_file *f);
 
-/* What a change of a file expects to find there, from If-Match (a file's ETag is its digest) and
- * If-None-Match: *. *ret_any: whatever is there; else "" for nothing, or a digest.
- * CP_ERR_PRECONDITION_FAILED for a tag that no file can have. */
-CP_MUST_CHECK enum cp_err api_file_expected(const struct api_request *rq,
-                                            char ret_expected[DB_DIGEST_SIZE], bool *ret_any,
-                                            struct cp_error *err);
+/* What a change of a file expects to find there, from If-Match and If-None-Match (a file's ETag is
+ * its digest). CP_ERR_INVALID: they name more than DB_FILE_DIGESTS_MAX. */
+CP_MUST_CHECK enum cp_err api_file_condition(const struct api_request *rq,
+                                             struct db_file_condition *ret_condition,
+                                             struct cp_error *err);
 
 #endif

@@ -341,9 +341,8 @@ static enum cp_err read_creation(struct tus_upload *u, const struct api_request 
     if (row->size == 0) {
         return api_target_empty(u->target.file.path, err);
     }
-    CP_TRY(api_file_expected(rq, row->expected, &row->any, err));
-    u->target.any = row->any;
-    (void)snprintf(u->target.expected, sizeof u->target.expected, "%s", row->expected);
+    CP_TRY(api_file_condition(rq, &row->condition, err));
+    u->target.condition = row->condition;
     if (u->base.announced != 0) {
         CP_TRY(read_body_type(rq, err));
         CP_TRY(read_checksum(u, rq, err));

@@ -89,7 +89,8 @@ static enum cp_err store_body(struct db_conn *conn, void *arg, struct cp_error *
 {
     struct api_tus_work *w = arg;
     struct db_upload row = w->row;
-    struct api_target target = {.any = row.any, .file = {.size = row.size, .mode = row.mode}};
+    struct api_target target = {.condition = row.condition,
+                                .file = {.size = row.size, .mode = row.mode}};
     struct api_stored stored = {.target = &target};
 
     (void)snprintf(target.version.id, sizeof target.version.id, "%s", row.version_id);
@@ -97,7 +98,6 @@ static enum cp_err store_body(struct db_conn *conn, void *arg, struct cp_error *
     target.version.number = row.version;
     (void)snprintf(target.file.path, sizeof target.file.path, "%s", row.path);
     (void)snprintf(target.file.sha256, sizeof target.file.sha256, "%s", row.digest);
-    (void)snprintf(target.expected, sizeof target.expected, "%s", row.expected);
     CP_TRY(api_target_store(conn, w->ctx, w->call, &stored, err));
     return db_upload_finish(conn, row.id, &w->row, err);
 }

@@ -37,7 +37,7 @@ static enum cp_err read_request(struct put_upload *u, const struct api_call *cal
     CP_TRY(api_target_mode(api_request_header(call->rq, "X-Castpoint-Mode"),
                            "Header 'X-Castpoint-Mode'", &t->file.mode, err));
     CP_TRY(api_target_digests(call->rq, t, err));
-    CP_TRY(api_file_expected(call->rq, t->expected, &t->any, err));
+    CP_TRY(api_file_condition(call->rq, &t->condition, err));
     return call->rq->content_length == 0 ? api_target_empty(t->file.path, err) : CP_OK;
 }
 

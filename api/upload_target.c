@@ -120,6 +120,14 @@ enum cp_err api_target_empty(const char *path, struct cp_error *err)
 
 /* ---- the draft ---- */
 
+static enum cp_err not_expected(const struct api_target *t, struct cp_error *err)
+{
+    return cp_error_set(err, CP_ERR_PRECONDITION_FAILED,
+                        "File '%.300s' is not what If-Match or If-None-Match says (its ETag is its "
+                        "SHA-256 in quotes): look at 'GET …/files' and send the upload again.",
+                        t->file.path);
+}
+
 /* Not a change: the same bytes, where validation found them missing or damaged. */
 static enum cp_err find_damaged(struct db_conn *conn, struct api_target *t, struct cp_error *err)
 {
@@ -139,7 +147,7 @@ static enum cp_err find_damaged(struct db_conn *conn, struct api_target *t, stru
     if (t->heals) {
         t->is_announced = true;
         memcpy(t->digest, digest, sizeof digest);
-        return CP_OK;
+        return db_file_condition_holds(&t->condition, &present) ? CP_OK : not_expected(t, err);
     }
     return cp_error_set(err, CP_ERR_VERSION_SEALED,
                         "Version %u of package '%s' is %s: its files never change; create a "
@@ -148,28 +156,18 @@ static enum cp_err find_damaged(struct db_conn *conn, struct api_target *t, stru
                         db_version_state_name(t->version.state));
 }
 
-static enum cp_err not_expected(const struct api_target *t, struct cp_error *err)
-{
-    return cp_error_set(err, CP_ERR_PRECONDITION_FAILED,
-                        "File '%.300s' is not what If-Match or If-None-Match says: look at 'GET "
-                        "…/files' and send the upload again.",
-                        t->file.path);
-}
-
 static enum cp_err check_expected(struct db_conn *conn, const struct api_target *t,
                                   struct cp_error *err)
 {
-    struct db_file present = {.sha256 = ""};
-    enum cp_err code;
+    struct db_file present;
+    enum cp_err code = db_file_get(conn, t->version.id, t->file.path, &present, err);
 
-    if (t->any) {
-        return CP_OK;
-    }
-    code = db_file_get(conn, t->version.id, t->file.path, &present, err);
     if (code != CP_ERR_NOT_FOUND) {
         CP_TRY(code);
     }
-    return strcmp(present.sha256, t->expected) == 0 ? CP_OK : not_expected(t, err);
+    return db_file_condition_holds(&t->condition, code == CP_OK ? &present : NULL)
+               ? CP_OK
+               : not_expected(t, err);
 }
 
 enum cp_err api_target_find(struct db_conn *conn, const struct api_call *call, struct api_target *t,
@@ -186,8 +184,7 @@ enum cp_err api_target_find(struct db_conn *conn, const struct api_call *call, s
 static enum cp_err put(struct db_conn *conn, struct api_stored *s, struct cp_error *err)
 {
     struct api_target *t = s->target;
-    enum cp_err code =
-        db_file_put(conn, t->version.id, &t->file, t->any ? NULL : t->expected, &s->created, err);
+    enum cp_err code = db_file_put(conn, t->version.id, &t->file, &t->condition, &s->created, err);
 
     if (code == CP_ERR_PRECONDITION_FAILED) {
         return not_expected(t, err);

@@ -12,9 +12,8 @@
 /* The file as the client wants it. */
 struct api_target {
     struct db_version version;
-    struct db_file file; /* path and mode; the rest when its content is known */
-    bool any;            /* whatever is at that path is replaced */
-    char expected[DB_DIGEST_SIZE];
+    struct db_file file;                /* path and mode; the rest when its content is known */
+    struct db_file_condition condition; /* of what is at that path */
     bool may_heal;     /* a sealed version's file may be stored again when its content is damaged */
     bool heals;        /* that it is: `digest` is that file's */
     bool is_announced; /* `digest` is what the content must have */

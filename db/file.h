@@ -16,15 +16,29 @@ struct db_file {
     uint64_t checked_at; /* 0: not read since they were stored */
 };
 
+/* What a change expects of the file at its path, which fails with CP_ERR_PRECONDITION_FAILED
+ * otherwise (RFC 9110 13.1.1 and 13.1.2). Each is "": no condition; "*": any file; or digests with
+ * ',' between them. The file must be one of `match`, and none of `none_match`. */
+#define DB_FILE_DIGESTS_MAX 16
+#define DB_FILE_MATCH_NEVER "-" /* as match: a condition that no file meets */
+struct db_file_condition {
+    char match[DB_FILE_DIGESTS_MAX * DB_DIGEST_SIZE];
+    char none_match[DB_FILE_DIGESTS_MAX * DB_DIGEST_SIZE];
+};
+
+/* condition NULL: none; present NULL: there is no such file. Pure. */
+bool db_file_condition_holds(const struct db_file_condition *condition,
+                             const struct db_file *present);
+
 /* Adds or replaces a file of a draft, with its blob's row, and counts the version's revision up.
- * The blob's bytes must already be in the blob store. expected: NULL takes whatever is there; ""
- * the path must be new; else the SHA-256 that the present file must have
- * (CP_ERR_PRECONDITION_FAILED). CP_ERR_VERSION_SEALED, CP_ERR_VERSION_NOT_FOUND,
+ * The blob's bytes must already be in the blob store. condition: NULL takes whatever is there.
+ * CP_ERR_PRECONDITION_FAILED, CP_ERR_VERSION_SEALED, CP_ERR_VERSION_NOT_FOUND,
  * CP_ERR_PATH_DUPLICATE: another path differs only in case, or one is a folder of the other (err
  * names it). *ret_created: it was not there before. */
 CP_MUST_CHECK enum cp_err db_file_put(struct db_conn *conn, const char *version_id,
-                                      const struct db_file *file, const char *expected,
-                                      bool *ret_created, struct cp_error *err);
+                                      const struct db_file *file,
+                                      const struct db_file_condition *condition, bool *ret_created,
+                                      struct cp_error *err);
 
 /* Before a long upload: CP_ERR_PATH_DUPLICATE when another path of the version differs only in case,
  * or one is a folder of the other (err names it). Put decides again. */
@@ -41,10 +55,11 @@ CP_MUST_CHECK enum cp_err db_file_list(struct db_conn *conn, const char *version
                                        const char *after, size_t limit, struct db_file *ret_items,
                                        size_t *ret_count, struct cp_error *err);
 
-/* Removes a file of a draft; expected as above (NULL or a SHA-256). CP_ERR_NOT_FOUND,
+/* Removes a file of a draft; condition as above. CP_ERR_NOT_FOUND,
  * CP_ERR_VERSION_SEALED, CP_ERR_PRECONDITION_FAILED. */
 CP_MUST_CHECK enum cp_err db_file_delete(struct db_conn *conn, const char *version_id,
-                                         const char *path, const char *expected,
+                                         const char *path,
+                                         const struct db_file_condition *condition,
                                          struct cp_error *err);
 
 #endif

@@ -7,7 +7,7 @@
 #define COLUMNS                                                                                    \
     "u.id, u.number, u.node_id, u.version_id, p.name, v.number, v.state = 'draft', u.path, "       \
     "u.mode,"                                                                                      \
-    " u.size, u.received, u.announced, u.digest, u.expected IS NULL, u.expected, u.metadata,"      \
+    " u.size, u.received, u.announced, u.digest, u.if_match, u.if_none_match, u.metadata,"         \
     " u.account, s.library_reserve_bytes, u.created_at, u.updated_at, u.expires_at, u.finished_at"
 #define NAMED                                                                                      \
     " JOIN versions v ON v.id = u.version_id JOIN packages p ON p.id = v.package_id"               \
@@ -18,9 +18,10 @@
 
 static const struct db_stmt create_stmt = {
     "upload_create",
-    "WITH u AS (INSERT INTO uploads (node_id, version_id, path, mode, size, announced, expected,"
-    " account, metadata, expires_at) SELECT $1::uuid, $2::uuid, $3::text, $4::integer, $5::bigint,"
-    " $6::text, CASE WHEN $7::boolean THEN NULL ELSE $8::text END, $9::text, $10::text,"
+    "WITH u AS (INSERT INTO uploads (node_id, version_id, path, mode, size, announced, if_match,"
+    " if_none_match, account, metadata, expires_at) SELECT $1::uuid, $2::uuid, $3::text, "
+    "$4::integer, $5::bigint,"
+    " $6::text, $7::text, $8::text, $9::text, $10::text,"
     " now() + upload_expiry_hours * interval '1 hour' FROM settings WHERE node_id = $1 RETURNING *)"
     " SELECT " COLUMNS " FROM u" NAMED};
 static const struct db_stmt get_stmt = {
@@ -66,17 +67,28 @@ static const struct db_stmt room_stmt = {
                    " FROM settings s WHERE s.node_id = $1"};
 
 static const struct db_col cols[] = {
-    DB_COL_TEXT(db_upload, id),         DB_COL_INT(db_upload, number),
-    DB_COL_TEXT(db_upload, node_id),    DB_COL_TEXT(db_upload, version_id),
-    DB_COL_TEXT(db_upload, package),    DB_COL_INT(db_upload, version),
-    DB_COL_BOOL(db_upload, draft),      DB_COL_TEXT(db_upload, path),
-    DB_COL_INT(db_upload, mode),        DB_COL_INT(db_upload, size),
-    DB_COL_INT(db_upload, received),    DB_COL_TEXT(db_upload, announced),
-    DB_COL_TEXT(db_upload, digest),     DB_COL_BOOL(db_upload, any),
-    DB_COL_TEXT(db_upload, expected),   DB_COL_TEXT(db_upload, metadata),
-    DB_COL_TEXT(db_upload, account),    DB_COL_INT(db_upload, reserve),
-    DB_COL_TIME(db_upload, created_at), DB_COL_TIME(db_upload, updated_at),
-    DB_COL_TIME(db_upload, expires_at), DB_COL_TIME(db_upload, finished_at),
+    DB_COL_TEXT(db_upload, id),
+    DB_COL_INT(db_upload, number),
+    DB_COL_TEXT(db_upload, node_id),
+    DB_COL_TEXT(db_upload, version_id),
+    DB_COL_TEXT(db_upload, package),
+    DB_COL_INT(db_upload, version),
+    DB_COL_BOOL(db_upload, draft),
+    DB_COL_TEXT(db_upload, path),
+    DB_COL_INT(db_upload, mode),
+    DB_COL_INT(db_upload, size),
+    DB_COL_INT(db_upload, received),
+    DB_COL_TEXT(db_upload, announced),
+    DB_COL_TEXT(db_upload, digest),
+    DB_COL_TEXT(db_upload, condition.match),
+    DB_COL_TEXT(db_upload, condition.none_match),
+    DB_COL_TEXT(db_upload, metadata),
+    DB_COL_TEXT(db_upload, account),
+    DB_COL_INT(db_upload, reserve),
+    DB_COL_TIME(db_upload, created_at),
+    DB_COL_TIME(db_upload, updated_at),
+    DB_COL_TIME(db_upload, expires_at),
+    DB_COL_TIME(db_upload, finished_at),
 };
 
 static enum cp_err no_such(enum cp_err code, const char *id, struct cp_error *err)
@@ -94,9 +106,16 @@ enum cp_err db_upload_create(struct db_conn *conn, const struct db_upload *u,
                              struct db_upload *ret_upload, struct cp_error *err)
 {
     struct db_param params[] = {
-        db_p_id(u->node_id),   db_p_id(u->version_id),  db_p_text(u->path), db_p_u64(u->mode),
-        db_p_u64(u->size),     db_p_some(u->announced), db_p_bool(u->any),  db_p_text(u->expected),
-        db_p_text(u->account), db_p_text(u->metadata),
+        db_p_id(u->node_id),
+        db_p_id(u->version_id),
+        db_p_text(u->path),
+        db_p_u64(u->mode),
+        db_p_u64(u->size),
+        db_p_some(u->announced),
+        db_p_text(u->condition.match),
+        db_p_text(u->condition.none_match),
+        db_p_text(u->account),
+        db_p_text(u->metadata),
     };
 
     return db_one(conn, DB_QUERY(&create_stmt, params, cols), ret_upload, err);

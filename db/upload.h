@@ -4,7 +4,7 @@
 #ifndef DB_UPLOAD_H
 #define DB_UPLOAD_H
 
-#include "db/db.h"
+#include "db/file.h"
 
 #define DB_UPLOAD_METADATA_SIZE 1536 /* the longest path in base64, and the rest */
 
@@ -19,10 +19,9 @@ struct db_upload {
     char path[DB_PATH_SIZE];
     uint32_t mode;
     uint64_t size, received;
-    char announced[DB_DIGEST_SIZE]; /* SHA-256 that the file must have; "": any */
-    char digest[DB_DIGEST_SIZE];    /* that it has, once all of it was read; "" until then */
-    bool any;                       /* whatever is at the path is replaced */
-    char expected[DB_DIGEST_SIZE];  /* unless any: as db_file_put has it */
+    char announced[DB_DIGEST_SIZE];     /* SHA-256 that the file must have; "": any */
+    char digest[DB_DIGEST_SIZE];        /* that it has, once all of it was read; "" until then */
+    struct db_file_condition condition; /* of what is at the path when it ends */
     char metadata[DB_UPLOAD_METADATA_SIZE]; /* as the client sent it */
     char account[DB_NAME_SIZE];
     uint64_t reserve; /* of its node's settings: bytes of the file system to be left free */
@@ -30,7 +29,7 @@ struct db_upload {
     uint64_t finished_at; /* the draft got the file */
 };
 
-/* Uses node_id, version_id, path, mode, size, announced, any, expected, metadata, account. It expires after
+/* Uses node_id, version_id, path, mode, size, announced, condition, metadata, account. It expires after
  * the node's upload_expiry_hours, which begin anew with every piece. */
 CP_MUST_CHECK enum cp_err db_upload_create(struct db_conn *conn, const struct db_upload *upload,
                                            struct db_upload *ret_upload, struct cp_error *err);

@@ -22,7 +22,8 @@ CREATE TABLE uploads (
     received     bigint NOT NULL DEFAULT 0,
     announced    text CHECK (announced ~ '^[0-9a-f]{64}$'),
     digest       text CHECK (digest ~ '^[0-9a-f]{64}$'),
-    expected     text CHECK (expected ~ '^([0-9a-f]{64})?$'),
+    if_match      text NOT NULL DEFAULT '' CHECK (octet_length(if_match) <= 1039),
+    if_none_match text NOT NULL DEFAULT '' CHECK (octet_length(if_none_match) <= 1039),
     metadata     text NOT NULL DEFAULT '' CHECK (octet_length(metadata) <= 1535),
     account      text NOT NULL DEFAULT '' CHECK (octet_length(account) <= 63),
     created_at   timestamptz NOT NULL DEFAULT now(),
@@ -48,7 +49,8 @@ COMMENT ON COLUMN uploads.size IS 'Bytes that the file will have.';
 COMMENT ON COLUMN uploads.received IS 'Bytes that are here and on the disk.';
 COMMENT ON COLUMN uploads.announced IS 'SHA-256 that the client says the file has; NULL: it did not say.';
 COMMENT ON COLUMN uploads.digest IS 'SHA-256 that the file has, once all of it is here.';
-COMMENT ON COLUMN uploads.expected IS 'What the file must replace: empty nothing, a SHA-256 that one; NULL: whatever is there.';
+COMMENT ON COLUMN uploads.if_match IS 'What the file must replace: * any file, or one of these SHA-256; empty: no condition; -: nothing meets it.';
+COMMENT ON COLUMN uploads.if_none_match IS 'What the file must not replace: * any file, or one of these SHA-256; empty: no condition.';
 COMMENT ON COLUMN uploads.metadata IS 'Upload-Metadata as the client sent it.';
 COMMENT ON COLUMN uploads.account IS 'Account that began it.';
 COMMENT ON COLUMN uploads.created_at IS 'When it was begun.';

@@ -624,6 +624,19 @@ static void conditions_hold_at_the_end(void **state)
     rig_refused(rig, RIG_OPERATOR, &call, "precondition-failed", "new.bin");
     call.headers[3] = "If-Match: \"" MATCH_NONE "\"";
     rig_refused(rig, RIG_OPERATOR, &call, "precondition-failed", "new.bin");
+
+    /* It is kept with the upload: the file must be there still. */
+    call.headers[3] = "If-Match: *";
+    a = rig_expect(rig, RIG_OPERATOR, &call, 201);
+    (void)snprintf(path, sizeof path, "%s", rig_header(&a, "Location"));
+    rig_answer_done(&a);
+    call = (struct rig_call){.method = API_DELETE, .path = VERSION "/files/new.bin"};
+    assert_int_equal(rig_status(rig, RIG_OPERATOR, &call), 204);
+    call = piece(path, "Upload-Offset: 0", "new");
+    rig_refused(rig, RIG_OPERATOR, &call, "precondition-failed", "new.bin");
+    call = creation("new.bin", "Upload-Length: 3", metadata);
+    call.headers[3] = "If-Match: *";
+    rig_refused(rig, RIG_OPERATOR, &call, "precondition-failed", "new.bin");
 }
 
 /* The process died between any two steps of the end. */

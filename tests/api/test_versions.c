@@ -12,7 +12,9 @@
 #include <string.h>
 
 #include "common/base64.h"
+#include "common/hex.h"
 #include "content/sha256.h"
+#include "db/file.h"
 #include "keys/credentials.h"
 #include "tests/api/rig.h"
 

@@ -14,7 +14,7 @@
 static struct db_upload begin(struct fixture *f, const char *version_id, const char *path,
                               uint64_t size)
 {
-    struct db_upload in = {.mode = 0640, .size = size, .any = true};
+    struct db_upload in = {.mode = 0640, .size = size, .condition = {.match = "*"}};
     struct db_upload out;
 
     (void)snprintf(in.node_id, sizeof in.node_id, "%s", f->node.id);
@@ -38,7 +38,9 @@ static void test_an_upload_grows_and_ends(void **state)
     u = begin(f, v.id, "a.bin", UINT64_C(6) << 30);
     assert_string_equal(u.package, "grows");
     assert_int_equal(u.version, 1);
-    assert_true(u.draft && u.any);
+    assert_true(u.draft);
+    assert_string_equal(u.condition.match, "*");
+    assert_string_equal(u.condition.none_match, "");
     assert_int_equal(u.mode, 0640);
     assert_string_equal(u.announced, DIGEST);
     assert_string_equal(u.metadata, "path YQ==");
