@@ -147,7 +147,7 @@ static enum cp_err create_body(struct db_conn *conn, void *arg, struct cp_error 
     return api_event_write(conn, t->ctx, t->call,
                            &(struct api_event){.kind = "certificate-added",
                                                .subject = subject,
-                                               .detail = certificate_json(&t->result)},
+                                               .after = certificate_json(&t->result)},
                            err);
 }
 

@@ -164,7 +164,8 @@ static enum cp_err create_body(struct db_conn *conn, void *arg, struct cp_error 
     return api_event_write(conn, t->ctx, t->call,
                            &(struct api_event){.kind = "token-created",
                                                .subject = subject,
-                                               .detail = token_json(&t->result)},
+                                               .detail = json_pack("{s:s}", "name", t->result.name),
+                                               .after = token_json(&t->result)},
                            err);
 }
 
@@ -258,6 +259,12 @@ struct api_response api_tokens_get(const struct api_context *ctx, const struct a
 
 /* ---- change ---- */
 
+static json_t *changed_json(const struct token_tx *t)
+{
+    return json_pack("{s:s, s:o}", "name", t->result.name, "changed",
+                     api_event_changed(token_json(&t->present), token_json(&t->result)));
+}
+
 static enum cp_err update_body(struct db_conn *conn, void *arg, struct cp_error *err)
 {
     struct token_tx *t = arg;
@@ -268,8 +275,9 @@ static enum cp_err update_body(struct db_conn *conn, void *arg, struct cp_error 
     return api_event_write(conn, t->ctx, t->call,
                            &(struct api_event){.kind = "token-changed",
                                                .subject = subject,
-                                               .detail = token_json(&t->result),
-                                               .before = token_json(&t->present)},
+                                               .detail = changed_json(t),
+                                               .before = token_json(&t->present),
+                                               .after = token_json(&t->result)},
                            err);
 }
 

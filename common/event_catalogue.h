@@ -34,12 +34,12 @@
     X("account-deleted", INFO, "An account was deleted with its tokens.", "") \
     X("account-locked", WARNING, "Too many wrong passwords were given for a name: it is locked for a while.", "failures, seconds, address") \
     X("account-unlocked", INFO, "An administrator took the failed logins off an account.", "") \
-    X("certificate-added", INFO, "A client certificate was given to an account.", "the certificate's digest or names") \
+    X("certificate-added", INFO, "A client certificate was given to an account.", "") \
     X("certificate-removed", INFO, "A client certificate was taken from an account.", "") \
     X("access-closed", WARNING, "Content is not for anonymous clients any more, and some had joined.", "revoked, running, sessions_rekeyed, sessions_cancelled, rejoining") \
-    X("token-expires-soon", WARNING, "A token expires within 14 days: make another one in time.", "the token, without its secret") \
-    X("token-created", INFO, "A token was made.", "the token, without its secret") \
-    X("token-changed", INFO, "A token was renamed, or switched on or off.", "the token") \
+    X("token-expires-soon", WARNING, "A token expires within 14 days: make another one in time.", "account, name, prefix, expires_at") \
+    X("token-created", INFO, "A token was made.", "name") \
+    X("token-changed", INFO, "A token was renamed, or switched on or off.", "name, changed (names of fields)") \
     X("token-deleted", INFO, "A token was deleted.", "") \
     X("identity-key-created", INFO, "The identity key was made for the first time.", "reason, fingerprint") \
     X("identity-key-replaced", WARNING, "The identity key could not be used and was replaced.", "reason, fingerprint, old_fingerprint") \

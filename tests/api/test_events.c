@@ -225,6 +225,37 @@ static void accounts_are_not_told_to_viewers(void **state)
     rig_answer_done(&a);
 }
 
+/* Nor their tokens and certificates. */
+static void credentials_are_not_told_to_viewers(void **state)
+{
+    struct rig_call token = {.method = API_POST,
+                             .path = "/api/v1/accounts/told/tokens",
+                             .body = "{\"name\": \"of a room\", \"role\": \"content\"}"};
+    struct rig_call certificate = {.method = API_POST,
+                                   .path = "/api/v1/accounts/told/certificates",
+                                   .body = "{\"subject\": \"CN=room\", \"issuer\": \"CN=CA\"}"};
+    struct rig_call patch = {.method = API_PATCH, .body = "{\"enabled\": false}"};
+    char path[128], subject[128], match[128];
+    struct rig_answer a;
+
+    (void)state;
+    a = rig_expect(rig, RIG_ADMIN, &token, 201);
+    (void)snprintf(path, sizeof path, "/api/v1/tokens/%s", rig_text(&a, "id"));
+    (void)snprintf(subject, sizeof subject, "token %s of account told", rig_text(&a, "id"));
+    rig_answer_done(&a);
+    expect_detail(subject, "{\"name\":\"of a room\"}");
+    rig_if_match(rig, path, match);
+    patch.path = path;
+    patch.headers[0] = match;
+    a = rig_expect(rig, RIG_ADMIN, &patch, 200);
+    rig_answer_done(&a);
+    expect_detail(subject, "{\"changed\":[\"enabled\"],\"name\":\"of a room\"}");
+    a = rig_expect(rig, RIG_ADMIN, &certificate, 201);
+    (void)snprintf(subject, sizeof subject, "certificate %s of account told", rig_text(&a, "id"));
+    rig_answer_done(&a);
+    expect_detail(subject, "{}");
+}
+
 /* ---- stream ---- */
 
 static void from_now_on(void **state)
@@ -573,6 +604,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_list_has_filters),
         cmocka_unit_test(accounts_are_not_told_to_viewers),
+        cmocka_unit_test(credentials_are_not_told_to_viewers),
         cmocka_unit_test(from_now_on),
         cmocka_unit_test(from_behind_an_event),
         cmocka_unit_test(more_than_memory_holds),
