@@ -28,6 +28,11 @@ static const struct db_stmt clash_stmt = {
     " OR (path_folded > f.path || '/' AND path_folded < f.path || '0')"
     " OR path_folded IN (SELECT left(f.path, i - 1) FROM generate_series(2, length(f.path)) i"
     "   WHERE substr(f.path, i, 1) = '/')) ORDER BY files.path LIMIT 1"};
+/* In the order of the triggers on files, before anything else locks one of them: two drafts may
+ * exchange their contents at the same time. */
+static const struct db_stmt lock_blobs_stmt = {
+    "file_lock_blobs",
+    "SELECT 1 FROM blobs WHERE sha256 IN ($1, $2) ORDER BY sha256 FOR NO KEY UPDATE"};
 static const struct db_stmt put_stmt = {
     "file_put", "INSERT INTO files (version_id, path, sha256, size, mode)"
                 " VALUES ($1, $2, $3, $4, $5) ON CONFLICT (version_id, path) DO UPDATE"
@@ -119,6 +124,7 @@ enum cp_err db_file_put(struct db_conn *conn, const char *version_id, const stru
     struct db_param params[] = {db_p_id(version_id), db_p_text(file->path), db_p_text(file->sha256),
                                 db_p_u64(file->size), db_p_u64(file->mode)};
     struct db_param at[] = {db_p_id(version_id), db_p_text(file->path)};
+    struct db_param blobs[] = {db_p_text(file->sha256), db_p_text(file->sha256)};
     struct db_file present;
     bool found;
     enum cp_err rc;
@@ -132,6 +138,10 @@ enum cp_err db_file_put(struct db_conn *conn, const char *version_id, const stru
     CP_TRY(check_condition(condition, found ? &present : NULL, file->path, err));
     if (!found) {
         CP_TRY(db_file_check_path(conn, version_id, file->path, err));
+    }
+    if (found) {
+        blobs[1] = db_p_text(present.sha256);
+        CP_TRY(db_do(conn, DB_COMMAND(&lock_blobs_stmt, blobs), NULL, err));
     }
     CP_TRY(db_blob_put(conn, file->sha256, file->size, err));
     CP_TRY(db_do(conn, DB_COMMAND(&put_stmt, params), NULL, err));

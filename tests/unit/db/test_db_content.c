@@ -3,6 +3,7 @@
 #include "tests/unit/db/fixture.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -368,6 +369,58 @@ static void test_files(void **state)
     assert_int_equal(fixture_number(f, "SELECT count(*) FROM files"), 0);
 }
 
+struct putting {
+    struct fixture *f;
+    const char *version_id;
+    char digit;
+    enum cp_err rc;
+};
+
+static enum cp_err putting_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    const struct putting *p = arg;
+    struct db_file file = {.path = "x", .size = 10};
+    bool created;
+
+    memset(file.sha256, p->digit, 64);
+    return db_file_put(conn, p->version_id, &file, NULL, &created, err);
+}
+
+static void *putting_thread(void *arg)
+{
+    struct putting *p = arg;
+
+    p->rc = db_run_tx(p->f->pool, "put", putting_body, p, NULL);
+    return NULL;
+}
+
+/* While the first of the two contents is busy, the second one is not taken: so nobody who goes the
+ * other way can have the one and wait for the other. */
+static void test_two_contents_are_locked_in_order(void **state)
+{
+    struct fixture *f = *state;
+    struct db_version one = fixture_draft(f, "one");
+    struct db_version two = fixture_draft(f, "two");
+    struct putting p = {.f = f, .version_id = one.id, .digit = 'b'};
+    pthread_t thread;
+    bool created;
+
+    (void)fixture_begin(f);
+    OK(f, put(f, one.id, "x", 'a', NULL, &created));
+    OK(f, put(f, two.id, "x", 'b', NULL, &created));
+    fixture_commit(f);
+    (void)fixture_begin(f);
+    fixture_sql(f, "SELECT 1 FROM blobs WHERE sha256 = repeat('a', 64) FOR UPDATE");
+    assert_int_equal(pthread_create(&thread, NULL, putting_thread, &p), 0);
+    while (fixture_number(f, "SELECT count(*) FROM pg_locks WHERE NOT granted") == 0) {
+        (void)sched_yield();
+    }
+    fixture_sql(f, "SELECT 1 FROM blobs WHERE sha256 = repeat('b', 64) FOR UPDATE NOWAIT");
+    fixture_commit(f);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(p.rc, CP_OK);
+}
+
 static void test_blob_size_must_agree(void **state)
 {
     struct fixture *f = *state;
@@ -532,6 +585,7 @@ int main(void)
         TEST(test_package),
         TEST(test_version_life),
         TEST(test_files),
+        TEST(test_two_contents_are_locked_in_order),
         TEST(test_blob_size_must_agree),
         TEST(test_sealed_is_immutable),
         TEST(test_one_of_many_seals),
