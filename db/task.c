@@ -37,6 +37,7 @@ static const struct db_stmt claim_stmt = {
                   " WHERE id = (SELECT id FROM tasks WHERE node_id = $1 AND state = 'waiting'"
                   " AND (kind <> $2 OR NOT EXISTS (SELECT 1 FROM tasks r WHERE r.node_id = $1"
                   " AND r.kind = $2 AND r.state = 'running'))"
+                  " AND kind <> ALL (string_to_array($3, ' '))"
                   " ORDER BY number LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING " COLUMNS};
 static const struct db_stmt progress_stmt = {
     "task_progress", "UPDATE tasks SET done = $2, total = $3 WHERE id = $1 AND state = 'running'"
@@ -159,9 +160,9 @@ enum cp_err db_task_last_done(struct db_conn *conn, const char *node_id, const c
 }
 
 enum cp_err db_task_claim(struct db_conn *conn, const char *node_id, const char *alone,
-                          struct db_task *ret_task, struct cp_error *err)
+                          const char *without, struct db_task *ret_task, struct cp_error *err)
 {
-    struct db_param params[] = {db_p_id(node_id), db_p_text(alone)};
+    struct db_param params[] = {db_p_id(node_id), db_p_text(alone), db_p_text(without)};
 
     return db_one(conn, DB_QUERY(&claim_stmt, params, cols), ret_task, err);
 }

@@ -79,11 +79,11 @@ CP_MUST_CHECK enum cp_err db_task_last_done(struct db_conn *conn, const char *no
                                             struct db_task *ret_task, struct cp_error *err);
 
 /* waiting → running: the oldest of the node, but of the kind `alone` ("" none) only while no other
- * one runs: what takes days would else keep every worker from the rest. CP_ERR_NOT_FOUND: nothing
- * waits. */
+ * one runs, and none of the kinds `without` (names with a space between them): what takes days would
+ * else keep every worker from the rest. CP_ERR_NOT_FOUND: nothing of that waits. */
 CP_MUST_CHECK enum cp_err db_task_claim(struct db_conn *conn, const char *node_id,
-                                        const char *alone, struct db_task *ret_task,
-                                        struct cp_error *err);
+                                        const char *alone, const char *without,
+                                        struct db_task *ret_task, struct cp_error *err);
 
 /* How far it is; *ret_cancel: somebody wants it to end. CP_ERR_NOT_FOUND: it does not run. */
 CP_MUST_CHECK enum cp_err db_task_progress(struct db_conn *conn, const char *id, uint64_t done,

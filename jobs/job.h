@@ -36,6 +36,7 @@ struct job_kind {
     job_fn *run;
     job_interval *interval; /* NULL: only when asked for */
     enum db_task_unit unit; /* of a task that nobody asked for */
+    bool slow;              /* reads content, for hours: some workers leave it to the others */
 };
 
 /* All kinds, ended by one without a name (jobs/kinds.c). */

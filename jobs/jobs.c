@@ -15,11 +15,17 @@
 #define LOOK_EVERY_MS 5000 /* should a notification be lost */
 #define DUE_EVERY     (60 * CP_SEC)
 
+struct worker {
+    struct jobs *jobs;
+    bool quick; /* leaves the slow kinds to the others */
+    pthread_t thread;
+};
+
 struct jobs {
     const struct jobs_context *ctx;
     struct db_listener *listener;
     pthread_t listening;
-    pthread_t workers[JOBS_WORKERS];
+    struct worker workers[JOBS_WORKERS];
     size_t worker_count;
     atomic_bool stop;
     int wake_fd; /* of the listening thread */
@@ -51,12 +57,14 @@ static void wait_for_work(struct jobs *j, uint64_t *seen)
 
 static void *work(void *arg)
 {
-    struct jobs *j = arg;
+    struct worker *w = arg;
+    struct jobs *j = w->jobs;
     uint64_t seen = 0;
 
     while (!atomic_load(&j->stop)) {
         struct cp_error err = {.code = CP_OK};
-        enum cp_err rc = jobs_do_one(j->ctx, &j->stop, &err);
+        enum cp_err rc =
+            w->quick ? jobs_do_quick(j->ctx, &j->stop, &err) : jobs_do_one(j->ctx, &j->stop, &err);
 
         if (rc != CP_OK) {
             if (rc != CP_ERR_NOT_FOUND) {
@@ -135,7 +143,11 @@ static enum cp_err recover_body(struct db_conn *conn, void *arg, struct cp_error
 static enum cp_err start_threads(struct jobs *j, struct cp_error *err)
 {
     while (j->worker_count < JOBS_WORKERS) {
-        if (pthread_create(&j->workers[j->worker_count], NULL, work, j) != 0) {
+        struct worker *w = &j->workers[j->worker_count];
+
+        w->jobs = j;
+        w->quick = j->worker_count < JOBS_QUICK_WORKERS;
+        if (pthread_create(&w->thread, NULL, work, w) != 0) {
             return cp_error_set(err, CP_ERR_NO_MEMORY, "No thread for a worker.");
         }
         j->worker_count++;
@@ -151,7 +163,7 @@ static void stop_workers(struct jobs *j)
     atomic_store(&j->stop, true);
     look(j);
     for (size_t i = 0; i < j->worker_count; i++) {
-        (void)pthread_join(j->workers[i], NULL);
+        (void)pthread_join(j->workers[i].thread, NULL);
     }
 }
 

@@ -12,7 +12,9 @@
 struct db_listener; /* db/listener.h */
 struct jobs;
 
-#define JOBS_WORKERS 2
+/* A validation may take days and a seal hours; the other two never wait for such. */
+#define JOBS_WORKERS       4
+#define JOBS_QUICK_WORKERS 2
 
 /* Puts back what an earlier process was doing, then starts. listener: connected, on
  * DB_CHANNEL_TASKS; borrowed until stop. CP_ERR_DATABASE, NO_MEMORY. */
@@ -27,6 +29,10 @@ void jobs_stop(struct jobs *j);
  * itself came to is in its row. stop: raised to end it early; may be NULL. */
 CP_MUST_CHECK enum cp_err jobs_do_one(const struct jobs_context *ctx, const atomic_bool *stop,
                                       struct cp_error *err);
+
+/* The same without the slow kinds. */
+CP_MUST_CHECK enum cp_err jobs_do_quick(const struct jobs_context *ctx, const atomic_bool *stop,
+                                        struct cp_error *err);
 
 /* Asks for every kind of work whose interval has passed since it was last asked for. */
 CP_MUST_CHECK enum cp_err jobs_ask_due(const struct jobs_context *ctx, struct cp_error *err);

@@ -12,15 +12,15 @@
 #include "jobs/webhooks.h"
 
 const struct job_kind job_kinds[] = {
-    {"expire-uploads", job_expire, job_expire_interval, DB_TASK_ITEMS},
-    {"seal-version", job_seal, NULL, DB_TASK_BYTES},
-    {"collect-garbage", job_collect, job_collect_interval, DB_TASK_ITEMS},
-    {"recount-references", job_recount, job_recount_interval, DB_TASK_ITEMS},
-    {"validate-library", job_validate, job_validate_interval, DB_TASK_BYTES},
-    {"drop-history", job_history, job_history_interval, DB_TASK_ITEMS},
-    {"check-keys", job_check_keys, job_check_keys_interval, DB_TASK_ITEMS},
-    {"rotate-master-key", job_rotate_master_key, NULL, DB_TASK_ITEMS},
-    {"watch-access", job_watch_access, job_watch_access_interval, DB_TASK_ITEMS},
-    {"test-webhook", job_test_webhook, NULL, DB_TASK_ITEMS},
-    {NULL, NULL, NULL, DB_TASK_ITEMS},
+    {"expire-uploads", job_expire, job_expire_interval, DB_TASK_ITEMS, false},
+    {"seal-version", job_seal, NULL, DB_TASK_BYTES, true},
+    {"collect-garbage", job_collect, job_collect_interval, DB_TASK_ITEMS, false},
+    {"recount-references", job_recount, job_recount_interval, DB_TASK_ITEMS, false},
+    {"validate-library", job_validate, job_validate_interval, DB_TASK_BYTES, true},
+    {"drop-history", job_history, job_history_interval, DB_TASK_ITEMS, false},
+    {"check-keys", job_check_keys, job_check_keys_interval, DB_TASK_ITEMS, false},
+    {"rotate-master-key", job_rotate_master_key, NULL, DB_TASK_ITEMS, false},
+    {"watch-access", job_watch_access, job_watch_access_interval, DB_TASK_ITEMS, false},
+    {"test-webhook", job_test_webhook, NULL, DB_TASK_ITEMS, false},
+    {NULL, NULL, NULL, DB_TASK_ITEMS, false},
 };

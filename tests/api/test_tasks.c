@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "db/conn.h"
 #include "db/listener.h"
 #include "tests/api/rig.h"
 
@@ -190,30 +191,120 @@ static void lists_are_filtered_and_paged(void **state)
                 "none");
 }
 
-static void workers_hear_of_new_tasks(void **state)
+/* ---- the workers' own threads ---- */
+
+struct workers {
+    struct db_listener *listener;
+    struct jobs *jobs;
+};
+
+static struct workers start_workers(void)
 {
     static const char *const channels[] = {DB_CHANNEL_TASKS};
     const char *conninfo = getenv("CASTPOINT_TEST_DB");
     struct cp_error err = {.code = CP_OK};
-    struct db_listener *listener;
-    struct jobs *jobs;
+    struct workers w;
+
+    assert_int_equal(db_listener_open(conninfo, channels, 1, &w.listener, &err), CP_OK);
+    assert_int_equal(jobs_start(&rig->jobs, w.listener, &w.jobs, &err), CP_OK);
+    return w;
+}
+
+static void stop_workers(const struct workers *w)
+{
+    jobs_stop(w->jobs);
+    db_listener_close(w->listener);
+}
+
+static int tasks_of(const char *kind, const char *state)
+{
+    char path[128];
+    struct rig_answer a;
+    int count;
+
+    (void)snprintf(path, sizeof path, "/api/v1/tasks?kind=%s&state=%s&limit=100", kind, state);
+    a = look(path);
+    count = (int)json_array_size(json_object_get(a.json, "items"));
+    rig_answer_done(&a);
+    return count;
+}
+
+/* Waits until there are so many, at most 30 seconds. */
+static bool there_are(int count, const char *kind, const char *state)
+{
+    for (int i = 0; i < 3000; i++) {
+        if (tasks_of(kind, state) == count) {
+            return true;
+        }
+        (void)poll(NULL, 0, 10);
+    }
+    return false;
+}
+
+static void workers_hear_of_new_tasks(void **state)
+{
+    int before = tasks_of("seal-version", "done");
+    struct workers w = start_workers();
     char task[128];
-    bool ended = false;
+    bool ended;
 
     (void)state;
-    assert_int_equal(db_listener_open(conninfo, channels, 1, &listener, &err), CP_OK);
-    assert_int_equal(jobs_start(&rig->jobs, listener, &jobs, &err), CP_OK);
     asked("heard", task);
-    for (int i = 0; i < 3000 && !ended; i++) {
-        struct rig_answer a = look(task);
-
-        ended = strcmp(rig_text(&a, "state"), "done") == 0;
-        rig_answer_done(&a);
-        (void)poll(NULL, 0, ended ? 0 : 10);
-    }
-    jobs_stop(jobs);
-    db_listener_close(listener);
+    ended = there_are(before + 1, "seal-version", "done");
+    stop_workers(&w);
     assert_true(ended);
+}
+
+static void slow_work_leaves_the_rest_a_worker(void **state)
+{
+    int before = tasks_of("expire-uploads", "done");
+    struct cp_error err;
+
+    (void)state;
+    asked("slow", (char[128]){""});
+    assert_int_equal(jobs_do_quick(&rig->jobs, NULL, &err), CP_ERR_NOT_FOUND);
+    rig_sql("INSERT INTO tasks (node_id, kind) SELECT id, 'expire-uploads' FROM nodes");
+    assert_int_equal(jobs_do_quick(&rig->jobs, NULL, &err), CP_OK);
+    assert_int_equal(tasks_of("expire-uploads", "done"), before + 1);
+    assert_int_equal(tasks_of("seal-version", "waiting"), 1);
+    rig_work(rig);
+    assert_int_equal(tasks_of("seal-version", "waiting"), 0);
+}
+
+/* Holds up all seals, more than there are workers. */
+static enum cp_err hold_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    static const char hold[] = "LOCK TABLE versions IN ACCESS EXCLUSIVE MODE";
+    struct workers *w = arg;
+
+    CP_TRY(db_conn_text(conn, hold, err));
+    *w = start_workers();
+    assert_true(there_are(JOBS_WORKERS - JOBS_QUICK_WORKERS, "seal-version", "running"));
+    rig_sql("INSERT INTO tasks (node_id, kind) SELECT id, 'build-house' FROM nodes;"
+            " NOTIFY " DB_CHANNEL_TASKS);
+    assert_true(there_are(1, "build-house", "failed"));
+    assert_int_equal(tasks_of("seal-version", "running"), JOBS_WORKERS - JOBS_QUICK_WORKERS);
+    return CP_OK;
+}
+
+static void workers_keep_free_of_slow_work(void **state)
+{
+    struct cp_error err = {.code = CP_OK};
+    struct workers w;
+    bool ended;
+
+    (void)state;
+    for (int i = 0; i <= JOBS_WORKERS; i++) {
+        char name[16];
+
+        (void)snprintf(name, sizeof name, "many-%d", i);
+        asked(name, (char[128]){""});
+    }
+    assert_int_equal(db_run_tx(rig->ctx.db, "hold", hold_body, &w, &err), CP_OK);
+    ended = there_are(0, "seal-version", "waiting") && there_are(0, "seal-version", "running");
+    stop_workers(&w);
+    assert_true(ended);
+    assert_int_equal(tasks_of("seal-version", "failed"), 0);
 }
 
 int main(void)
@@ -227,6 +318,8 @@ int main(void)
         cmocka_unit_test(work_of_another_program_fails_with_a_sentence),
         cmocka_unit_test(lists_are_filtered_and_paged),
         cmocka_unit_test(workers_hear_of_new_tasks),
+        cmocka_unit_test(slow_work_leaves_the_rest_a_worker),
+        cmocka_unit_test(workers_keep_free_of_slow_work),
     };
 
     return cmocka_run_group_tests(tests, rig_set_up, rig_tear_down);

@@ -35,7 +35,7 @@ static struct db_task claim(struct fixture *f)
 {
     struct db_task t;
 
-    OK(f, db_task_claim(f->conn, f->node.id, "", &t, &f->err));
+    OK(f, db_task_claim(f->conn, f->node.id, "", "", &t, &f->err));
     return t;
 }
 
@@ -91,7 +91,7 @@ static void test_oldest_first_and_each_once(void **state)
     assert_true(t.started_at != 0);
     t = claim(f);
     assert_string_equal(t.id, b.id);
-    assert_int_equal(db_task_claim(f->conn, f->node.id, "", &t, &f->err), CP_ERR_NOT_FOUND);
+    assert_int_equal(db_task_claim(f->conn, f->node.id, "", "", &t, &f->err), CP_ERR_NOT_FOUND);
     fixture_commit(f);
 }
 
@@ -106,15 +106,34 @@ static void test_one_of_a_kind_at_a_time(void **state)
     long_one = ask(f, "validate-library", "", true);
     second = ask(f, "validate-library", "package a", true);
     other = ask(f, "seal-version", "package b version 1", true);
-    OK(f, db_task_claim(f->conn, f->node.id, "validate-library", &t, &f->err));
+    OK(f, db_task_claim(f->conn, f->node.id, "validate-library", "", &t, &f->err));
     assert_string_equal(t.id, long_one.id);
-    OK(f, db_task_claim(f->conn, f->node.id, "validate-library", &t, &f->err));
+    OK(f, db_task_claim(f->conn, f->node.id, "validate-library", "", &t, &f->err));
     assert_string_equal(t.id, other.id);
-    assert_int_equal(db_task_claim(f->conn, f->node.id, "validate-library", &t, &f->err),
+    assert_int_equal(db_task_claim(f->conn, f->node.id, "validate-library", "", &t, &f->err),
                      CP_ERR_NOT_FOUND);
     OK(f, db_task_finish(f->conn, long_one.id, &done, &f->err));
-    OK(f, db_task_claim(f->conn, f->node.id, "validate-library", &t, &f->err));
+    OK(f, db_task_claim(f->conn, f->node.id, "validate-library", "", &t, &f->err));
     assert_string_equal(t.id, second.id);
+    fixture_commit(f);
+}
+
+/* And so does what takes hours, however much of it waits. */
+static void test_without_some_kinds(void **state)
+{
+    static const char slow[] = "seal-version validate-library";
+    struct fixture *f = *state;
+    struct db_task quick, seal, t;
+
+    (void)fixture_begin(f);
+    seal = ask(f, "seal-version", "a", true);
+    (void)ask(f, "validate-library", "", true);
+    REFUSED(f, CP_ERR_NOT_FOUND, db_task_claim(f->conn, f->node.id, "", slow, &t, &f->err));
+    quick = ask(f, "check-keys", "", true);
+    OK(f, db_task_claim(f->conn, f->node.id, "", slow, &t, &f->err));
+    assert_string_equal(t.id, quick.id);
+    OK(f, db_task_claim(f->conn, f->node.id, "", "seal", &t, &f->err)); /* no kind */
+    assert_string_equal(t.id, seal.id);
     fixture_commit(f);
 }
 
@@ -275,6 +294,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_oldest_first_and_each_once, fixture_open,
                                         fixture_close),
         cmocka_unit_test_setup_teardown(test_one_of_a_kind_at_a_time, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(test_without_some_kinds, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_progress_and_end, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_cancel, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_what_is_asked_for_again_is_done, fixture_open,
