@@ -195,7 +195,7 @@ struct api_call {
 
 /* ---- what server/ calls ---- */
 
-/* Whole request with its body collected (at most api_body_max() bytes): routing, authentication,
+/* Whole request with its body collected (at most api_body_max(rq) bytes): routing, authentication,
  * handler, problem. Always returns a response. */
 struct api_response api_handle(const struct api_context *ctx, const struct api_request *rq);
 
@@ -207,7 +207,7 @@ bool api_is_upload(const struct api_request *rq);
 
 /* How to treat a request once its headers are here, before any body byte:
  * true: it is a streamed upload: *ret_upload is set, or it is NULL and *ret_response refuses it.
- * false: collect the body (≤ api_body_max()) and call api_handle. */
+ * false: collect the body (≤ api_body_max(rq)) and call api_handle. */
 bool api_upload_start(const struct api_context *ctx, const struct api_request *rq,
                       struct api_upload **ret_upload, struct api_response *ret_response);
 /* A piece of the body. Errors are remembered and answered by finish; false: there was one, and what
@@ -216,7 +216,8 @@ bool api_upload_data(struct api_upload *u, const void *data, size_t size);
 /* complete: the whole announced body arrived. Frees the upload. */
 struct api_response api_upload_finish(struct api_upload *u, bool complete);
 
-size_t api_body_max(void); /* 1 MiB */
+/* By its address and method alone: 1 MiB, for a configuration 16 MiB. */
+size_t api_body_max(const struct api_request *rq);
 
 /* problem+json (RFC 9457) of a failure, for refusals that server/ makes itself. */
 struct api_response api_problem(const struct api_request *rq, const struct cp_error *err);

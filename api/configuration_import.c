@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "api/event.h"
 #include "api/handlers.h"
@@ -102,16 +103,20 @@ static enum cp_err write_section(struct db_conn *conn, struct api_import *im,
 
 static enum cp_err tell(struct db_conn *conn, struct api_import *im, struct cp_error *err)
 {
-    if (json_array_size(im->changes) == 0) {
+    size_t count = 0;
+
+    for (size_t i = 0; i < API_IMPORT_ACTIONS; i++) {
+        count += im->counts[i];
+    }
+    if (count == 0) {
         return CP_OK;
     }
     return api_event_write(
         conn, im->ctx, im->call,
-        &(struct api_event){.kind = "configuration-imported",
-                            .subject = "configuration",
-                            .detail = json_pack("{s:I, s:b}", "changes",
-                                                (json_int_t)json_array_size(im->changes), "pruned",
-                                                im->prune)},
+        &(struct api_event){
+            .kind = "configuration-imported",
+            .subject = "configuration",
+            .detail = json_pack("{s:I, s:b}", "changes", (json_int_t)count, "pruned", im->prune)},
         err);
 }
 
@@ -133,6 +138,7 @@ static enum cp_err write_body(struct db_conn *conn, void *arg, struct cp_error *
 
     api_fields_again(&im->f);
     (void)json_array_clear(im->changes);
+    memset(im->counts, 0, sizeof im->counts);
     im->looking = false;
     im->access = false;
     im->held_back = false;
@@ -169,7 +175,10 @@ static struct api_response run(struct api_import *im)
         api_live_changed(im->ctx);
     }
     return api_response_json(
-        200, json_pack("{s:b, s:O}", "dry_run", im->dry_run, "changes", im->changes));
+        200, json_pack("{s:b, s:{s:I, s:I, s:I}, s:O}", "dry_run", im->dry_run, "counts", "create",
+                       (json_int_t)im->counts[API_IMPORT_CREATE], "change",
+                       (json_int_t)im->counts[API_IMPORT_CHANGE], "delete",
+                       (json_int_t)im->counts[API_IMPORT_DELETE], "changes", im->changes));
 }
 
 static bool read_query(const struct api_call *call, struct api_import *im,

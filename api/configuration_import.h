@@ -9,6 +9,15 @@
 #include "api/configuration.h"
 
 #define API_IMPORT_SECTIONS 4
+/* With what was before and after; of more only the number is kept. */
+#define API_IMPORT_SHOWN 1000
+
+enum api_import_action {
+    API_IMPORT_CREATE,
+    API_IMPORT_CHANGE,
+    API_IMPORT_DELETE,
+    API_IMPORT_ACTIONS
+};
 
 /* What the look at a section found. */
 struct api_import_found {
@@ -21,12 +30,13 @@ struct api_import {
     const struct api_call *call;
     struct api_fields f;
     bool prune, dry_run;
-    bool looking;   /* nothing is written yet */
-    bool differs;   /* the item at hand does */
-    bool access;    /* content access is changed: what follows from that comes last */
-    bool refused;   /* the document is wrong: f has the errors */
-    bool held_back; /* all went well, and it is rolled back because it is a dry run */
-    json_t *changes;
+    bool looking;    /* nothing is written yet */
+    bool differs;    /* the item at hand does */
+    bool access;     /* content access is changed: what follows from that comes last */
+    bool refused;    /* the document is wrong: f has the errors */
+    bool held_back;  /* all went well, and it is rolled back because it is a dry run */
+    json_t *changes; /* the first API_IMPORT_SHOWN of them */
+    size_t counts[API_IMPORT_ACTIONS];
     json_t *before, *after; /* of the item at hand */
     struct api_import_found found[API_IMPORT_SECTIONS];
     struct api_import_found *section; /* that is read */

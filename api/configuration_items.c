@@ -30,14 +30,17 @@ static bool to_write(struct api_import *im, json_t *before, json_t *after)
 static enum cp_err written(struct api_import *im, const char *section, const char *name,
                            enum cp_err rc)
 {
-    const char *action = json_is_null(im->before)  ? "create"
-                         : json_is_null(im->after) ? "delete"
-                                                   : "change";
+    static const char *const words[] = {"create", "change", "delete"};
+    enum api_import_action action = json_is_null(im->before)  ? API_IMPORT_CREATE
+                                    : json_is_null(im->after) ? API_IMPORT_DELETE
+                                                              : API_IMPORT_CHANGE;
 
-    if (rc == CP_OK) {
-        (void)json_array_append_new(
-            im->changes, json_pack("{s:s, s:s, s:s, s:O, s:O}", "section", section, "name", name,
-                                   "action", action, "before", im->before, "after", im->after));
+    im->counts[action] += rc == CP_OK;
+    if (rc == CP_OK && json_array_size(im->changes) < API_IMPORT_SHOWN) {
+        (void)json_array_append_new(im->changes,
+                                    json_pack("{s:s, s:s, s:s, s:O, s:O}", "section", section,
+                                              "name", name, "action", words[action], "before",
+                                              im->before, "after", im->after));
     }
     json_decref(im->before);
     json_decref(im->after);

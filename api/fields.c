@@ -22,10 +22,14 @@
 #define ERRORS_MAX 20u
 
 #define BODY_MAX (1024u * 1024u)
+/* All of a distribution point in one document: an export of 100,000 packages has 11 MB. */
+#define CONFIGURATION_MAX (16u * BODY_MAX)
 
-size_t api_body_max(void)
+size_t api_body_max(const struct api_request *rq)
 {
-    return BODY_MAX;
+    bool configuration = rq->method == API_PUT && strcmp(rq->path, "/api/v1/configuration") == 0;
+
+    return configuration ? CONFIGURATION_MAX : BODY_MAX;
 }
 
 static bool too_deep(const char *text, size_t size)
@@ -86,9 +90,9 @@ static void parse_body(struct api_fields *f, const struct api_request *rq)
     if (check_type(rq, &f->fail) != CP_OK) {
         return;
     }
-    if (rq->body_size > api_body_max()) {
+    if (rq->body_size > api_body_max(rq)) {
         (void)cp_error_set(&f->fail, CP_ERR_TOO_LARGE, "The body has %zu bytes: send at most %zu.",
-                           rq->body_size, api_body_max());
+                           rq->body_size, api_body_max(rq));
         return;
     }
     if (too_deep(rq->body, rq->body_size)) {

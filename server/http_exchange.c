@@ -274,11 +274,12 @@ static void find_remote(struct MHD_Connection *connection, struct srv_request *r
 static enum MHD_Result begin_body(struct exchange *x)
 {
     const struct srv_request *r = x->request;
+    size_t max = api_body_max(&r->rq);
 
-    if (!r->chunked && r->rq.content_length > api_body_max()) {
+    if (!r->chunked && r->rq.content_length > max) {
         return refuse(x, CP_ERR_TOO_LARGE, "Content-Length is over this limit");
     }
-    x->body_max = r->chunked ? api_body_max() : (size_t)r->rq.content_length;
+    x->body_max = r->chunked ? max : (size_t)r->rq.content_length;
     if (x->body_max > SMALL_BODY) {
         x->source = srv_peer_source(x->peer);
         if (!srv_source_take(x->source, x->body_max)) {

@@ -391,12 +391,63 @@ static void others_change_what_is_imported(void **state)
     rig_sql("DELETE FROM packages");
 }
 
+/* ---- a large one ---- */
+
+#define MANY 1100
+
+static json_int_t count_of(const struct rig_answer *a, const char *action)
+{
+    return rig_number_in(json_object_get(a->json, "counts"), action);
+}
+
+/* More than another body may have; the answer has the first changes only, and the number of all. */
+static void a_large_document_is_one(void **state)
+{
+    json_t *list = json_array();
+    json_t *document = json_pack("{s:i, s:o}", "format", 1, "packages", list);
+    char value[241];
+    char change[128];
+    struct rig_answer a;
+    char *body;
+
+    (void)state;
+    memset(value, 'v', sizeof value - 1);
+    value[sizeof value - 1] = '\0';
+    for (int i = 0; i < MANY; i++) {
+        char name[32];
+
+        (void)snprintf(name, sizeof name, "large-%04d", i);
+        (void)json_array_append_new(list, json_pack("{s:s, s:s, s:{s:s, s:s, s:s, s:s}}", "name",
+                                                    name, "description", value, "labels", "a",
+                                                    value, "b", value, "c", value, "d", value));
+    }
+    body = json_dumps(document, JSON_COMPACT);
+    assert_true(strlen(body) > (size_t)1024 * 1024);
+    a = put("", body);
+    assert_int_equal(changes(&a, change), 1000);
+    assert_string_equal(change, "packages large-0000 create");
+    assert_int_equal(count_of(&a, "create"), MANY);
+    assert_int_equal(count_of(&a, "change") + count_of(&a, "delete"), 0);
+    rig_answer_done(&a);
+    assert_true(exists("/api/v1/packages/large-1099"));
+    a = put("?prune=true&dry_run=true", "{\"format\": 1, \"packages\": []}");
+    assert_int_equal(count_of(&a, "delete"), MANY);
+    rig_answer_done(&a);
+    a = put("?prune=true", body); /* nothing to do */
+    assert_int_equal(changes(&a, change), 0);
+    rig_answer_done(&a);
+    rig_sql("DELETE FROM packages");
+    free(body);
+    json_decref(document);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(joins_wait_only_for_a_change_of_access),
         cmocka_unit_test(access_is_settled_once),
         cmocka_unit_test(others_change_what_is_imported),
+        cmocka_unit_test(a_large_document_is_one),
         cmocka_unit_test(out_and_in_and_out), /* takes the other accounts' tokens away */
         cmocka_unit_test(what_is_not_named_stays_unless_pruned),
         cmocka_unit_test(all_or_nothing),

@@ -130,6 +130,13 @@ static void deep_and_large_bodies(void **state)
     expect(400, "invalid-request", "");
     ask(srv_http_port(http), "POST /api/v1/packages", admin("application/json"), body, sizeof body);
     expect(413, "too-large", "");
+    /* a configuration may have more, of its address only */
+    ask(srv_http_port(http), "PUT /api/v1/configuration", admin("application/json"), body,
+        sizeof body);
+    expect(400, "invalid-request", "JSON");
+    ask(srv_http_port(http), "POST /api/v1/configuration", admin("application/json"), body,
+        sizeof body);
+    expect(413, "too-large", "");
 }
 
 static void hostile_paths(void **state)

@@ -49,8 +49,9 @@ uint64_t api_response_size(const struct api_response *rs)
     return rs->fd >= 0 ? rs->fd_size : rs->body_size;
 }
 
-size_t api_body_max(void)
+size_t api_body_max(const struct api_request *rq)
 {
+    (void)rq;
     return 65536;
 }
 

@@ -58,8 +58,9 @@ uint64_t api_response_size(const struct api_response *rs)
     return rs->fd >= 0 && rs->pieces == NULL ? rs->fd_size : size;
 }
 
-size_t api_body_max(void)
+size_t api_body_max(const struct api_request *rq)
 {
+    (void)rq;
     return atomic_load(&body_max);
 }
 
