@@ -122,6 +122,11 @@ struct api_upload {
     uint64_t announced, got;
 };
 
+bool api_is_prompt(const struct api_request *rq)
+{
+    return strcmp(rq->path, "/prompt") == 0;
+}
+
 bool api_is_upload(const struct api_request *rq)
 {
     return rq->method == API_PUT && strncmp(rq->path, "/up", 3) == 0;

@@ -55,6 +55,12 @@ size_t api_body_max(const struct api_request *rq)
     return 65536;
 }
 
+bool api_is_prompt(const struct api_request *rq)
+{
+    (void)rq;
+    return false;
+}
+
 bool api_is_upload(const struct api_request *rq)
 {
     (void)rq;
