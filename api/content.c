@@ -2,7 +2,6 @@
  * Content by its digest: given out when any version that holds it may be had by the caller.
  * Touches the database and the blob store; thread-safe. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "api/access.h"
@@ -10,13 +9,10 @@
 #include "api/handlers.h"
 #include "api/respond.h"
 
-/* Versions looked at for one digest; sealed ones come first. */
-#define USERS_MAX 1000
-
 struct content_read {
     const struct api_context *ctx;
     const struct api_call *call;
-    struct db_blob_user *users;
+    struct db_blob_user users[DB_BLOB_USERS_MAX];
     struct db_blob blob;
 };
 
@@ -85,7 +81,8 @@ static enum cp_err read_users(struct db_conn *conn, void *arg, struct cp_error *
     size_t count;
 
     CP_TRY(api_deliver_setting(conn, c->ctx, &node, err));
-    CP_TRY(db_blob_users(conn, c->call->params[0], USERS_MAX, c->users, &count, err));
+    CP_TRY(db_blob_users(conn, c->call->params[0], c->call->who->receiver_version_id, c->users,
+                         &count, err));
     CP_TRY(decide(c, count, node, err));
     CP_TRY(db_blob_get(conn, c->call->params[0], &c->blob, err));
     if (c->blob.state == DB_BLOB_GOOD) {
@@ -111,12 +108,7 @@ struct api_response api_content_get(const struct api_context *ctx, const struct 
                                "hexadecimal digits.",
                                call->params[0]);
     }
-    c.users = calloc(USERS_MAX, sizeof *c.users);
-    if (c.users == NULL) {
-        return api_refuse_text(call, CP_ERR_NO_MEMORY, "No memory for the look-up.");
-    }
     err.code = db_run_read(ctx->db, "find-content", read_users, &c, &err);
-    free(c.users);
     if (err.code != CP_OK) {
         return api_refuse(call, &err);
     }

@@ -24,11 +24,17 @@ static const struct db_stmt list_stmt = {
                  " AND ($2::text IS NULL OR b.state = $2)"
                  " AND (NOT $3::boolean OR b.unused_since IS NOT NULL)"
                  " ORDER BY b.sha256 LIMIT $4"};
+/* Of versions that are decided alike the newest one stands for all, so there is no last one that
+ * nobody looked at, however many there are. */
+#define ALIKE "v.state, p.policy, p.access, v.id IS NOT DISTINCT FROM $2"
 static const struct db_stmt users_stmt = {
-    "blob_users", "SELECT v.id, p.name, v.number, v.state, p.policy, p.access FROM versions v"
-                  " JOIN packages p ON p.id = v.package_id"
-                  " WHERE v.id IN (SELECT version_id FROM files WHERE sha256 = $1)"
-                  " ORDER BY (v.state = 'sealed') DESC, v.created_at DESC, v.id LIMIT $2"};
+    "blob_users",
+    "SELECT id, name, number, state, policy, access FROM (SELECT DISTINCT ON (" ALIKE ")"
+    " v.id, p.name, v.number, v.state, p.policy, p.access, v.created_at FROM versions v"
+    " JOIN packages p ON p.id = v.package_id"
+    " WHERE v.id IN (SELECT version_id FROM files WHERE sha256 = $1)"
+    " ORDER BY " ALIKE ", v.created_at DESC, v.id) u"
+    " ORDER BY (state = 'sealed') DESC, created_at DESC, id LIMIT $3"};
 static const struct db_stmt unused_stmt = {
     "blob_unused", "SELECT " DB_BLOB_COLUMNS " FROM blobs b WHERE b.sha256 > $1"
                    " AND b.unused_since <= now() - $2 * interval '1 second'"
@@ -149,11 +155,12 @@ enum cp_err db_blob_list(struct db_conn *conn, const struct db_blob_filter *filt
     return db_many(conn, DB_QUERY(&list_stmt, params, db_blob_cols), rows, err);
 }
 
-enum cp_err db_blob_users(struct db_conn *conn, const char *sha256, size_t limit,
-                          struct db_blob_user *ret_items, size_t *ret_count, struct cp_error *err)
+enum cp_err db_blob_users(struct db_conn *conn, const char *sha256, const char *joined_id,
+                          struct db_blob_user ret_items[DB_BLOB_USERS_MAX], size_t *ret_count,
+                          struct cp_error *err)
 {
-    struct db_param params[] = {db_p_text(sha256), db_p_u64(limit)};
-    struct db_rows rows = {ret_items, sizeof *ret_items, limit, ret_count};
+    struct db_param params[] = {db_p_text(sha256), db_p_id(joined_id), db_p_u64(DB_BLOB_USERS_MAX)};
+    struct db_rows rows = {ret_items, sizeof *ret_items, DB_BLOB_USERS_MAX, ret_count};
 
     return db_many(conn, DB_QUERY(&users_stmt, params, user_cols), rows, err);
 }

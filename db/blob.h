@@ -55,7 +55,8 @@ CP_MUST_CHECK enum cp_err db_blob_list(struct db_conn *conn, const struct db_blo
                                        const char *after, size_t limit, struct db_blob *ret_items,
                                        size_t *ret_count, struct cp_error *err);
 
-/* One version that holds a blob, for the decision who may fetch it. */
+/* One version that holds a blob, for the decision who may fetch it; it stands for all that have its
+ * state, policy and access. */
 struct db_blob_user {
     char version_id[DB_ID_SIZE];
     char package[DB_NAME_SIZE];
@@ -65,10 +66,15 @@ struct db_blob_user {
     enum db_access access; /* the package's */
 };
 
-/* Versions with a file of these bytes, sealed ones first, newest first, at most limit. */
-CP_MUST_CHECK enum cp_err db_blob_users(struct db_conn *conn, const char *sha256, size_t limit,
-                                        struct db_blob_user *ret_items, size_t *ret_count,
-                                        struct cp_error *err);
+/* Three states, three policies and three accesses; and the joined version by itself. */
+#define DB_BLOB_USERS_MAX 28
+
+/* Versions with a file of these bytes, the newest one of each kind, and joined_id ("" none) when it
+ * is one of them; sealed ones first, newest first. */
+CP_MUST_CHECK enum cp_err db_blob_users(struct db_conn *conn, const char *sha256,
+                                        const char *joined_id,
+                                        struct db_blob_user ret_items[DB_BLOB_USERS_MAX],
+                                        size_t *ret_count, struct cp_error *err);
 
 /* ---- collecting ---- */
 

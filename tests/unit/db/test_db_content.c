@@ -534,7 +534,7 @@ static void test_blobs(void **state)
     struct fixture *f = *state;
     struct db_version v = fixture_sealed(f, "win11");
     struct db_version d = fixture_draft(f, "debian");
-    struct db_blob_user users[3];
+    struct db_blob_user users[DB_BLOB_USERS_MAX];
     struct db_blob blob, unused[3];
     char sha256[DB_DIGEST_SIZE];
     struct db_conn *c;
@@ -547,7 +547,7 @@ static void test_blobs(void **state)
     c = fixture_begin(f);
     OK(f, db_blob_get(c, sha256, &blob, &f->err));
     assert_int_equal(blob.size, 1000);
-    OK(f, db_blob_users(c, sha256, 3, users, &count, &f->err));
+    OK(f, db_blob_users(c, sha256, "", users, &count, &f->err));
     assert_int_equal(count, 2);
     assert_string_equal(users[0].version_id, v.id);
     assert_int_equal(users[0].state, DB_VERSION_SEALED);
@@ -574,6 +574,42 @@ static void test_blobs(void **state)
     fixture_commit(f);
 }
 
+/* Who may fetch by digest is decided over all versions, though few are looked at. */
+static void test_many_versions_share_a_blob(void **state)
+{
+    struct fixture *f = *state;
+    struct db_version old = fixture_draft(f, "old");
+    struct db_version many = fixture_draft(f, "many");
+    struct db_blob_user users[DB_BLOB_USERS_MAX];
+    struct db_version v = {.number = 0};
+    bool created, found_old = false, found_joined = false;
+    struct db_conn *c;
+    char sha256[DB_DIGEST_SIZE] = "";
+    size_t count;
+
+    memset(sha256, 'a', 64);
+    fixture_sql(f, "UPDATE packages SET access = 'anonymous' WHERE name = 'old'");
+    c = fixture_begin(f);
+    OK(f, put(f, old.id, "x", 'a', NULL, &created));
+    fixture_commit(f);
+    c = fixture_begin(f);
+    for (int i = 0; i < 2 * DB_BLOB_USERS_MAX; i++) {
+        OK(f, db_version_create(c, &many, &v, &f->err));
+        OK(f, put(f, v.id, "x", 'a', NULL, &created));
+    }
+    OK(f, put(f, many.id, "x", 'a', NULL, &created));
+    OK(f, db_blob_users(c, sha256, "", users, &count, &f->err));
+    assert_int_equal(count, 2); /* one closed package, one open one */
+    OK(f, db_blob_users(c, sha256, many.id, users, &count, &f->err));
+    assert_int_equal(count, 3);
+    for (size_t i = 0; i < count; i++) {
+        found_old = found_old || strcmp(users[i].package, "old") == 0;
+        found_joined = found_joined || strcmp(users[i].version_id, many.id) == 0;
+    }
+    assert_true(found_old && found_joined);
+    fixture_commit(f);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
 
 int main(void)
@@ -590,6 +626,7 @@ int main(void)
         TEST(test_sealed_is_immutable),
         TEST(test_one_of_many_seals),
         TEST(test_blobs),
+        TEST(test_many_versions_share_a_blob),
     };
 
     return cmocka_run_group_tests_name("db content", tests, NULL, NULL);
