@@ -50,7 +50,8 @@ static const struct db_stmt finish_stmt = {
     " code = CASE WHEN " WANTED " THEN '' ELSE $3 END,"
     " detail = CASE WHEN " WANTED " THEN '' ELSE left($4, 255) END, result = $5::jsonb,"
     " ended_at = CASE WHEN $2 <> 'waiting' AND NOT " WANTED " THEN now() END,"
-    " done = CASE WHEN $2 = 'done' THEN total ELSE done END"
+    " done = CASE WHEN $2 = 'done' THEN total ELSE done END,"
+    " attempts = attempts - CASE WHEN $6 OR " WANTED " THEN 1 ELSE 0 END"
     " WHERE id = $1 AND state = 'running'"};
 static const struct db_stmt cancel_stmt = {
     "task_cancel", "UPDATE tasks SET cancel_requested = true,"
@@ -183,9 +184,12 @@ enum cp_err db_task_progress(struct db_conn *conn, const char *id, uint64_t done
 enum cp_err db_task_finish(struct db_conn *conn, const char *id, const struct db_task_end *end,
                            struct cp_error *err)
 {
-    struct db_param params[] = {db_p_id(id), db_p_text(db_task_state_name(end->state)),
-                                db_p_text(end->code), db_p_text(end->detail),
-                                db_p_some(end->result)};
+    struct db_param params[] = {db_p_id(id),
+                                db_p_text(db_task_state_name(end->state)),
+                                db_p_text(end->code),
+                                db_p_text(end->detail),
+                                db_p_some(end->result),
+                                db_p_bool(end->uncounted)};
     uint64_t count;
 
     CP_TRY(db_do(conn, DB_COMMAND(&finish_stmt, params), &count, err));

@@ -37,7 +37,7 @@ struct db_task {
     char result[DB_TASK_JSON_SIZE]; /* JSON object; "" until it ended */
     enum db_task_unit unit;
     uint64_t done, total; /* total 0: not known yet */
-    uint32_t attempts;
+    uint32_t attempts;    /* but for those that a stop of the service ended */
     bool cancel_requested;
     char code[DB_CODE_SIZE]; /* with failed and cancelled */
     char detail[DB_TEXT_SIZE];
@@ -95,6 +95,7 @@ struct db_task_end {
     const char *code;   /* "" with done and waiting */
     const char *detail; /* cut to DB_TEXT_SIZE */
     const char *result; /* JSON object or NULL */
+    bool uncounted;     /* the attempt is none: the service was stopped */
 };
 
 /* running → as `end` says; but cancelled → waiting where it was asked for again meanwhile. CP_ERR_NOT_FOUND: it does not run. */

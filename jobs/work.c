@@ -94,6 +94,7 @@ static struct db_task_end end_of(const struct job *job, enum cp_err rc, const st
     } else if (rc == CP_ERR_INTERRUPTED ||
                (worth_another_try(rc) && job->task.attempts < DB_TASK_ATTEMPTS_MAX)) {
         end.state = DB_TASK_WAITING;
+        end.uncounted = rc == CP_ERR_INTERRUPTED;
     } else {
         end.state = rc == CP_ERR_CANCELLED ? DB_TASK_CANCELLED : DB_TASK_FAILED;
         end.code = cp_err_info(rc)->code;

@@ -47,7 +47,7 @@ COMMENT ON COLUMN tasks.result IS 'What came of it, by name; NULL until then.';
 COMMENT ON COLUMN tasks.unit IS 'What done and total count.';
 COMMENT ON COLUMN tasks.done IS 'How much is done.';
 COMMENT ON COLUMN tasks.total IS 'Of how much; 0: not known yet.';
-COMMENT ON COLUMN tasks.attempts IS 'How often it was begun: a killed service begins it again.';
+COMMENT ON COLUMN tasks.attempts IS 'How often it was begun: a killed service begins it again. Without those that a stop of the service ended.';
 COMMENT ON COLUMN tasks.cancel_requested IS 'It ends at the next safe place.';
 COMMENT ON COLUMN tasks.code IS 'Code of the error catalogue with failed and cancelled.';
 COMMENT ON COLUMN tasks.detail IS 'Sentence to that code.';

@@ -147,7 +147,7 @@ static void a_stopping_service_leaves_it_for_the_next_start(void **state)
     assert_int_equal(jobs_do_one(&rig->jobs, &stop, &err), CP_OK);
     a = look(task);
     assert_string_equal(rig_text(&a, "state"), "waiting");
-    assert_int_equal(rig_number(&a, "attempts"), 1);
+    assert_int_equal(rig_number(&a, "attempts"), 0); /* it is not to blame */
     rig_answer_done(&a);
     rig_work(rig);
     a = look(task);

@@ -217,7 +217,9 @@ static void test_what_is_asked_for_again_is_done(void **state)
     assert_string_equal(t.code, "");
     assert_string_equal(t.detail, "");
     assert_int_equal(t.ended_at, 0);
-    assert_string_equal(claim(f).id, t.id);
+    again = claim(f);
+    assert_string_equal(again.id, t.id);
+    assert_int_equal(again.attempts, 1);
 
     OK(f, db_task_cancel(f->conn, t.id, "cancelled", "", &again, &f->err));
     OK(f, db_task_finish(f->conn, t.id, &cancelled, &f->err));
@@ -244,6 +246,30 @@ static void test_a_killed_service_begins_again_but_not_for_ever(void **state)
     t = get(f, t.id);
     assert_int_equal(t.state, DB_TASK_FAILED);
     assert_string_equal(t.code, "interrupted");
+    fixture_commit(f);
+}
+
+/* However often: only what may have brought the service down counts. */
+static void test_a_stopped_service_begins_again_for_ever(void **state)
+{
+    struct fixture *f = *state;
+    struct db_task_end stopped = {
+        .state = DB_TASK_WAITING, .code = "", .detail = "", .uncounted = true};
+    struct db_task t;
+    uint64_t count;
+
+    (void)fixture_begin(f);
+    t = ask(f, "validate-library", "", true);
+    for (int i = 0; i < DB_TASK_ATTEMPTS_MAX; i++) {
+        (void)claim(f);
+        OK(f, db_task_finish(f->conn, t.id, &stopped, &f->err));
+    }
+    (void)claim(f);
+    OK(f, db_task_recover(f->conn, f->node.id, "interrupted", &count, &f->err));
+    assert_int_equal(count, 1);
+    t = get(f, t.id);
+    assert_int_equal(t.state, DB_TASK_WAITING);
+    assert_int_equal(t.attempts, 1);
     fixture_commit(f);
 }
 
@@ -301,6 +327,8 @@ int main(void)
                                         fixture_close),
         cmocka_unit_test_setup_teardown(test_a_killed_service_begins_again_but_not_for_ever,
                                         fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(test_a_stopped_service_begins_again_for_ever, fixture_open,
+                                        fixture_close),
         cmocka_unit_test_setup_teardown(test_list_and_log, fixture_open, fixture_close),
     };
 
