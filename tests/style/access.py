@@ -15,6 +15,7 @@ MAY_NAME = {
     'api/deliver.c': 'a version that is not there is guarded by its package\'s setting, or the same',
     'api/settings.c': 'reads and shows the setting, and sees that it changes',
     'api/packages.c': 'the same of a package',
+    'api/configuration_items.c': 'sees that an import changes it',
     'db/names.c': 'the words',
 }
 DOORS = {'api/join.c', 'api/content.c', 'api/deliver.c'}
