@@ -391,6 +391,38 @@ static void others_change_what_is_imported(void **state)
     rig_sql("DELETE FROM packages");
 }
 
+/* ---- what takes effect ---- */
+
+static void find_slow_link(const char *interface, const char *group, struct api_link *ret_link)
+{
+    (void)interface;
+    (void)group;
+    *ret_link = (struct api_link){.interface = "slow0", .mtu = 1500, .rate_mbps = 10};
+}
+
+/* It is told as it is, whatever the client has: the link is no part of the revision. */
+static void effective_settings_are_never_old(void **state)
+{
+    static const char path[] = "/api/v1/distribution-points/local/settings";
+    api_find_link *usual = rig->ctx.find_link;
+    struct rig_answer a = get(path);
+    const json_t *effective = json_object_get(a.json, "effective");
+    char none[128];
+
+    (void)state;
+    assert_int_equal(rig_number_in(effective, "rate_ceiling_bps"), 1000000000);
+    (void)snprintf(none, sizeof none, "If-None-Match: %s", rig_header(&a, "ETag"));
+    rig_answer_done(&a);
+    rig->ctx.find_link = find_slow_link;
+    a = rig_expect(rig, RIG_ADMIN,
+                   &(struct rig_call){.method = API_GET, .path = path, .headers = {none}}, 200);
+    rig->ctx.find_link = usual;
+    effective = json_object_get(a.json, "effective");
+    assert_int_equal(rig_number_in(effective, "rate_ceiling_bps"), 10000000);
+    assert_string_equal(rig_text_in(effective, "interface"), "slow0");
+    rig_answer_done(&a);
+}
+
 /* ---- a large one ---- */
 
 #define MANY 1100
@@ -447,6 +479,7 @@ int main(void)
         cmocka_unit_test(joins_wait_only_for_a_change_of_access),
         cmocka_unit_test(access_is_settled_once),
         cmocka_unit_test(others_change_what_is_imported),
+        cmocka_unit_test(effective_settings_are_never_old),
         cmocka_unit_test(a_large_document_is_one),
         cmocka_unit_test(out_and_in_and_out), /* takes the other accounts' tokens away */
         cmocka_unit_test(what_is_not_named_stays_unless_pruned),
