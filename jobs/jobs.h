@@ -34,7 +34,8 @@ CP_MUST_CHECK enum cp_err jobs_do_one(const struct jobs_context *ctx, const atom
 CP_MUST_CHECK enum cp_err jobs_do_quick(const struct jobs_context *ctx, const atomic_bool *stop,
                                         struct cp_error *err);
 
-/* Asks for every kind of work whose interval has passed since it was last asked for. */
+/* Asks for every kind of work whose interval has passed since what was last done of it was asked
+ * for. What failed is tried again after an hour, what was cancelled after a day. */
 CP_MUST_CHECK enum cp_err jobs_ask_due(const struct jobs_context *ctx, struct cp_error *err);
 
 #endif

@@ -12,7 +12,9 @@
 #include "jobs/job_private.h"
 #include "jobs/jobs.h"
 
-#define RETRY_MS 1000
+#define RETRY_MS          1000
+#define RETRY_FAILED_S    UINT64_C(3600)
+#define RETRY_CANCELLED_S UINT64_C(86400)
 /* A large library takes days to read. */
 #define JOB_ALONE "validate-library"
 #define SLOW_SIZE 512 /* names of the slow kinds */
@@ -162,51 +164,79 @@ enum cp_err jobs_do_quick(const struct jobs_context *ctx, const atomic_bool *sto
 struct due_arg {
     const struct jobs_context *ctx;
     const struct job_kind *kind;
+    struct db_task task; /* looked at, then asked for */
+    uint64_t now;
 };
+
+/* After a failure, and after an operator ended it: not as late as after success. */
+static uint64_t retry_after(const struct db_task *task, uint64_t interval)
+{
+    uint64_t wait = task->state == DB_TASK_CANCELLED ? RETRY_CANCELLED_S : RETRY_FAILED_S;
+
+    return wait < interval ? wait : interval;
+}
+
+/* Whether so many seconds have passed since it was last asked for and done. */
+static enum cp_err is_due(struct db_conn *conn, struct due_arg *a, uint64_t interval, bool *ret_due,
+                          struct cp_error *err)
+{
+    const char *node_id = a->ctx->node_id;
+    struct db_task *t = &a->task;
+    enum cp_err rc = db_task_newest(conn, node_id, a->kind->name, "", t, err);
+
+    *ret_due = false;
+    if (rc == CP_OK && t->ended_at == 0) {
+        return CP_OK;
+    }
+    if (rc == CP_OK && t->state != DB_TASK_DONE) {
+        if (t->ended_at + retry_after(t, interval) * CP_SEC > a->now) {
+            return CP_OK;
+        }
+        rc = db_task_last_done(conn, node_id, a->kind->name, "", t, err);
+    }
+    *ret_due = rc == CP_ERR_NOT_FOUND || t->created_at + interval * CP_SEC <= a->now;
+    return rc == CP_ERR_NOT_FOUND ? CP_OK : rc;
+}
 
 static enum cp_err ask_body(struct db_conn *conn, void *arg, struct cp_error *err)
 {
-    const struct due_arg *a = arg;
+    struct due_arg *a = arg;
     struct db_settings settings;
-    struct db_task *task = calloc(1, sizeof *task);
-    uint64_t interval, now;
-    bool made;
-    enum cp_err rc;
+    uint64_t interval;
+    bool due, made;
 
-    if (task == NULL) {
-        return cp_error_set(err, CP_ERR_NO_MEMORY, "No memory for a task.");
+    CP_TRY(db_settings_get(conn, a->ctx->node_id, &settings, err));
+    CP_TRY(db_now(conn, &a->now, err));
+    interval = a->kind->interval(&settings);
+    if (interval == 0) {
+        return CP_OK;
     }
-    rc = db_settings_get(conn, a->ctx->node_id, &settings, err);
-    if (rc == CP_OK) {
-        rc = db_now(conn, &now, err);
+    CP_TRY(is_due(conn, a, interval, &due, err));
+    if (!due) {
+        return CP_OK;
     }
-    if (rc == CP_OK) {
-        rc = db_task_newest(conn, a->ctx->node_id, a->kind->name, "", task, err);
-    }
-    if (rc == CP_OK || rc == CP_ERR_NOT_FOUND) {
-        interval = a->kind->interval(&settings);
-        if (interval == 0 || (rc == CP_OK && task->created_at + interval * CP_SEC > now)) {
-            rc = CP_OK;
-        } else {
-            memset(task, 0, sizeof *task);
-            memcpy(task->node_id, a->ctx->node_id, strlen(a->ctx->node_id));
-            memcpy(task->kind, a->kind->name, strlen(a->kind->name));
-            task->unit = a->kind->unit;
-            rc = db_task_create(conn, task, task, &made, err);
-        }
-    }
-    free(task);
-    return rc;
+    memset(&a->task, 0, sizeof a->task);
+    memcpy(a->task.node_id, a->ctx->node_id, strlen(a->ctx->node_id));
+    memcpy(a->task.kind, a->kind->name, strlen(a->kind->name));
+    a->task.unit = a->kind->unit;
+    return db_task_create(conn, &a->task, &a->task, &made, err);
 }
 
 enum cp_err jobs_ask_due(const struct jobs_context *ctx, struct cp_error *err)
 {
-    for (const struct job_kind *k = job_kinds; k->name != NULL; k++) {
-        struct due_arg a = {.ctx = ctx, .kind = k};
+    struct due_arg *a = calloc(1, sizeof *a);
+    enum cp_err rc = CP_OK;
 
+    if (a == NULL) {
+        return cp_error_set(err, CP_ERR_NO_MEMORY, "No memory for a task.");
+    }
+    a->ctx = ctx;
+    for (const struct job_kind *k = job_kinds; k->name != NULL && rc == CP_OK; k++) {
+        a->kind = k;
         if (k->interval != NULL) {
-            CP_TRY(db_run_tx_locking(ctx->db, "ask-for-work", ask_body, &a, err));
+            rc = db_run_tx_locking(ctx->db, "ask-for-work", ask_body, a, err);
         }
     }
-    return CP_OK;
+    free(a);
+    return rc;
 }

@@ -191,6 +191,74 @@ static void lists_are_filtered_and_paged(void **state)
                 "none");
 }
 
+/* ---- the calendar ---- */
+
+static int tasks_of(const char *kind, const char *state)
+{
+    char path[128];
+    struct rig_answer a;
+    int count;
+
+    (void)snprintf(path, sizeof path, "/api/v1/tasks?kind=%s&state=%s&limit=100", kind, state);
+    a = look(path);
+    count = (int)json_array_size(json_object_get(a.json, "items"));
+    rig_answer_done(&a);
+    return count;
+}
+
+/* The state of the calendar: what there was, and whether it asks for another. */
+static void calendar(const char *tasks, bool due)
+{
+    struct cp_error err = {.code = CP_OK};
+    char sql[700];
+
+    (void)snprintf(
+        sql, sizeof sql,
+        "DELETE FROM tasks WHERE kind = 'validate-library';"
+        "INSERT INTO tasks (node_id, kind, state, created_at, ended_at, code)"
+        " SELECT n.id, 'validate-library', t.state, now() - t.created * interval '1 hour',"
+        " now() - t.ended * interval '1 hour',"
+        " CASE WHEN t.state IN ('failed', 'cancelled') THEN 'cancelled' ELSE '' END"
+        " FROM nodes n, (VALUES %s) AS t(state, created, ended)",
+        tasks);
+    rig_sql(sql);
+    assert_int_equal(jobs_ask_due(&rig->jobs, &err), CP_OK);
+    assert_int_equal(tasks_of("validate-library", "waiting"), due);
+}
+
+#define LONG_AGO "('done', 24 * 31, 24 * 31 - 1.0)" /* the setting is 30 days */
+#define RECENT   "('done', 24 * 29, 24 * 29 - 1.0)"
+
+static void the_calendar_goes_by_what_was_done(void **state)
+{
+    (void)state;
+    calendar(LONG_AGO, true);
+    calendar(RECENT, false);
+    calendar("('running', 24 * 50, NULL::numeric)", false);
+    calendar(LONG_AGO ", ('failed', 72, 0.9)", false); /* it took days to fail */
+    calendar(LONG_AGO ", ('failed', 72, 1.1)", true);
+    calendar("('failed', 72, 1.1)", true);
+    calendar(RECENT ", ('failed', 72, 1.1)", false);
+    calendar(LONG_AGO ", ('cancelled', 24, 23.9)", false);
+    calendar(LONG_AGO ", ('cancelled', 25, 24.1)", true);
+    calendar(RECENT ", ('cancelled', 25, 24.1)", false);
+    rig_sql("DELETE FROM tasks WHERE kind = 'validate-library'");
+}
+
+/* What the calendar finds open it leaves alone: an operator may be ending it. */
+static void the_calendar_takes_no_cancellation_back(void **state)
+{
+    struct cp_error err = {.code = CP_OK};
+
+    (void)state;
+    rig_sql("INSERT INTO tasks (node_id, kind, state, created_at, cancel_requested) SELECT id,"
+            " 'validate-library', 'running', now() - interval '31 days', true FROM nodes");
+    assert_int_equal(jobs_ask_due(&rig->jobs, &err), CP_OK);
+    rig_sql("SELECT 1 / count(*) FROM tasks WHERE kind = 'validate-library' AND cancel_requested");
+    rig_sql("DELETE FROM tasks WHERE kind = 'validate-library'");
+    rig_work(rig); /* the other kinds */
+}
+
 /* ---- the workers' own threads ---- */
 
 struct workers {
@@ -214,19 +282,6 @@ static void stop_workers(const struct workers *w)
 {
     jobs_stop(w->jobs);
     db_listener_close(w->listener);
-}
-
-static int tasks_of(const char *kind, const char *state)
-{
-    char path[128];
-    struct rig_answer a;
-    int count;
-
-    (void)snprintf(path, sizeof path, "/api/v1/tasks?kind=%s&state=%s&limit=100", kind, state);
-    a = look(path);
-    count = (int)json_array_size(json_object_get(a.json, "items"));
-    rig_answer_done(&a);
-    return count;
 }
 
 /* Waits until there are so many, at most 30 seconds. */
@@ -317,6 +372,8 @@ int main(void)
         cmocka_unit_test(a_stopping_service_leaves_it_for_the_next_start),
         cmocka_unit_test(work_of_another_program_fails_with_a_sentence),
         cmocka_unit_test(lists_are_filtered_and_paged),
+        cmocka_unit_test(the_calendar_goes_by_what_was_done),
+        cmocka_unit_test(the_calendar_takes_no_cancellation_back),
         cmocka_unit_test(workers_hear_of_new_tasks),
         cmocka_unit_test(slow_work_leaves_the_rest_a_worker),
         cmocka_unit_test(workers_keep_free_of_slow_work),
