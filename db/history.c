@@ -13,12 +13,14 @@ static const struct db_stmt receivers_stmt = {
     "history_receivers",
     "DELETE FROM receivers WHERE id IN (SELECT id FROM receivers"
     " WHERE session_id IS NULL AND updated_at" OLD " ORDER BY updated_at LIMIT $2)"};
-/* The calendar of periodic work counts from the newest task. */
+/* The calendar of periodic work (of no subject) counts from the newest task, and the newest done. */
 static const struct db_stmt tasks_stmt = {
-    "history_tasks", "DELETE FROM tasks WHERE id IN (SELECT t.id FROM tasks t"
-                     " WHERE t.ended_at" OLD " AND EXISTS (SELECT 1 FROM tasks n"
-                     " WHERE n.node_id = t.node_id AND n.kind = t.kind AND n.subject = t.subject"
-                     " AND n.number > t.number) ORDER BY t.ended_at LIMIT $2)"};
+    "history_tasks",
+    "DELETE FROM tasks WHERE id IN (SELECT t.id FROM tasks t"
+    " WHERE t.ended_at" OLD " AND (t.subject <> '' OR EXISTS (SELECT 1 FROM tasks n"
+    " WHERE n.node_id = t.node_id AND n.kind = t.kind AND n.subject = ''"
+    " AND n.number > t.number AND (n.state = 'done' OR t.state <> 'done')))"
+    " ORDER BY t.ended_at LIMIT $2)"};
 /* keys/keyring.c asks whether a node has had a key before. */
 static const struct db_stmt events_stmt = {
     "history_events", "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE time" OLD

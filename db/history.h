@@ -8,7 +8,8 @@
 enum db_history {
     DB_HISTORY_SESSIONS,  /* ended ones, with their receivers and decisions */
     DB_HISTORY_RECEIVERS, /* of no session: HTTPS only */
-    DB_HISTORY_TASKS,     /* ended ones with their log; the newest of a kind and subject stays */
+    DB_HISTORY_TASKS,     /* ended ones with their log; of a kind, among those without a subject,
+                             the newest and the newest that is done stay */
     DB_HISTORY_EVENTS,    /* but for those that say that a node had its first keys */
     DB_HISTORY_COUNT
 };

@@ -93,7 +93,7 @@ static void receivers_of_no_session_go_by_their_last_sign_of_life(void **state)
     joined_done(&j);
 }
 
-/* By the newest of a kind and subject the calendar knows when it was last done. */
+/* By the newest of periodic work the calendar knows when it was last done. Of others nothing stays. */
 static void the_newest_task_of_a_kind_stays(void **state)
 {
     (void)state;
@@ -103,9 +103,27 @@ static void the_newest_task_of_a_kind_stays(void **state)
     json_decref(library_work("collect", NULL));
     rig_sql("UPDATE tasks SET ended_at = ended_at - interval '91 days'"
             " WHERE kind IN ('recount-references', 'collect-garbage')");
-    dropped(0, 0, 1);
+    dropped(0, 0, 2); /* the first count, and the dry run */
     assert_int_equal(items_of("/api/v1/tasks?kind=recount-references"), 1);
-    assert_int_equal(items_of("/api/v1/tasks?kind=collect-garbage"), 2);
+    assert_int_equal(items_of("/api/v1/tasks?kind=collect-garbage"), 1);
+    assert_int_equal(items_of("/api/v1/tasks?kind=seal-version&state=done"), 1);
+    rig_sql("UPDATE tasks SET ended_at = ended_at - interval '91 days'"
+            " WHERE kind = 'seal-version' AND state = 'done'");
+    dropped(0, 0, 1);
+    assert_int_equal(items_of("/api/v1/tasks?kind=seal-version&state=done"), 0);
+}
+
+static void the_newest_that_is_done_stays_too(void **state)
+{
+    (void)state;
+    json_decref(library_work("recount", NULL));
+    rig_sql("INSERT INTO tasks (node_id, kind, state, ended_at, code) SELECT id,"
+            " 'recount-references', 'failed', now(), 'storage' FROM nodes, generate_series(1, 2)");
+    rig_sql("UPDATE tasks SET ended_at = ended_at - interval '91 days'"
+            " WHERE kind = 'recount-references'");
+    dropped(0, 0, 2); /* the older one that is done, the older one that failed */
+    assert_int_equal(items_of("/api/v1/tasks?kind=recount-references&state=done"), 1);
+    assert_int_equal(items_of("/api/v1/tasks?kind=recount-references&state=failed"), 1);
 }
 
 static void old_events_go_but_for_the_first_keys(void **state)
@@ -171,6 +189,7 @@ int main(void)
         cmocka_unit_test(ended_sessions_go_with_their_receivers),
         cmocka_unit_test(receivers_of_no_session_go_by_their_last_sign_of_life),
         cmocka_unit_test(the_newest_task_of_a_kind_stays),
+        cmocka_unit_test(the_newest_that_is_done_stays_too),
         cmocka_unit_test(old_events_go_but_for_the_first_keys),
         cmocka_unit_test(nothing_goes_when_all_is_to_be_kept),
         cmocka_unit_test(answers_go_after_a_day),
