@@ -4,7 +4,7 @@
 #ifndef TESTS_API_HOOK_NAMES_H
 #define TESTS_API_HOOK_NAMES_H
 
-/* Its addresses, in this order: 169.254.169.254, 127.0.0.1. */
+/* Its addresses, in this order: 240.0.0.1, 127.0.0.1. */
 #define HOOK_NAME "two-addresses.test"
 
 #endif
