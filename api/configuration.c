@@ -16,10 +16,12 @@
 
 json_t *api_configuration_package(const struct db_package *p)
 {
-    return json_pack("{s:s, s:s, s:s, s:b, s:s, s:o}", "name", p->name, "description",
+    json_t *current = p->pinned_version > 0 ? json_integer(p->pinned_version) : json_null();
+
+    return json_pack("{s:s, s:s, s:s, s:b, s:s, s:o, s:o}", "name", p->name, "description",
                      p->description, "multicast", db_policy_name(p->policy), "encrypt", p->encrypt,
                      "content_access", db_access_name(p->access), "labels",
-                     api_labels_json(p->labels));
+                     api_labels_json(p->labels), "current", current);
 }
 
 json_t *api_configuration_account(const struct db_account *a)

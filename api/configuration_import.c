@@ -138,6 +138,7 @@ static enum cp_err write_body(struct db_conn *conn, void *arg, struct cp_error *
 
     api_fields_again(&im->f);
     (void)json_array_clear(im->changes);
+    (void)json_array_clear(im->left);
     memset(im->counts, 0, sizeof im->counts);
     im->looking = false;
     im->access = false;
@@ -174,11 +175,12 @@ static struct api_response run(struct api_import *im)
     if (err.code == CP_OK) {
         api_live_changed(im->ctx);
     }
-    return api_response_json(
-        200, json_pack("{s:b, s:{s:I, s:I, s:I}, s:O}", "dry_run", im->dry_run, "counts", "create",
-                       (json_int_t)im->counts[API_IMPORT_CREATE], "change",
-                       (json_int_t)im->counts[API_IMPORT_CHANGE], "delete",
-                       (json_int_t)im->counts[API_IMPORT_DELETE], "changes", im->changes));
+    return api_response_json(200, json_pack("{s:b, s:{s:I, s:I, s:I}, s:O, s:O}", "dry_run",
+                                            im->dry_run, "counts", "create",
+                                            (json_int_t)im->counts[API_IMPORT_CREATE], "change",
+                                            (json_int_t)im->counts[API_IMPORT_CHANGE], "delete",
+                                            (json_int_t)im->counts[API_IMPORT_DELETE], "changes",
+                                            im->changes, "left", im->left));
 }
 
 static bool read_query(const struct api_call *call, struct api_import *im,
@@ -209,6 +211,7 @@ struct api_response api_configuration_put(const struct api_context *ctx,
     im->ctx = ctx;
     im->call = call;
     im->changes = json_array();
+    im->left = json_array();
     if (read_query(call, im, &rs)) {
         api_fields_body(&im->f, call);
         if (im->f.fail.code == CP_OK) {
@@ -221,6 +224,7 @@ struct api_response api_configuration_put(const struct api_context *ctx,
         forget(&im->found[i]);
     }
     json_decref(im->changes);
+    json_decref(im->left);
     free(im);
     return rs;
 }

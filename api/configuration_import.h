@@ -7,6 +7,7 @@
 #include <jansson.h>
 
 #include "api/configuration.h"
+#include "db/version.h"
 
 #define API_IMPORT_SECTIONS 4
 /* With what was before and after; of more only the number is kept. */
@@ -37,10 +38,12 @@ struct api_import {
     bool held_back;  /* all went well, and it is rolled back because it is a dry run */
     json_t *changes; /* the first API_IMPORT_SHOWN of them */
     size_t counts[API_IMPORT_ACTIONS];
+    json_t *left;           /* what cannot be here, and stays as it is; as many at most */
     json_t *before, *after; /* of the item at hand */
     struct api_import_found found[API_IMPORT_SECTIONS];
     struct api_import_found *section; /* that is read */
     struct api_package_change package;
+    struct db_version version;
     struct api_account_change account;
     struct api_settings_change settings;
     struct api_webhook_change webhook;

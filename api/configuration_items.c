@@ -90,34 +90,113 @@ static enum cp_err put(struct db_conn *conn, struct api_import *im, struct api_f
 
 /* ---- packages ---- */
 
+/* What PATCH does not have: which version is pinned. */
+static void read_package(struct api_fields *f, struct db_package *p)
+{
+    int64_t current;
+
+    api_package_read(f, p);
+    if (api_field_null(f, "current")) {
+        p->pinned_version = 0;
+    } else if (api_field_int(f, "current", API_OPTIONAL, 1, INT32_MAX, &current)) {
+        p->pinned_version = (uint32_t)current;
+    }
+}
+
+/* Only what is sealed can be current: content comes and goes by itself. */
+static enum cp_err can_be_current(struct db_conn *conn, struct api_import *im, bool *ret_can,
+                                  struct cp_error *err)
+{
+    const struct db_package *wanted = &im->package.wanted;
+    enum cp_err rc;
+
+    *ret_can = true;
+    if (wanted->pinned_version == 0 ||
+        wanted->pinned_version == im->package.present.pinned_version) {
+        return CP_OK;
+    }
+    rc = db_version_get(conn, wanted->name, wanted->pinned_version, &im->version, err);
+    *ret_can = rc == CP_OK && im->version.state == DB_VERSION_SEALED;
+    return rc == CP_ERR_VERSION_NOT_FOUND || rc == CP_ERR_PACKAGE_NOT_FOUND ? CP_OK : rc;
+}
+
+static void note_left(struct api_import *im, const char *name, uint32_t current)
+{
+    im->differs = true; /* to be noted again when it is time to write */
+    if (!im->looking && json_array_size(im->left) < API_IMPORT_SHOWN) {
+        (void)json_array_append_new(
+            im->left, json_pack("{s:s, s:s, s:s, s:I, s:s}", "section", "packages", "name", name,
+                                "field", "current", "value", (json_int_t)current, "reason",
+                                "The package has no sealed version of that number here."));
+    }
+}
+
+/* Nothing but the pin differs: the package itself is not changed. */
+static bool only_current_differs(json_t *before, const json_t *after)
+{
+    json_t *copy = json_copy(before);
+    bool same;
+
+    (void)json_object_set(copy, "current", json_object_get(after, "current"));
+    same = json_equal(copy, after);
+    json_decref(copy);
+    return same;
+}
+
+static enum cp_err write_package(struct db_conn *conn, struct api_import *im, bool exists,
+                                 struct cp_error *err)
+{
+    struct api_package_change *c = &im->package;
+    enum cp_err rc = CP_OK;
+
+    if (!to_write(im, exists ? api_configuration_package(&c->present) : json_null(),
+                  api_configuration_package(&c->wanted))) {
+        return CP_OK;
+    }
+    if (!exists) {
+        rc = api_package_make(conn, im->ctx, im->call, &c->wanted, &c->result, err);
+    } else if (!only_current_differs(im->before, im->after)) {
+        c->settle_later = true;
+        im->access = im->access || c->wanted.access != c->present.access;
+        rc = api_package_change(conn, im->ctx, im->call, c, err);
+    }
+    if (rc == CP_OK && c->wanted.pinned_version != c->present.pinned_version) {
+        rc =
+            api_package_pin(conn, im->ctx, im->call, c->wanted.name, c->wanted.pinned_version, err);
+    }
+    return written(im, "packages", c->wanted.name, rc);
+}
+
 static enum cp_err put_package(struct db_conn *conn, struct api_import *im, struct api_fields *f,
                                const char *name, struct cp_error *err)
 {
     struct api_package_change *c = &im->package;
     enum cp_err rc = db_package_get(conn, name, &c->present, err);
+    bool exists = rc == CP_OK;
+    uint32_t current;
+    bool can;
 
-    if (rc == CP_OK) {
-        c->wanted = c->present;
-    } else if (rc == CP_ERR_PACKAGE_NOT_FOUND) {
-        c->wanted = (struct db_package)API_PACKAGE_NEW;
-        (void)snprintf(c->wanted.name, sizeof c->wanted.name, "%s", name);
-    } else {
+    if (rc == CP_ERR_PACKAGE_NOT_FOUND) {
+        c->present = (struct db_package)API_PACKAGE_NEW;
+        (void)snprintf(c->present.name, sizeof c->present.name, "%s", name);
+    } else if (rc != CP_OK) {
         return rc;
     }
-    api_package_read(f, &c->wanted);
-    if (!api_fields_ok(f) ||
-        !to_write(im, rc == CP_OK ? api_configuration_package(&c->present) : json_null(),
-                  api_configuration_package(&c->wanted))) {
+    c->wanted = c->present;
+    read_package(f, &c->wanted);
+    if (!api_fields_ok(f)) {
         return CP_OK;
     }
-    if (rc == CP_OK) {
-        c->settle_later = true;
-        im->access = im->access || c->wanted.access != c->present.access;
-        rc = api_package_change(conn, im->ctx, im->call, c, err);
-    } else {
-        rc = api_package_make(conn, im->ctx, im->call, &c->wanted, &c->result, err);
+    CP_TRY(can_be_current(conn, im, &can, err));
+    current = c->wanted.pinned_version;
+    if (!can) {
+        c->wanted.pinned_version = c->present.pinned_version;
     }
-    return written(im, "packages", name, rc);
+    CP_TRY(write_package(conn, im, exists, err));
+    if (!can) {
+        note_left(im, name, current);
+    }
+    return CP_OK;
 }
 
 static enum cp_err import_package(struct db_conn *conn, struct api_import *im, struct api_fields *f,
@@ -126,7 +205,7 @@ static enum cp_err import_package(struct db_conn *conn, struct api_import *im, s
     const char *name = api_package_read_name(f);
 
     if (!first_time(im, f, name)) {
-        api_package_read(f, &im->package.wanted); /* for what else is wrong */
+        read_package(f, &im->package.wanted); /* for what else is wrong */
         (void)api_fields_ok(f);
         return CP_OK;
     }

@@ -43,6 +43,12 @@ CP_MUST_CHECK enum cp_err api_package_change(struct db_conn *conn, const struct 
                                              struct api_package_change *change,
                                              struct cp_error *err);
 
+/* In a body: pins that version as the current one (0: the newest sealed one is), with the event when
+ * it was not; promotions.c. Errors as db_package_promote. */
+CP_MUST_CHECK enum cp_err api_package_pin(struct db_conn *conn, const struct api_context *ctx,
+                                          const struct api_call *call, const char *name,
+                                          uint32_t version, struct cp_error *err);
+
 CP_MUST_CHECK enum cp_err api_package_remove(struct db_conn *conn, const struct api_context *ctx,
                                              const struct api_call *call,
                                              const struct db_package *package,

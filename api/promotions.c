@@ -117,6 +117,23 @@ struct api_response api_packages_unpin(const struct api_context *ctx, const stru
     return run(ctx, call, "unpin-package", unpin_body);
 }
 
+enum cp_err api_package_pin(struct db_conn *conn, const struct api_context *ctx,
+                            const struct api_call *call, const char *name, uint32_t version,
+                            struct cp_error *err)
+{
+    struct promotion_tx t = {.ctx = ctx, .call = call};
+    const char *actor = call->who->account;
+    bool changed = false;
+
+    CP_TRY(db_package_get(conn, name, &t.package, err));
+    t.previous = t.package.current_version;
+    CP_TRY(version > 0
+               ? db_package_promote(conn, name, version, DB_REVISION_ANY, actor, &changed, err)
+               : db_package_unpin(conn, name, DB_REVISION_ANY, actor, &changed, err));
+    return changed ? tell(conn, &t, version > 0 ? "version-promoted" : "package-unpinned", err)
+                   : CP_OK;
+}
+
 /* ---- history ---- */
 
 static enum cp_err fetch_page(struct db_conn *conn, struct api_list *l, struct cp_error *err)

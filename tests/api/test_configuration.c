@@ -423,6 +423,79 @@ static void effective_settings_are_never_old(void **state)
     rig_answer_done(&a);
 }
 
+/* ---- the current version ---- */
+
+#define PIN(current)                                                                               \
+    "{\"format\": 1, \"packages\": [{\"name\": \"pinned\", \"current\": " current "}]}"
+
+static void expect_pin(bool pinned, int version)
+{
+    struct rig_answer a = get("/api/v1/packages/pinned");
+
+    assert_int_equal(json_is_true(json_object_get(a.json, "current_pinned")), pinned);
+    assert_int_equal(rig_number(&a, "current_version"), version);
+    rig_answer_done(&a);
+}
+
+/* Puts it; the number of changes and of what was left. */
+static void put_pin(const char *body, size_t changed, size_t left)
+{
+    struct rig_answer a = put("", body);
+    const json_t *list = json_object_get(a.json, "left");
+    char change[128];
+
+    assert_int_equal(changes(&a, change), changed);
+    assert_int_equal(json_array_size(list), left);
+    if (left > 0) {
+        assert_string_equal(rig_text_in(json_array_get(list, 0), "name"), "pinned");
+        assert_string_equal(rig_text_in(json_array_get(list, 0), "field"), "current");
+    }
+    rig_answer_done(&a);
+}
+
+/* A pin is configuration; it needs the version, which is content. */
+static void a_pin_goes_out_and_in(void **state)
+{
+    static const char promote[] = "/api/v1/packages/pinned/versions/1/promote";
+    struct rig_answer document;
+    int changed;
+    struct rig_answer a;
+
+    (void)state;
+    open_package("pinned");
+    for (int v = 2; v <= 3; v++) { /* the third one stays a draft */
+        a = rig_expect(
+            rig, RIG_OPERATOR,
+            &(struct rig_call){.method = API_POST, .path = "/api/v1/packages/pinned/versions"},
+            201);
+        rig_answer_done(&a);
+        rig_put(rig, "pinned", v, "a.bin", "content");
+    }
+    rig_seal(rig, "pinned", 2);
+    a = rig_expect(rig, RIG_OPERATOR, &(struct rig_call){.method = API_POST, .path = promote}, 200);
+    rig_answer_done(&a);
+    document = get(CONFIGURATION);
+    assert_non_null(strstr(document.bytes, "\"current\":1"));
+    put_pin(PIN("null"), 1, 0);
+    expect_pin(false, 2);
+    changed = rig_events(rig, "package-changed");
+    put_pin(document.bytes, 1, 0);
+    expect_pin(true, 1);
+    put_pin(document.bytes, 0, 0);
+    assert_int_equal(rig_events(rig, "package-changed"), changed);
+    put_pin(PIN("3"), 0, 1);
+    put_pin(PIN("7"), 0, 1);
+    put_pin(PIN("7, \"multicast\": \"off\""), 1, 1);
+    expect_pin(true, 1);
+    put_refused("", PIN("0"), "invalid-request", "current");
+    put_pin(PIN("2, \"multicast\": \"prefer\""), 1, 0);
+    expect_pin(true, 2);
+    rig_sql("DELETE FROM packages");
+    put_pin(document.bytes, 1, 1); /* into an empty database */
+    rig_sql("DELETE FROM packages");
+    rig_answer_done(&document);
+}
+
 /* ---- a large one ---- */
 
 #define MANY 1100
@@ -480,6 +553,7 @@ int main(void)
         cmocka_unit_test(access_is_settled_once),
         cmocka_unit_test(others_change_what_is_imported),
         cmocka_unit_test(effective_settings_are_never_old),
+        cmocka_unit_test(a_pin_goes_out_and_in),
         cmocka_unit_test(a_large_document_is_one),
         cmocka_unit_test(out_and_in_and_out), /* takes the other accounts' tokens away */
         cmocka_unit_test(what_is_not_named_stays_unless_pruned),
