@@ -6,7 +6,7 @@ from castlab import CHUNK, Case, Problem, random_bytes, wait_until
 
 
 class Access(Case):
-    receivers = 2
+    receivers = 3
 
     def refused(self, fetch, status, code):
         self.assertEqual(fetch.wait(), status, fetch.text())
@@ -80,6 +80,7 @@ class Access(Case):
         self.assertEqual(p.exception.code, 'version-sealed')
 
     def test_guessing_is_locked(self):
+        """r3 has not failed at another name before: its address would remember."""
         self.service.settings(content_access='authenticated', login_failures=3)
         files = {'a.bin': random_bytes(CHUNK, 6)}
         self.service.publish('guessed', files)
@@ -87,14 +88,14 @@ class Access(Case):
         token = self.service.api('POST', '/api/v1/accounts/guessed/tokens', {'role': 'content'})[2]['secret']
         right = self.secret_file('the right password')
         for i in range(5):  # the same wrong password is one guess
-            self.refused(self.fetch('r1', 'guessed', '--account', 'guessed', '--password-file', self.secret_file('last year'), name=f's{i}'), 3,
+            self.refused(self.fetch('r3', 'guessed', '--account', 'guessed', '--password-file', self.secret_file('last year'), name=f's{i}'), 3,
                          'authentication-failed')
-        self.assert_fetched(self.fetch('r1', 'guessed', '--account', 'guessed', '--password-file', right, name='right'), files)
+        self.assert_fetched(self.fetch('r3', 'guessed', '--account', 'guessed', '--password-file', right, name='right'), files)
         for i in range(3):
-            self.refused(self.fetch('r1', 'guessed', '--account', 'guessed', '--password-file', self.secret_file(f'guess {i}'), name=f'g{i}'), 3,
+            self.refused(self.fetch('r3', 'guessed', '--account', 'guessed', '--password-file', self.secret_file(f'guess {i}'), name=f'g{i}'), 3,
                          'authentication-failed')
         self.refused(self.fetch('r2', 'guessed', '--account', 'guessed', '--password-file', right, name='locked'), 3, 'account-locked')
-        self.assert_fetched(self.fetch('r1', 'guessed', '--token-file', self.secret_file(token), name='token'), files)
+        self.assert_fetched(self.fetch('r3', 'guessed', '--token-file', self.secret_file(token), name='token'), files)
         self.service.stop()
         self.service.start()  # the database remembers the name
         self.refused(self.fetch('r2', 'guessed', '--account', 'guessed', '--password-file', right, name='again'), 3, 'account-locked')
