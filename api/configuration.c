@@ -11,6 +11,8 @@
 #include "api/labels.h"
 #include "api/resource.h"
 #include "api/respond.h"
+#include "common/hex.h"
+#include "content/sha256.h"
 
 #define ROWS 100 /* fetched at once */
 
@@ -138,16 +140,59 @@ static enum cp_err export_body(struct db_conn *conn, void *arg, struct cp_error 
                        err);
 }
 
+static enum cp_err etag_of(const struct api_response *rs, char ret_etag[API_ETAG_SIZE],
+                           struct cp_error *err)
+{
+    uint8_t digest[CONTENT_DIGEST_SIZE];
+    char text[CONTENT_DIGEST_TEXT_SIZE];
+
+    if (rs->body == NULL || content_sha256(rs->body, rs->body_size, digest) != CP_OK) {
+        return cp_error_set(err, CP_ERR_NO_MEMORY, "No memory for the configuration.");
+    }
+    cp_hex_encode(digest, sizeof digest, text);
+    (void)snprintf(ret_etag, API_ETAG_SIZE, "\"%s\"", text);
+    return CP_OK;
+}
+
+enum cp_err api_configuration_etag(struct db_conn *conn, char ret_etag[API_ETAG_SIZE],
+                                   struct cp_error *err)
+{
+    struct export_tx t = {.document = NULL};
+    enum cp_err rc = export_body(conn, &t, err);
+    struct api_response rs;
+
+    if (rc != CP_OK) {
+        json_decref(t.document);
+        return rc;
+    }
+    rs = api_response_json(200, t.document);
+    rc = etag_of(&rs, ret_etag, err);
+    api_response_done(&rs);
+    return rc;
+}
+
 struct api_response api_configuration_get(const struct api_context *ctx,
                                           const struct api_call *call)
 {
     struct export_tx t = {.document = NULL};
     struct cp_error err = {.code = CP_OK};
+    char etag[API_ETAG_SIZE];
+    struct api_response rs;
 
     err.code = db_run_read(ctx->db, "export-configuration", export_body, &t, &err);
     if (err.code != CP_OK) {
         json_decref(t.document);
         return api_refuse(call, &err);
     }
-    return api_response_json(200, t.document);
+    rs = api_response_json(200, t.document);
+    err.code = etag_of(&rs, etag, &err);
+    if (err.code != CP_OK || api_etag_none_match(call->rq, etag)) {
+        api_response_done(&rs);
+        rs = err.code != CP_OK ? api_refuse(call, &err) : api_response_empty(304);
+    }
+    if (err.code == CP_OK) {
+        api_header_add(&rs, "ETag", "%s", etag);
+        api_header_add(&rs, "Cache-Control", "no-cache");
+    }
+    return rs;
 }

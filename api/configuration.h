@@ -7,6 +7,7 @@
 #include <jansson.h>
 
 #include "api/accounts.h"
+#include "api/etag.h"
 #include "api/fields.h"
 #include "api/packages.h"
 #include "api/settings.h"
@@ -19,5 +20,9 @@
 json_t *api_configuration_package(const struct db_package *p);
 json_t *api_configuration_account(const struct db_account *a);
 json_t *api_configuration_node(const struct db_node *node, const struct db_settings *s);
+
+/* ETag of the configuration as it is: the digest of its export. */
+CP_MUST_CHECK enum cp_err api_configuration_etag(struct db_conn *conn, char ret_etag[API_ETAG_SIZE],
+                                                 struct cp_error *err);
 
 #endif

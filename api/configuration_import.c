@@ -16,6 +16,29 @@
 
 #define PREFIX_SIZE 64
 
+/* If-Match, when it is sent. */
+static enum cp_err check_present(struct db_conn *conn, const struct api_import *im,
+                                 struct cp_error *err)
+{
+    const char *header = api_request_header(im->call->rq, "If-Match");
+    char etag[API_ETAG_SIZE];
+
+    if (header == NULL) {
+        return CP_OK;
+    }
+    if (!im->looking) {
+        CP_TRY(db_configuration_hold(conn, err));
+    }
+    CP_TRY(api_configuration_etag(conn, etag, err));
+    if (!api_etag_listed(header, etag, true)) {
+        return cp_error_set(err, CP_ERR_PRECONDITION_FAILED,
+                            "If-Match is '%.100s' but the present ETag is '%s': GET this address "
+                            "again, apply the change to what it says now.",
+                            header, etag);
+    }
+    return CP_OK;
+}
+
 static void forget(struct api_import_found *found)
 {
     json_decref(found->names);
@@ -73,6 +96,7 @@ static enum cp_err look_body(struct db_conn *conn, void *arg, struct cp_error *e
 
     api_fields_again(&im->f);
     im->looking = true;
+    CP_TRY(check_present(conn, im, err));
     (void)api_field_int(&im->f, "format", API_REQUIRED, API_CONFIGURATION_FORMAT,
                         API_CONFIGURATION_FORMAT, &format);
     for (size_t i = 0; i < API_IMPORT_SECTIONS; i++) {
@@ -143,6 +167,7 @@ static enum cp_err write_body(struct db_conn *conn, void *arg, struct cp_error *
     im->looking = false;
     im->access = false;
     im->held_back = false;
+    CP_TRY(check_present(conn, im, err));
     for (size_t i = 0; i < API_IMPORT_SECTIONS; i++) {
         im->section = &im->found[i];
         CP_TRY(write_section(conn, im, &api_import_sections[i], err));

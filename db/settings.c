@@ -91,6 +91,15 @@ enum cp_err db_settings_get(struct db_conn *conn, const char *node_id,
     return select_one(conn, &get_stmt, node_id, ret_settings, err);
 }
 
+enum cp_err db_configuration_hold(struct db_conn *conn, struct cp_error *err)
+{
+    static const struct db_stmt stmt = {
+        "configuration_hold",
+        "LOCK TABLE settings, packages, accounts, webhooks IN SHARE ROW EXCLUSIVE MODE"};
+
+    return db_do(conn, (struct db_query){.stmt = &stmt}, NULL, err);
+}
+
 enum cp_err db_settings_update(struct db_conn *conn, const struct db_settings *s,
                                struct db_settings *ret_settings, struct cp_error *err)
 {

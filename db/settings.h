@@ -58,6 +58,10 @@ struct db_settings {
 CP_MUST_CHECK enum cp_err db_settings_get(struct db_conn *conn, const char *node_id,
                                           struct db_settings *ret_settings, struct cp_error *err);
 
+/* Until the transaction ends nobody else changes settings, packages, accounts or webhooks. They are
+ * read, and packages are joined, as ever. */
+CP_MUST_CHECK enum cp_err db_configuration_hold(struct db_conn *conn, struct cp_error *err);
+
 /* Stores all values of *s, with NOTIFY DB_CHANNEL_SETTINGS. s->revision is the expected one (DB_REVISION_ANY: no check):
  * CP_ERR_PRECONDITION_FAILED when it is not the present one. CP_ERR_INVALID: a value that the
  * table's constraints refuse (db_constraint names it: "settings_ports_check", …). */

@@ -496,6 +496,46 @@ static void a_pin_goes_out_and_in(void **state)
     rig_answer_done(&document);
 }
 
+/* ---- conditions ---- */
+
+static void put_if(const char *match, int status)
+{
+    struct rig_call call = {
+        .method = API_PUT,
+        .path = CONFIGURATION,
+        .body = "{\"format\": 1, \"packages\": [{\"name\": \"if\", \"multicast\": \"off\"}]}",
+        .headers = {match}};
+
+    assert_int_equal(rig_status(rig, RIG_ADMIN, &call), status);
+}
+
+static void if_match_is_honoured(void **state)
+{
+    struct rig_answer a = get(CONFIGURATION);
+    char match[128];
+    char none[128];
+
+    (void)state;
+    (void)snprintf(match, sizeof match, "If-Match: %s", rig_header(&a, "ETag"));
+    (void)snprintf(none, sizeof none, "If-None-Match: %s", rig_header(&a, "ETag"));
+    rig_answer_done(&a);
+    a = rig_expect(rig, RIG_ADMIN,
+                   &(struct rig_call){.method = API_GET, .path = CONFIGURATION, .headers = {none}},
+                   304);
+    rig_answer_done(&a);
+    rig_package(rig, "if", "");
+    put_if(match, 412);
+    a = rig_expect(rig, RIG_ADMIN,
+                   &(struct rig_call){.method = API_GET, .path = CONFIGURATION, .headers = {none}},
+                   200);
+    (void)snprintf(match, sizeof match, "If-Match: %s", rig_header(&a, "ETag"));
+    rig_answer_done(&a);
+    put_if(match, 200);
+    put_if(match, 412);
+    put_if("If-Match: *", 200);
+    rig_sql("DELETE FROM packages");
+}
+
 /* ---- a large one ---- */
 
 #define MANY 1100
@@ -554,6 +594,7 @@ int main(void)
         cmocka_unit_test(others_change_what_is_imported),
         cmocka_unit_test(effective_settings_are_never_old),
         cmocka_unit_test(a_pin_goes_out_and_in),
+        cmocka_unit_test(if_match_is_honoured),
         cmocka_unit_test(a_large_document_is_one),
         cmocka_unit_test(out_and_in_and_out), /* takes the other accounts' tokens away */
         cmocka_unit_test(what_is_not_named_stays_unless_pruned),
