@@ -93,11 +93,11 @@ enum cp_err db_settings_get(struct db_conn *conn, const char *node_id,
 
 enum cp_err db_configuration_hold(struct db_conn *conn, struct cp_error *err)
 {
-    static const struct db_stmt stmt = {
+    static const struct db_stmt hold_stmt = {
         "configuration_hold",
         "LOCK TABLE settings, packages, accounts, webhooks IN SHARE ROW EXCLUSIVE MODE"};
 
-    return db_do(conn, (struct db_query){.stmt = &stmt}, NULL, err);
+    return db_do(conn, (struct db_query){.stmt = &hold_stmt}, NULL, err);
 }
 
 enum cp_err db_settings_update(struct db_conn *conn, const struct db_settings *s,
