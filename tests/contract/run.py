@@ -53,9 +53,8 @@ class Prism:
         os.makedirs(folder, exist_ok=True)
         for name in ('package.json', 'package-lock.json'):
             shutil.copy(os.path.join(HERE, name), folder)
-        trust = {'NODE_EXTRA_CA_CERTS': '/etc/ssl/certs/ca-certificates.crt'}  # as the rest of the system
         subprocess.run(['npm', 'ci', '--no-audit', '--no-fund', '--loglevel=error'], cwd=folder, check=True, stdin=subprocess.DEVNULL,
-                       stdout=sys.stderr, env={**trust, **os.environ})
+                       stdout=sys.stderr)
 
     def listens(self):
         if self.process.poll() is not None:
