@@ -8,6 +8,7 @@ answer; a status that openapi.yaml does not describe fails too. Bodies that are 
 destroy them."""
 import argparse
 import base64
+import glob
 import http.client
 import os
 import re
@@ -41,9 +42,10 @@ class Prism:
             open(stamp, 'w').close()
         self.port, self.log = free_port(), os.path.join(folder, 'prism.log')
         modules = os.path.join(folder, 'node_modules')
+        node, = glob.glob(os.path.join(modules, 'node-linux-*', 'bin', 'node'))  # npm takes this machine's only
         with open(self.log, 'wb') as log:
             self.process = subprocess.Popen(
-                [os.path.join(modules, 'node', 'bin', 'node'), os.path.join(modules, '@stoplight', 'prism-cli', 'dist', 'index.js'),
+                [node, os.path.join(modules, '@stoplight', 'prism-cli', 'dist', 'index.js'),
                  'proxy', DESCRIPTION, f'https://localhost:{service.port}', '-h', '127.0.0.1', '-p', str(self.port), '--errors'],
                 env={**os.environ, 'NODE_EXTRA_CA_CERTS': service.cert}, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         wait_until(self.listens, 60, f'Prism listens: {self.log}')
