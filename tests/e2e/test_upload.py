@@ -211,7 +211,9 @@ class Upload(Uploads):
         wait_until(lambda: all(os.path.exists(n) and os.path.getsize(n) == sent for n in names), 60, 'all bytes are in the files')
         each = (self.rss() - before) // count
         print(f'{each >> 10} KiB of memory for each of {count} uploads', flush=True)
-        self.assertLess(each, 300 << 10)
+        with open(os.environ['CASTPOINTD'], 'rb') as program:
+            sanitized = b'__asan_init' in program.read()  # its own memory of what was freed counts too: no figure
+        self.assertLess(each, 300 << 10 if not sanitized else 16 << 20)
         for s in connections:
             s.close()
 
