@@ -38,10 +38,15 @@ class Service:
             return self.process.poll() is not None or s.connect_ex(('127.0.0.1', self.port)) == 0
 
     def close(self):
+        """A service that still runs ends cleanly, whatever it has been through."""
+        failed, log = False, ''
         if self.process.poll() is None:
             self.process.terminate()
-            self.process.wait(60)
+            failed = self.process.wait(60) != 0
+            log = read_text(self.log)[-4000:]
         shutil.rmtree(self.folder, ignore_errors=True)
+        if failed:
+            raise AssertionError(f'castpointd ended with {self.process.returncode}: {log}')
 
     @property
     def cert(self):

@@ -1,88 +1,28 @@
 """PostgreSQL goes away: at the start, in the middle of the load, for good with a standby taking over. No namespaces needed."""
-import base64
 import http.client
-import json
 import os
-import shutil
 import signal
-import socket
-import ssl
 import subprocess
-import tempfile
 import threading
 import time
 import unittest
 
-from castlab import ROOT, read_text, wait_until
+import loopback
+from castlab import read_text, wait_until
 from pgcluster import Cluster
 
 UNKNOWN = 'it is unknown whether it happened'  # COMMIT was sent, and nobody was there to ask in time
 AWAY_CODES = ('database-unavailable', 'database-retry', 'unavailable')
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
-
-
-class Service:
-    """castpointd on loopback."""
-
-    def __init__(self, database, owner=None):
-        self.folder = tempfile.mkdtemp(prefix='castpoint-e2e-')
-        self.state, self.log = os.path.join(self.folder, 'state'), os.path.join(self.folder, 'log')
-        self.port = free_port()
-        self.words = ['--database', database] + (['--migrate-database', owner] if owner else [])
-        with open(self.log, 'ab') as log:
-            self.process = subprocess.Popen([os.environ['CASTPOINTD'], '--listen', f'127.0.0.1:{self.port}', '--state-dir', self.state,
-                '--public-url', f'https://localhost:{self.port}', *self.words],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        wait_until(self.listens, 20, 'it serves HTTP')
-
-    def listens(self):
-        with socket.socket() as s:
-            return self.process.poll() is not None or s.connect_ex(('127.0.0.1', self.port)) == 0
-
-    def close(self):
-        """A service that still runs ends cleanly, whatever it has been through."""
-        failed, log = False, ''
-        if self.process.poll() is None:
-            self.process.terminate()
-            failed = self.process.wait(60) != 0
-            log = read_text(self.log)[-4000:]
-        shutil.rmtree(self.folder, ignore_errors=True)
-        if failed:
-            raise AssertionError(f'castpointd ended with {self.process.returncode}: {log}')
-
+class Service(loopback.Service):
     def send(self, method, path, body=None, token=None, password=None):
         """-> status, headers, JSON."""
-        context = ssl.create_default_context(cafile=os.path.join(self.state, 'tls', 'cert.pem'))
-        context.check_hostname = False
-        connection = http.client.HTTPSConnection('127.0.0.1', self.port, timeout=90, context=context)
-        headers = {'Content-Type': 'application/json'} if body is not None else {}
-        if token:
-            headers['Authorization'] = 'Bearer ' + token
-        if password:
-            headers['Authorization'] = 'Basic ' + base64.b64encode(f'admin:{password}'.encode()).decode()
-        try:
-            connection.request(method, path, json.dumps(body) if body is not None else None, headers)
-            rs = connection.getresponse()
-            data = rs.read()
-            return rs.status, rs.headers, json.loads(data) if data else None
-        finally:
-            connection.close()
-
-    def ready(self):
-        if self.process.poll() is not None:
-            raise AssertionError(f'castpointd ended with {self.process.returncode}: {read_text(self.log)[-2000:]}')
-        return self.send('GET', '/readyz')[0] == 200
+        return super().send(method, path, body, password, {'Authorization': 'Bearer ' + token} if token else None)
 
     def token(self):
         """The administrator's, once the service is ready."""
-        wait_until(self.ready, 60, 'castpointd is ready')
-        password = read_text(os.path.join(self.state, 'admin-password')).strip()
-        return self.send('POST', '/api/v1/accounts/admin/tokens', {'role': 'admin'}, password=password)[2]['secret']
+        return self.send('POST', '/api/v1/accounts/admin/tokens', {'role': 'admin'}, password=self.password())[2]['secret']
 
 
 class Load:
