@@ -11,16 +11,16 @@
 
 #include "common/err.h"
 
-struct api_auth_cache; /* api/auth.h */
-struct api_live;       /* api/live.h */
-struct api_lockout;    /* api/lockout.h */
-struct api_negotiate;  /* api/negotiate.h */
-struct api_gate;       /* api/gate.h */
+struct api_auth_cache; /* api/access/auth.h */
+struct api_live;       /* api/point/live.h */
+struct api_lockout;    /* api/access/lockout.h */
+struct api_negotiate;  /* api/access/negotiate.h */
+struct api_gate;       /* api/access/gate.h */
 struct keys_ring;      /* keys/keyring.h */
-struct api_audit;      /* api/audit.h */
-struct api_stream;     /* api/stream.h */
-struct api_feed;       /* api/stream.h */
-struct api_progress;   /* api/progress.h */
+struct api_audit;      /* api/events/audit.h */
+struct api_stream;     /* api/events/stream.h */
+struct api_feed;       /* api/events/stream.h */
+struct api_progress;   /* api/session/progress.h */
 struct blob_store;     /* content/blob.h */
 struct db_pool;        /* db/db.h */
 struct json_t;         /* jansson */

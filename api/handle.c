@@ -4,14 +4,14 @@
 #include <string.h>
 #include <strings.h>
 
-#include "api/audit.h"
-#include "api/auth.h"
-#include "api/cors.h"
-#include "api/gate.h"
+#include "api/access/auth.h"
+#include "api/access/gate.h"
+#include "api/events/audit.h"
+#include "api/framework/cors.h"
+#include "api/framework/respond.h"
+#include "api/framework/router.h"
 #include "api/handlers.h"
-#include "api/live.h"
-#include "api/respond.h"
-#include "api/router.h"
+#include "api/point/live.h"
 
 /* A browser that stored a Basic password would send it along with another site's form. */
 static enum cp_err check_origin(const struct api_context *ctx, const struct api_request *rq,

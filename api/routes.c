@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The static route table: every address of docs/protocol.md section 1 and who may use it. What is
  * not here does not exist; what has no need here cannot be written. Pure data. */
-#include "api/router.h"
+#include "api/framework/router.h"
 
 #include "api/handlers.h"
 

@@ -5,9 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "api/auth.h"
-#include "api/lockout.h"
-#include "api/negotiate.h"
+#include "api/access/auth.h"
+#include "api/access/lockout.h"
+#include "api/access/negotiate.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "content/blob.h"

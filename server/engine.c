@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "api/api.h"
-#include "api/ticket.h"
+#include "api/session/ticket.h"
 #include "common/log.h"
 #include "content/blob.h"
 #include "content/manifest.h"

@@ -11,7 +11,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "api/stream.h"
+#include "api/events/stream.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "db/listener.h"

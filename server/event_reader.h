@@ -8,7 +8,7 @@
 
 #include "common/err.h"
 
-struct api_stream; /* api/stream.h */
+struct api_stream; /* api/events/stream.h */
 struct db_pool;    /* db/db.h */
 struct srv_event_reader;
 

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "api/api.h"
-#include "api/stream.h"
+#include "api/events/stream.h"
 #include "common/log.h"
 #include "server/http_exchange.h"
 #include "server/http_peer.h"

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include "api/stream.h"
+#include "api/events/stream.h"
 
 #define BLOCK_SIZE (16u * 1024u)
 

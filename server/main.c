@@ -9,12 +9,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "api/access/gate.h"
 #include "api/api.h"
-#include "api/audit.h"
-#include "api/gate.h"
-#include "api/live.h"
-#include "api/progress.h"
-#include "api/stream.h"
+#include "api/events/audit.h"
+#include "api/events/stream.h"
+#include "api/point/live.h"
+#include "api/session/progress.h"
 #include "common/log.h"
 #include "db/db.h"
 #include "jobs/jobs.h"

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "api/api.h"
-#include "api/session_json.h"
+#include "api/session/session_json.h"
 #include "common/log.h"
 #include "common/time.h"
 #include "db/receiver.h"

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "api/api.h"
-#include "api/session_json.h"
+#include "api/session/session_json.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "db/receiver.h"

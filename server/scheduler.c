@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "api/api.h"
-#include "api/progress.h"
+#include "api/session/progress.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "db/listener.h"

@@ -3,7 +3,7 @@
 #include "server/starting.h"
 
 #include "api/api.h"
-#include "api/session_json.h"
+#include "api/session/session_json.h"
 #include "common/log.h"
 #include "db/settings.h"
 #include "server/runs.h"

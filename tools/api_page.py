@@ -164,7 +164,7 @@ def main():
     with open(page_file, 'wb') as f:
         f.write(page)
     with open(c_file, 'w') as f:
-        f.write('/* Generated from openapi.yaml by tools/api_page.py. */\n#include "api/description.h"\n\n')
+        f.write('/* Generated from openapi.yaml by tools/api_page.py. */\n#include "api/point/description.h"\n\n')
         f.write(array('api_description', description) + array('api_page', page))
         for name, data in (('api_description', description), ('api_page', page)):
             f.write(f'const char {name}_etag[] = "\\"{hashlib.sha256(data).hexdigest()}\\"";\n')

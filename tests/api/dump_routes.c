@@ -2,7 +2,7 @@
  * Prints the route table, one row a line, for contract.py. */
 #include <stdio.h>
 
-#include "api/router.h"
+#include "api/framework/router.h"
 
 int main(void)
 {

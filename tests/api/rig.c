@@ -13,12 +13,12 @@
 
 #include <cmocka.h>
 
-#include "api/audit.h"
-#include "api/auth.h"
-#include "api/lockout.h"
-#include "api/respond.h"
-#include "api/router.h"
-#include "api/stream.h"
+#include "api/access/auth.h"
+#include "api/access/lockout.h"
+#include "api/events/audit.h"
+#include "api/events/stream.h"
+#include "api/framework/respond.h"
+#include "api/framework/router.h"
 #include "common/base64.h"
 #include "db/account.h"
 #include "db/node.h"

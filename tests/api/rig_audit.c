@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "api/router.h"
+#include "api/framework/router.h"
 #include "db/audit.h"
 
 #define OPERATIONS_MAX 128

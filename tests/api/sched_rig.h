@@ -6,7 +6,7 @@
 
 #include <pthread.h>
 
-#include "api/progress.h"
+#include "api/session/progress.h"
 #include "multicast/session.h"
 #include "server/scheduler.h"
 #include "tests/api/rig.h"

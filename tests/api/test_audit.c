@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "api/audit.h"
+#include "api/events/audit.h"
 #include "common/clock.h"
 #include "tests/api/rig.h"
 

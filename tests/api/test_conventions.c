@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/live.h"
-#include "api/router.h"
+#include "api/framework/router.h"
+#include "api/point/live.h"
 #include "tests/api/rig.h"
 
 #define PACKAGES "/api/v1/packages"

@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "api/stream.h"
+#include "api/events/stream.h"
 #include "common/clock.h"
 #include "common/event.h"
 #include "tests/api/rig.h"

@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-#include "api/ticket.h"
+#include "api/session/ticket.h"
 #include "content/jws.h"
 #include "tests/api/join_rig.h"
 

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "api/progress.h"
+#include "api/session/progress.h"
 #include "tests/api/join_rig.h"
 
 static struct rig_answer get_session(const struct joined *j)

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/router.h"
+#include "api/framework/router.h"
 #include "tests/api/rig.h"
 #include "tests/api/rig_audit.h"
 

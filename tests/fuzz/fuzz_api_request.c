@@ -7,13 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/etag.h"
-#include "api/fields.h"
-#include "api/http_date.h"
-#include "api/interface.h"
-#include "api/range.h"
-#include "api/respond.h"
-#include "api/router.h"
+#include "api/access/interface.h"
+#include "api/framework/etag.h"
+#include "api/framework/fields.h"
+#include "api/framework/http_date.h"
+#include "api/framework/range.h"
+#include "api/framework/respond.h"
+#include "api/framework/router.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/text.h"
 

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "api/api.h"
-#include "api/stream.h"
+#include "api/events/stream.h"
 #include "common/log.h"
 #include "server/http.h"
 #include "server/http_request.h"

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Fuzz target of the headers of resumable uploads: numbers, metadata, checksums. What is accepted
- * keeps the promises of api/tus_headers.h. */
+ * keeps the promises of api/upload/tus_headers.h. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/tus_headers.h"
+#include "api/upload/tus_headers.h"
 #include "common/base64.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/text.h"

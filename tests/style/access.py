@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Who may have content is decided in one place (api/access.c): nothing else looks at the words of the setting, and
+"""Who may have content is decided in one place (api/access/access.c): nothing else looks at the words of the setting, and
 exactly the doors to content ask. Usage: access.py ROOT"""
 import re
 import sys
@@ -8,17 +8,17 @@ import tree
 
 # Where the setting is read, shown or stored; a rule over it stands in the first only, and as SQL in the second.
 MAY_NAME = {
-    'api/access.c': 'decides',
+    'api/access/access.c': 'decides',
     'db/access.c': 'finds receivers that the decision would refuse now',
-    'api/join.c': 'a package that is not there is guarded by the distribution point\'s setting',
-    'api/content.c': 'content that no version has is guarded by the same',
-    'api/deliver.c': 'a version that is not there is guarded by its package\'s setting, or the same',
-    'api/settings.c': 'reads and shows the setting, and sees that it changes',
-    'api/packages.c': 'the same of a package',
-    'api/configuration_items.c': 'sees that an import changes it',
+    'api/session/join.c': 'a package that is not there is guarded by the distribution point\'s setting',
+    'api/content/content.c': 'content that no version has is guarded by the same',
+    'api/content/deliver.c': 'a version that is not there is guarded by its package\'s setting, or the same',
+    'api/point/settings.c': 'reads and shows the setting, and sees that it changes',
+    'api/content/packages.c': 'the same of a package',
+    'api/point/configuration_items.c': 'sees that an import changes it',
     'db/names.c': 'the words',
 }
-DOORS = {'api/join.c', 'api/content.c', 'api/deliver.c'}
+DOORS = {'api/session/join.c', 'api/content/content.c', 'api/content/deliver.c'}
 NAMES = re.compile(r'\bDB_ACCESS_\w+')
 COMPARES = re.compile(r'\bcontent_access\s*[!=]=')
 COMMENT = re.compile(r'/\*.*?\*/', re.S)
@@ -30,7 +30,7 @@ def check_file(path, text, complaints):
     for rule in (NAMES, COMPARES):
         if rule.search(text) and path not in MAY_NAME:
             complaints.append(f'{path}: {rule.search(text).group(0)}: ask api_access_decide()')
-    return 'api_access_decide(' in text and path != 'api/access.c'
+    return 'api_access_decide(' in text and path != 'api/access/access.c'
 
 
 def main():

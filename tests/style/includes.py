@@ -35,7 +35,7 @@ SOCKETS = ['multicast/io/', 'server/', 'jobs/', 'client/', 'db/wait']
 # Foreign header (regular expression) -> path prefixes that may include it.
 FOREIGN = {
     r'microhttpd\.h': ['server/http'],
-    r'gssapi/.*': ['api/negotiate'],
+    r'gssapi/.*': ['api/access/negotiate'],
     r'gnutls/.*': ['server/http', 'server/tls'],
     r'libpq-fe\.h': ['db/'],
     r'curl/.*': ['client/', 'cli/', 'jobs/webhook_http'],

@@ -26,8 +26,8 @@ class Includes(unittest.TestCase):
         self.assertEqual(self.complaints('multicast/io/a.c', '#include "multicast/norm/wire.h"\n'), [])
         self.assertEqual(self.complaints('server/a.c', '#include "multicast/session.h"\n#include "db/conn.h"\n'), [])
         for path, header in [('multicast/norm/a.c', 'multicast/fec/fec.h'), ('common/a.c', 'db/conn.h'),
-                             ('server/a.c', 'multicast/io/udp.h'), ('client/a.c', 'api/router.h'),
-                             ('db/a.c', 'api/router.h'), ('multicast/norm/a.c', 'wire.h')]:
+                             ('server/a.c', 'multicast/io/udp.h'), ('client/a.c', 'api/framework/router.h'),
+                             ('db/a.c', 'api/framework/router.h'), ('multicast/norm/a.c', 'wire.h')]:
             self.assertEqual(len(self.complaints(path, f'#include "{header}"\n')), 1, (path, header))
 
     def test_own_header_first(self):
@@ -57,11 +57,11 @@ class Includes(unittest.TestCase):
 
 class Access(unittest.TestCase):
     def test_one_decision(self):
-        for path, text, wrong, asks in [('api/files.c', 'if (v->access == DB_ACCESS_ANONYMOUS) {', 1, False),
+        for path, text, wrong, asks in [('api/content/files.c', 'if (v->access == DB_ACCESS_ANONYMOUS) {', 1, False),
                                         ('server/a.c', 'if (s.content_access != x) {', 1, False),
-                                        ('api/access.c', 'access == DB_ACCESS_ANONYMOUS; api_access_decide();', 0, False),
-                                        ('api/deliver.c', 'api_access_decide(v->access, node);', 0, True),
-                                        ('api/files.c', '/* DB_ACCESS_INHERIT */ x = s.content_access;', 0, False)]:
+                                        ('api/access/access.c', 'access == DB_ACCESS_ANONYMOUS; api_access_decide();', 0, False),
+                                        ('api/content/deliver.c', 'api_access_decide(v->access, node);', 0, True),
+                                        ('api/content/files.c', '/* DB_ACCESS_INHERIT */ x = s.content_access;', 0, False)]:
             found = []
             self.assertEqual(access.check_file(path, text, found), asks, path)
             self.assertEqual(len(found), wrong, found)

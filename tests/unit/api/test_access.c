@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "api/access.h"
+#include "api/access/access.h"
 
 static enum cp_err decide(enum db_access package, enum db_access node,
                           const struct api_principal *who)

@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/fields.h"
-#include "api/respond.h"
+#include "api/framework/fields.h"
+#include "api/framework/respond.h"
 
 static const struct api_pair content_type = {"Content-Type", "application/json; charset=utf-8"};
 static const char *const words[] = {"off", "prefer", NULL};

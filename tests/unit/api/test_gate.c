@@ -8,10 +8,10 @@
 
 #include <cmocka.h>
 
+#include "api/access/gate.h"
 #include "api/api.h"
-#include "api/gate.h"
-#include "api/respond.h"
-#include "api/router.h"
+#include "api/framework/respond.h"
+#include "api/framework/router.h"
 
 /* A context with nothing in it: a handler that ran would crash. */
 struct fixture {

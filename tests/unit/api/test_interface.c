@@ -10,7 +10,7 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-#include "api/interface.h"
+#include "api/access/interface.h"
 
 static void addresses(void **state)
 {

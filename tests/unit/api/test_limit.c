@@ -10,8 +10,8 @@
 #include <pthread.h>
 #include <stdio.h>
 
-#include "api/cors.h"
-#include "api/limit.h"
+#include "api/framework/cors.h"
+#include "api/framework/limit.h"
 
 #define START ((cp_time)1000 * CP_SEC)
 

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "api/lockout.h"
+#include "api/access/lockout.h"
 
 static const struct db_login_limits limits = {.failures = 3, .lockout_s = 60};
 static const uint8_t alice[DB_HASH_SIZE] = {1};

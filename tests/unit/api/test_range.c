@@ -10,9 +10,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "api/etag.h"
-#include "api/http_date.h"
-#include "api/range.h"
+#include "api/framework/etag.h"
+#include "api/framework/http_date.h"
+#include "api/framework/range.h"
 
 struct range_case {
     const char *header;

@@ -10,8 +10,8 @@
 #include <jansson.h>
 #include <string.h>
 
-#include "api/etag.h"
-#include "api/respond.h"
+#include "api/framework/etag.h"
+#include "api/framework/respond.h"
 
 static const struct api_request plain = {.method = API_GET, .path = "/x", .request_id = "rid-9"};
 

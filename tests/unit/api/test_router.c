@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-#include "api/router.h"
+#include "api/framework/router.h"
 
 static struct api_response nothing(const struct api_context *ctx, const struct api_call *call)
 {

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "api/api.h"
-#include "api/stream.h"
+#include "api/events/stream.h"
 #include "tests/unit/server/fake_feed.h"
 
 static atomic_int cut;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A stand-in for api/stream.h: feeds that the test speaks into. The linker chooses it. */
+ * A stand-in for api/events/stream.h: feeds that the test speaks into. The linker chooses it. */
 #include "tests/unit/server/fake_feed.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/stream.h"
+#include "api/events/stream.h"
 
 #define FEEDS_MAX 256
 

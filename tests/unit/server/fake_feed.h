@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A stand-in for api/stream.h: feeds that the test speaks into. */
+ * A stand-in for api/events/stream.h: feeds that the test speaks into. */
 #ifndef TESTS_UNIT_SERVER_FAKE_FEED_H
 #define TESTS_UNIT_SERVER_FAKE_FEED_H
 

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "api/progress.h"
+#include "api/session/progress.h"
 
 static int make(void **state)
 {
