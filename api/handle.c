@@ -5,9 +5,9 @@
 #include <strings.h>
 
 #include "api/access/auth.h"
+#include "api/access/cors.h"
 #include "api/access/gate.h"
 #include "api/events/audit.h"
-#include "api/framework/cors.h"
 #include "api/framework/respond.h"
 #include "api/framework/router.h"
 #include "api/handlers.h"

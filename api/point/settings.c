@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/access/cors.h"
 #include "api/access/interface.h"
-#include "api/framework/cors.h"
 #include "api/framework/etag.h"
 #include "api/framework/resource.h"
 #include "api/framework/respond.h"

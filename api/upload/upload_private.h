@@ -4,7 +4,7 @@
 #ifndef API_UPLOAD_UPLOAD_PRIVATE_H
 #define API_UPLOAD_UPLOAD_PRIVATE_H
 
-#include "api/framework/cors.h"
+#include "api/access/cors.h"
 
 struct api_upload_kind {
     /* A piece of the body, until the first failure. */

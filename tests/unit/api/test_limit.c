@@ -10,7 +10,7 @@
 #include <pthread.h>
 #include <stdio.h>
 
-#include "api/framework/cors.h"
+#include "api/access/cors.h"
 #include "api/framework/limit.h"
 
 #define START ((cp_time)1000 * CP_SEC)

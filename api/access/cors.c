@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * CORS: preflights, and headers of answers. Thread-safe. */
-#include "api/framework/cors.h"
+#include "api/access/cors.h"
 
 #include <stdlib.h>
 #include <string.h>

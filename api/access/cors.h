@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Pages of other sites (the Fetch standard's CORS protocol): only the origins of the setting
  * cors_origins, never with cookies or a browser's own credentials. Thread-safe. */
-#ifndef API_FRAMEWORK_CORS_H
-#define API_FRAMEWORK_CORS_H
+#ifndef API_ACCESS_CORS_H
+#define API_ACCESS_CORS_H
 
 #include "api/api.h"
 
