@@ -25,6 +25,20 @@ const struct cp_err_info *cp_err_info(enum cp_err code)
     return &catalogue[index];
 }
 
+bool cp_err_is_inner(enum cp_err code)
+{
+    switch (code) {
+    case CP_ERR_INTERNAL:
+    case CP_ERR_DATABASE:
+    case CP_ERR_DB_RETRY:
+    case CP_ERR_STORAGE:
+    case CP_ERR_NETWORK:
+        return true;
+    default:
+        return false;
+    }
+}
+
 const struct cp_err_info *cp_err_info_at(size_t index)
 {
     return index >= 1 && index < CP_ERR_INDEX_COUNT ? &catalogue[index] : NULL;

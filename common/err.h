@@ -6,6 +6,7 @@
 #define CP_COMMON_ERR_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -45,6 +46,10 @@ struct cp_err_info {
 
 /* The catalogue's row of a code; the row "internal-error" for an unknown code. */
 const struct cp_err_info *cp_err_info(enum cp_err code);
+
+/* Whether the text that comes with the code may be that of the system or of a library, and name hosts,
+ * roles or paths: it is for the log; callers get the catalogue's title. */
+bool cp_err_is_inner(enum cp_err code);
 
 /* Row by position 1 … CP_ERR_INDEX_COUNT - 1, NULL outside: to list the whole catalogue. */
 const struct cp_err_info *cp_err_info_at(size_t index);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/log.h"
 #include "db/wait.h"
 
 #define OPTIONS_MAX 48 /* keywords of libpq that a conninfo may set, and ours; it has about 40 */
@@ -229,6 +230,11 @@ enum cp_err db_conn_failed(struct db_conn *c, const PGresult *result, const char
     if (state == NULL || !db_conn_usable(c)) {
         code = CP_ERR_DATABASE;
         c->fault = DB_FAULT_LOST;
+    }
+    if (code == CP_ERR_INVALID) {
+        /* Whoever sent the value gets the text; PostgreSQL's tells of tables. */
+        cp_log(CP_LOG_WARN, "value-refused", "statement", what, "detail", message, NULL);
+        return cp_error_set(err, code, "The database does not take such a value.");
     }
     set_error(err, code, what, message != NULL ? message : PQerrorMessage(c->pg));
     return code;

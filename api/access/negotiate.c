@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "common/base64.h"
+#include "common/log.h"
 
 /* A ticket with many groups in it: Windows sends up to 48,000 bytes by default. */
 #define TOKEN_MAX 65536
@@ -115,8 +116,11 @@ static enum cp_err accept_token(struct api_negotiate *n, gss_buffer_t token,
                           "several steps): get a ticket for this service with 'kinit'.");
     } else {
         explain(major, minor, text, sizeof text);
-        rc = cp_error_set(err, CP_ERR_AUTH_FAILED, "The Kerberos ticket was not accepted: %s.",
-                          text);
+        cp_log(CP_LOG_INFO, "ticket-refused", "detail", text, NULL);
+        rc = cp_error_set(
+            err, CP_ERR_AUTH_FAILED,
+            "The Kerberos ticket was not accepted: it is damaged, has expired or is for "
+            "another service or key, or the clocks differ; the service's log tells.");
     }
     (void)gss_release_name(&ignored, &name);
     (void)gss_release_buffer(&ignored, &answer);

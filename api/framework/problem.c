@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * problem+json (RFC 9457) of a failure, in the one shape of docs/protocol.md section 1. Pure but
- * for malloc. */
+ * problem+json (RFC 9457) of a failure, in the one shape of docs/protocol.md section 1. Allocates, and
+ * logs what callers are not told. */
 #include "api/framework/respond.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "common/log.h"
 
 #define PROBLEM_TYPE "https://castpoint.dev/problems/"
 
@@ -51,6 +53,20 @@ static json_t *safe_string(const char *text)
     return json_string(copy);
 }
 
+/* Whoever may send a request may see its problem, with credentials or without: libpq's hosts and roles
+ * and the system's paths are for the log, under the same id. */
+static const char *public_detail(const struct cp_error *err, const struct cp_err_info *info)
+{
+    if (err->text[0] == '\0') {
+        return info->title;
+    }
+    if (!cp_err_is_inner(err->code)) {
+        return err->text;
+    }
+    cp_log_error(info->http_status == 500 ? CP_LOG_ERROR : CP_LOG_WARN, "request-failed", err);
+    return info->title;
+}
+
 struct api_response api_problem_fields(const struct api_request *rq, const struct cp_error *err,
                                        json_t *errors)
 {
@@ -69,9 +85,8 @@ struct api_response api_problem_fields(const struct api_request *rq, const struc
     }
     (void)snprintf(type, sizeof type, PROBLEM_TYPE "%s", info->code);
     body = json_pack("{s:s, s:s, s:i, s:o, s:s, s:s, s:s, s:o}", "type", type, "title", info->title,
-                     "status", info->http_status, "detail",
-                     safe_string(err->text[0] != '\0' ? err->text : info->title), "code",
-                     info->code, "cause", info->cause, "remedy", info->remedy, "request_id",
+                     "status", info->http_status, "detail", safe_string(public_detail(err, info)),
+                     "code", info->code, "cause", info->cause, "remedy", info->remedy, "request_id",
                      safe_string(rq->request_id != NULL ? rq->request_id : ""));
     if (body != NULL && errors != NULL) {
         (void)json_object_set(body, "errors", errors);

@@ -233,6 +233,8 @@ static json_t *command_json(const struct db_receiver *r, enum db_receiver_state 
     } else if (code[0] == '\0') {
         code = cp_err_info(CP_ERR_SENDER_SILENT)->code;
         detail = "The session has ended.";
+    } else if (cp_err_is_inner(cp_err_from_code(code))) {
+        detail = cp_err_info(cp_err_from_code(code))->title;
     }
     return json_pack("{s:s, s:s, s:s}", "command", "leave", "code", code, "detail", detail);
 }

@@ -132,6 +132,30 @@ static void progress_waits_in_the_table(void **state)
     end_sessions();
 }
 
+/* Why its session failed may be in libpq's words, which are not for everybody who joins. */
+static void failed_session_keeps_foreign_words_to_itself(void **state)
+{
+    struct rig_answer a;
+    struct joined j;
+    char sql[256];
+
+    (void)state;
+    rig_content_access(rig, "anonymous");
+    sealed_package("failed", "");
+    j = joined_as(RIG_NOBODY, JOIN("failed", "c1"), 201);
+    (void)snprintf(sql, sizeof sql,
+                   "UPDATE sessions SET state = 'failed', ended_at = now(), end_code ="
+                   " 'database-unavailable', end_detail = 'at db1.example' WHERE id = '%s'",
+                   rig_text_in(joined_object(&j, "session"), "id"));
+    rig_sql(sql);
+    a = joined_call(&j, API_PUT, "/progress", PROGRESS("receiving", "3"), 200);
+    assert_string_equal(rig_text(&a, "code"), "database-unavailable");
+    assert_string_equal(rig_text(&a, "detail"), cp_err_info(CP_ERR_DATABASE)->title);
+    rig_answer_done(&a);
+    joined_done(&j);
+    end_sessions();
+}
+
 static void cancelled_session_tells_its_receivers(void **state)
 {
     struct joined j, next;
@@ -217,6 +241,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(receivers_report),
         cmocka_unit_test(progress_waits_in_the_table),
+        cmocka_unit_test(failed_session_keeps_foreign_words_to_itself),
         cmocka_unit_test(cancelled_session_tells_its_receivers),
         cmocka_unit_test(sessions_are_listed),
     };

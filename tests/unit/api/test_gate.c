@@ -85,7 +85,7 @@ static void every_route_says_why(void **state)
     size_t count;
     const struct api_route *routes = api_routes(&count);
 
-    (void)cp_error_set(&why, CP_ERR_DATABASE, "no server on that socket");
+    (void)cp_error_set(&why, CP_ERR_DATABASE, "no server on that socket"); /* the log's */
     for (size_t i = 0; i < count; i++) {
         if (strcmp(routes[i].pattern, "/healthz") != 0) {
             refused(f, routes[i].method, routes[i].pattern, "\"unavailable\"", "starting");
@@ -95,10 +95,10 @@ static void every_route_says_why(void **state)
     for (size_t i = 0; i < count; i++) {
         if (strcmp(routes[i].pattern, "/healthz") != 0) {
             refused(f, routes[i].method, routes[i].pattern, "\"database-unavailable\"",
-                    "that socket");
+                    "does not answer");
         }
     }
-    refused(f, API_GET, "/nowhere", "\"database-unavailable\"", "that socket");
+    refused(f, API_GET, "/nowhere", "\"database-unavailable\"", "does not answer");
 }
 
 static void it_opens_once(void **state)

@@ -7,11 +7,14 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <jansson.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "api/framework/etag.h"
 #include "api/framework/respond.h"
+#include "common/log.h"
 
 static const struct api_request plain = {.method = API_GET, .path = "/x", .request_id = "rid-9"};
 
@@ -52,6 +55,40 @@ static void every_error_of_the_catalogue_makes_a_problem(void **state)
         assert_int_equal(info->http_status == 503 || info->http_status == 429,
                          api_header_get(&rs, "Retry-After") != NULL);
         assert_int_equal(info->http_status == 401, api_header_get(&rs, "WWW-Authenticate") != NULL);
+        api_response_done(&rs);
+    }
+}
+
+/* What libpq or the system says is for the log; what we say is for the caller. */
+static void foreign_words_go_to_the_log_only(void **state)
+{
+    static const struct {
+        enum cp_err code;
+        bool shown;
+    } cases[] = {{CP_ERR_DATABASE, false}, {CP_ERR_DB_RETRY, false},   {CP_ERR_INTERNAL, false},
+                 {CP_ERR_STORAGE, false},  {CP_ERR_NETWORK, false},    {CP_ERR_UNAVAILABLE, true},
+                 {CP_ERR_CONFLICT, true},  {CP_ERR_STORAGE_FULL, true}};
+    static const char words[] = "connection to server at db1.example, port 5433, user operator";
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct cp_error err;
+        struct api_response rs;
+        char line[2048];
+        ssize_t size;
+        int fds[2];
+
+        (void)cp_error_set(&err, cases[i].code, "%s", words);
+        assert_int_equal(pipe2(fds, O_NONBLOCK), 0);
+        cp_log_init("test", CP_LOG_JSON, CP_LOG_WARN, fds[1]);
+        rs = api_problem(&plain, &err);
+        cp_log_init("test", CP_LOG_TEXT, CP_LOG_INFO, STDERR_FILENO);
+        size = read(fds[0], line, sizeof line - 1);
+        line[size > 0 ? size : 0] = '\0';
+        assert_int_equal(strstr(rs.body, words) != NULL, cases[i].shown);
+        assert_int_equal(strstr(line, words) != NULL, !cases[i].shown);
+        assert_int_equal(strstr(line, cp_err_info(cases[i].code)->code) != NULL, !cases[i].shown);
+        assert_int_equal(close(fds[0]) + close(fds[1]), 0);
         api_response_done(&rs);
     }
 }
@@ -120,6 +157,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_problem_has_the_whole_shape),
         cmocka_unit_test(every_error_of_the_catalogue_makes_a_problem),
+        cmocka_unit_test(foreign_words_go_to_the_log_only),
         cmocka_unit_test(a_401_offers_basic_and_bearer),
         cmocka_unit_test(bytes_that_are_not_utf8_do_not_break_a_problem),
         cmocka_unit_test(a_resource_answers_304_to_its_own_tag),

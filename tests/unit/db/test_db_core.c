@@ -335,6 +335,7 @@ static void test_constraint_name(void **state)
     (void)snprintf(p.name, sizeof p.name, "Bad Name");
     assert_int_equal(db_package_create(c, &p, &p, &f->err), CP_ERR_INVALID);
     assert_string_equal(db_constraint(c), "packages_name_check");
+    assert_string_equal(f->err.text, "The database does not take such a value.");
     fixture_sql(f, "ROLLBACK TO s");
     fixture_commit(f);
 }
