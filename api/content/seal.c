@@ -61,7 +61,7 @@ struct api_response api_versions_seal(const struct api_context *ctx, const struc
     struct seal_tx t = {
         .ctx = ctx, .call = call, .task = {.kind = "seal-version", .unit = DB_TASK_BYTES}};
     struct api_creation creation = {
-        .name = "ask-to-seal", .locking = true, .body = seal_body, .answer = accepted, .arg = &t};
+        .name = "ask-to-seal", .body = seal_body, .answer = accepted, .arg = &t};
     struct api_response rs;
 
     return api_fields_none(call, &rs) ? api_create(ctx, call, &creation) : rs;

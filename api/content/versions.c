@@ -166,11 +166,8 @@ static bool read_changes(const struct api_call *call, struct db_version *v,
 struct api_response api_versions_create(const struct api_context *ctx, const struct api_call *call)
 {
     struct version_tx t = {.ctx = ctx, .call = call};
-    struct api_creation creation = {.name = "create-version",
-                                    .locking = true,
-                                    .body = create_body,
-                                    .answer = created,
-                                    .arg = &t};
+    struct api_creation creation = {
+        .name = "create-version", .body = create_body, .answer = created, .arg = &t};
     struct api_response rs;
 
     if (!read_changes(call, &t.wanted, &rs)) {

@@ -145,13 +145,6 @@ static enum cp_err once_body(struct db_conn *conn, void *arg, struct cp_error *e
     return rc;
 }
 
-static enum cp_err run(const struct api_context *ctx, const struct api_creation *c, db_tx_fn *body,
-                       void *arg, struct cp_error *err)
-{
-    return c->locking ? db_run_tx_locking(ctx->db, c->name, body, arg, err)
-                      : db_run_tx(ctx->db, c->name, body, arg, err);
-}
-
 /* ---- the request ---- */
 
 /* With the role: what an administrator was told is not for a viewer, be it the same account. */
@@ -222,7 +215,7 @@ static struct api_response create_once(const struct api_context *ctx, const stru
 
     err.code = begin(&o, key, &err);
     if (err.code == CP_OK) {
-        err.code = run(ctx, c, once_body, &o, &err);
+        err.code = db_run_tx_locking(ctx->db, c->name, once_body, &o, &err);
     }
     if (err.code != CP_OK) {
         api_response_done(&o.response);
@@ -241,6 +234,6 @@ struct api_response api_create(const struct api_context *ctx, const struct api_c
     if (key != NULL && call->who->account_id[0] != '\0') {
         return create_once(ctx, call, c, key);
     }
-    err.code = run(ctx, c, c->body, c->arg, &err);
+    err.code = db_run_tx_locking(ctx->db, c->name, c->body, c->arg, &err);
     return err.code == CP_OK ? c->answer(c->arg) : api_refuse(call, &err);
 }

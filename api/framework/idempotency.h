@@ -10,8 +10,8 @@
 
 struct api_creation {
     const char *name; /* of the transaction: "create-package" */
-    bool locking;     /* db_run_tx_locking instead of db_run_tx */
-    db_tx_fn *body;   /* makes it */
+    /* Makes it, in READ COMMITTED: what must be unique is a constraint, what it depends on a row lock. */
+    db_tx_fn *body;
     /* The answer from what the body left in arg; a 2xx is what is kept. Called in the transaction,
      * so maybe more than once: it consumes nothing. */
     struct api_response (*answer)(const void *arg);

@@ -397,8 +397,7 @@ static struct api_response changed(const void *arg)
 struct api_response api_keys_rotate(const struct api_context *ctx, const struct api_call *call)
 {
     struct keys_tx t = {.ctx = ctx, .call = call};
-    struct api_creation creation = {
-        .name = "rotate-key", .locking = true, .answer = changed, .arg = &t};
+    struct api_creation creation = {.name = "rotate-key", .answer = changed, .arg = &t};
     struct api_response rs;
 
     if (!api_fields_none(call, &rs) || !read_word(call, &t.word, &rs)) {
@@ -442,7 +441,7 @@ struct api_response api_keys_revoke(const struct api_context *ctx, const struct 
 {
     struct keys_tx t = {.ctx = ctx, .call = call};
     struct api_creation creation = {
-        .name = "revoke-key", .locking = true, .body = revoke_body, .answer = changed, .arg = &t};
+        .name = "revoke-key", .body = revoke_body, .answer = changed, .arg = &t};
     struct api_response rs;
     struct api_fields f;
 

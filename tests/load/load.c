@@ -43,7 +43,11 @@ static const struct step endings[] = {
     {"GET", "/api/v1/packages/%s", NULL, 200, false, true, NULL},
     {"DELETE", "/api/v1/packages/%s", NULL, 204, true, false, "deleted"},
 };
-enum { STEPS = sizeof steps / sizeof *steps, ENDINGS = sizeof endings / sizeof *endings };
+enum {
+    STEPS = sizeof steps / sizeof *steps,
+    ENDINGS = sizeof endings / sizeof *endings,
+    ALL = STEPS + ENDINGS
+};
 
 struct samples {
     double *ms;
@@ -54,7 +58,8 @@ struct load {
     const char *url, *token, *cacert;
     FILE *ledger;
     CURLM *multi;
-    struct samples reads, writes;
+    struct samples connects, reads, writes; /* without the connecting before them */
+    struct samples of_step[ALL];
     uint64_t answered, refused, failed;
     cp_time ends_ns;
     unsigned active;
@@ -72,9 +77,14 @@ struct client {
     cp_time waits_until_ns; /* 0: a request is under way */
 };
 
+static const struct step *step_at(unsigned at)
+{
+    return at < STEPS ? &steps[at] : &endings[at - STEPS];
+}
+
 static const struct step *step_of(const struct client *c)
 {
-    return c->at < STEPS ? &steps[c->at] : &endings[c->at - STEPS];
+    return step_at(c->at);
 }
 
 static void *must(void *memory)
@@ -222,12 +232,28 @@ static void stop_client(struct client *c)
     c->load->active--;
 }
 
+/* The first request of a connection pays for TCP and TLS: that is told apart. */
+static void measure(struct client *c, const struct step *s, cp_time now_ns)
+{
+    struct load *l = c->load;
+    double ms = (double)(now_ns - c->started_ns) / 1e6;
+    long connects = 0;
+    curl_off_t connecting_us = 0;
+    curl_easy_getinfo(c->easy, CURLINFO_NUM_CONNECTS, &connects);
+    if (connects > 0) {
+        curl_easy_getinfo(c->easy, CURLINFO_APPCONNECT_TIME_T, &connecting_us);
+        samples_add(&l->connects, (double)connecting_us / 1e3);
+        ms -= (double)connecting_us / 1e3;
+    }
+    samples_add(strcmp(s->method, "GET") == 0 ? &l->reads : &l->writes, ms);
+    samples_add(&l->of_step[c->at], ms);
+}
+
 static void succeeded(struct client *c, const struct step *s, cp_time now_ns)
 {
     struct load *l = c->load;
     l->answered++;
-    samples_add(strcmp(s->method, "GET") == 0 ? &l->reads : &l->writes,
-                (double)(now_ns - c->started_ns) / 1e6);
+    measure(c, s, now_ns);
     if (s->says != NULL) {
         fprintf(l->ledger, "%s %s\n", s->says, c->name);
     }
@@ -324,10 +350,22 @@ static int report(struct load *l)
 {
     printf("{\"answered\":%" PRIu64 ",\"refused_503\":%" PRIu64 ",\"failed\":%" PRIu64 ",",
            l->answered, l->refused, l->failed);
+    print_samples("connects", &l->connects);
+    putchar(',');
     print_samples("reads", &l->reads);
     putchar(',');
     print_samples("writes", &l->writes);
-    puts("}");
+    printf(",\"steps\":{");
+    for (unsigned i = 0; i < ALL; i++) {
+        char name[256];
+        snprintf(name, sizeof name, "%s %s%s", step_at(i)->method, step_at(i)->path,
+                 i < STEPS ? "" : " (end)");
+        printf("%s", i > 0 ? "," : "");
+        print_samples(name, &l->of_step[i]);
+        free(l->of_step[i].ms);
+    }
+    puts("}}");
+    free(l->connects.ms);
     free(l->reads.ms);
     free(l->writes.ms);
     return l->failed == 0 ? 0 : 1;

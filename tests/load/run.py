@@ -4,7 +4,8 @@
     tests/load/run.py --build build/release --clients 200 --seconds 60 --restart-postgres
 
 Fails when a request was answered wrongly (any 5xx but 503 with Retry-After; any 503 without a restart), when an answer
-was empty, or when the database does not hold exactly what the clients were told. Prints the latencies."""
+was empty, or when the database does not hold exactly what the clients were told. Prints the latencies of each step;
+connecting is told apart."""
 import argparse
 import json
 import os
@@ -104,8 +105,10 @@ def main():
                 service.close()
         finally:
             cluster.close()
-    wrong, refused = result.pop('wrong'), result['refused_503']
+    wrong, refused, steps = result.pop('wrong'), result['refused_503'], result.pop('steps')
     print(json.dumps(result, indent=2))
+    for step, figures in steps.items():
+        print(f'{step}: {json.dumps(figures)}')
     for sentence in wrong[:20]:
         print('wrong:', sentence)
     if refused and not options.restart_postgres:
