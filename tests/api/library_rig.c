@@ -81,20 +81,6 @@ json_int_t library_references(const char *text)
     return count;
 }
 
-void library_settings(const char *body)
-{
-    static const char path[] = "/api/v1/distribution-points/local/settings";
-    struct rig_answer a;
-    char match[128];
-
-    rig_if_match(rig, path, match);
-    a = rig_expect(
-        rig, RIG_ADMIN,
-        &(struct rig_call){.method = API_PATCH, .path = path, .body = body, .headers = {match}},
-        200);
-    rig_answer_done(&a);
-}
-
 json_t *library_work(const char *what, const char *body)
 {
     char path[128];

@@ -17,9 +17,6 @@ json_t *library_blob(const char *text);
 bool library_has(const char *text);
 json_int_t library_references(const char *text);
 
-/* Settings as JSON text: {"library_grace_hours": 0}. */
-void library_settings(const char *body);
-
 /* POST …/library/<what>, done; result of the task. json_decref. */
 json_t *library_work(const char *what, const char *body);
 

@@ -53,6 +53,10 @@ struct rig_call {
     bool break_early;                          /* the connection breaks before the last byte */
 };
 
+/* GET; PUT of a file. */
+struct rig_call rig_call_get(const char *path);
+struct rig_call rig_call_put(const char *path, const char *data);
+
 struct rig_answer {
     int status;
     json_t *json; /* body, when it is JSON */
@@ -90,6 +94,11 @@ const char *rig_header(const struct rig_answer *a, const char *name);
 /* The ETag of an address, for If-Match: "If-Match: \"r1\"". */
 void rig_if_match(struct rig *r, const char *path, char ret_header[128]);
 
+/* Changes what is at an address, as an administrator; the settings; one of them, the access. */
+void rig_change(struct rig *r, const char *path, const char *body);
+void rig_settings(struct rig *r, const char *body);
+void rig_content_access(struct rig *r, const char *word);
+
 /* Does every task that waits, as the service's workers would. */
 void rig_work(struct rig *r);
 /* Asks for work that must be accepted (202), does it, and gives the ended task, which must be in
@@ -101,11 +110,10 @@ struct rig_answer rig_task(struct rig *r, enum rig_who who, const struct rig_cal
 void rig_task_fails(struct rig *r, enum rig_who who, const struct rig_call *call, const char *code,
                     const char *word);
 
-/* A package with a draft; a file in a draft; a sealed version; its access setting. */
+/* A package with a draft; a file in a draft; a sealed version. */
 void rig_package(struct rig *r, const char *name, const char *more_fields);
 void rig_put(struct rig *r, const char *package, int version, const char *path, const char *data);
 void rig_seal(struct rig *r, const char *package, int version);
-void rig_content_access(struct rig *r, const char *word);
 
 /* Looks for new events as the service's reader does; listeners get them. */
 void rig_follow(struct rig *r);
@@ -113,8 +121,9 @@ void rig_follow(struct rig *r);
 /* How many events of a kind there are. */
 int rig_events(struct rig *r, const char *kind);
 
-/* SQL by hand, as an operator would do it. */
+/* SQL by hand, as an operator would do it; an event of no node. */
 void rig_sql(const char *sql);
+void rig_write_event(const char *kind, const char *subject);
 
 /* Blobs in the store: files below folder/content/sha256. */
 int rig_blob_count(struct rig *r);

@@ -21,19 +21,6 @@ static int status_as(const char *authorization, const char *path)
         &(struct rig_call){.method = API_GET, .path = path, .authorization = authorization});
 }
 
-static void change_account(const char *path, const char *body)
-{
-    struct rig_answer a;
-    char match[128];
-
-    rig_if_match(rig, path, match);
-    a = rig_expect(
-        rig, RIG_ADMIN,
-        &(struct rig_call){.method = API_PATCH, .path = path, .body = body, .headers = {match}},
-        200);
-    rig_answer_done(&a);
-}
-
 /* ---- accounts and Basic ---- */
 
 static void an_account_lives_and_dies(void **state)
@@ -62,13 +49,13 @@ static void an_account_lives_and_dies(void **state)
     assert_int_equal(status_as(wrong, "/api/v1/packages"), 401);
     assert_int_equal(status_as(right, "/api/v1/accounts"), 403);
 
-    change_account(path, "{\"enabled\": false}"); /* memory must not help */
+    rig_change(rig, path, "{\"enabled\": false}"); /* memory must not help */
     assert_int_equal(status_as(right, "/api/v1/packages"), 401);
-    change_account(path, "{\"enabled\": true, \"password\": \"another secret\"}");
+    rig_change(rig, path, "{\"enabled\": true, \"password\": \"another secret\"}");
     assert_int_equal(status_as(right, "/api/v1/packages"), 401);
     rig_basic("robot", "another secret", right);
     assert_int_equal(status_as(right, "/api/v1/packages"), 200);
-    change_account(path, "{\"password\": null}");
+    rig_change(rig, path, "{\"password\": null}");
     assert_int_equal(status_as(right, "/api/v1/packages"), 401);
 
     rig_if_match(rig, path, match);
@@ -179,14 +166,14 @@ static void a_token_ends_in_every_way(void **state)
     assert_int_equal(status_as(bearer, "/api/v1/packages"), 401);
     /* its account disabled */
     token_of("viewer", "{\"role\": \"viewer\", \"expires_at\": null}", bearer, id);
-    change_account("/api/v1/accounts/viewer", "{\"enabled\": false}");
+    rig_change(rig, "/api/v1/accounts/viewer", "{\"enabled\": false}");
     assert_int_equal(status_as(bearer, "/api/v1/packages"), 401);
-    change_account("/api/v1/accounts/viewer", "{\"enabled\": true}");
+    rig_change(rig, "/api/v1/accounts/viewer", "{\"enabled\": true}");
     assert_int_equal(status_as(bearer, "/api/v1/packages"), 200);
     /* its account's role made smaller */
-    change_account("/api/v1/accounts/viewer", "{\"role\": \"content\"}");
+    rig_change(rig, "/api/v1/accounts/viewer", "{\"role\": \"content\"}");
     assert_int_equal(status_as(bearer, "/api/v1/packages"), 403);
-    change_account("/api/v1/accounts/viewer", "{\"role\": \"viewer\"}");
+    rig_change(rig, "/api/v1/accounts/viewer", "{\"role\": \"viewer\"}");
 }
 
 static void a_token_is_never_stronger_than_who_makes_it(void **state)

@@ -251,18 +251,6 @@ static void types_of_bodies(void **state)
 
 /* ---- limits, pages of other sites ---- */
 
-static void set(const char *body)
-{
-    char match[128];
-
-    rig_if_match(rig, SETTINGS, match);
-    assert_int_equal(
-        rig_status(rig, RIG_ADMIN,
-                   &(struct rig_call){
-                       .method = API_PATCH, .path = SETTINGS, .body = body, .headers = {match}}),
-        200);
-}
-
 static void live_on(void)
 {
     assert_int_equal(api_live_new(&rig->ctx.live), CP_OK);
@@ -291,7 +279,7 @@ static void requests_are_limited(void **state)
     struct rig_answer a;
 
     (void)state;
-    set("{\"requests_per_minute\": 60}");
+    rig_settings(rig, "{\"requests_per_minute\": 60}");
     live_on();
     /* by address, whoever asks; a bucket may gain one in a second */
     assert_in_range(sent(RIG_NOBODY, call, 100), 20, 22);
@@ -314,7 +302,7 @@ static void requests_are_limited(void **state)
     rig_refused(rig, RIG_VIEWER, &call, "too-many-requests", "account");
     rig_refused(rig, RIG_OPERATOR, &call, "package-not-found", NULL);
     live_off();
-    set("{\"requests_per_minute\": 0}");
+    rig_settings(rig, "{\"requests_per_minute\": 0}");
     live_on();
     call.remote = "198.51.100.1";
     assert_int_equal(sent(RIG_NOBODY, call, 200), 200);
@@ -328,7 +316,7 @@ static void a_room_is_never_held_up(void **state)
     char joins[40][64];
 
     (void)state;
-    set("{\"requests_per_minute\": 60}");
+    rig_settings(rig, "{\"requests_per_minute\": 60}");
     rig_content_access(rig, "anonymous");
     rig_package(rig, "room", "");
     rig_put(rig, "room", 1, "a.txt", "content");
@@ -378,7 +366,7 @@ static void a_room_is_never_held_up(void **state)
         assert_in_range(sent(RIG_NOBODY, call, 300), 100, 130);
     }
     live_off();
-    set("{\"requests_per_minute\": 6000}");
+    rig_settings(rig, "{\"requests_per_minute\": 6000}");
 }
 
 /* What only looks like a receiver token is counted for its address, before anybody looks it up. */
@@ -396,7 +384,7 @@ static void a_false_receiver_token_hides_nothing(void **state)
     char bearer[128];
 
     (void)state;
-    set("{\"requests_per_minute\": 60}");
+    rig_settings(rig, "{\"requests_per_minute\": 60}");
     live_on();
     a = rig_expect(rig, RIG_NOBODY, &join, 201);
     (void)snprintf(bearer, sizeof bearer, "bearer  %s", rig_text(&a, "receiver_token"));
@@ -417,7 +405,7 @@ static void a_false_receiver_token_hides_nothing(void **state)
     call.path = "/api/v1";
     assert_in_range(sent(RIG_NOBODY, call, 100), 0, 2);
     live_off();
-    set("{\"requests_per_minute\": 6000}");
+    rig_settings(rig, "{\"requests_per_minute\": 6000}");
 }
 
 #define CONSOLE "https://console.example:8443"
@@ -450,7 +438,7 @@ static void pages_of_other_sites(void **state)
     assert_int_equal(a.status, 405);
     rig_answer_done(&a);
 
-    set("{\"cors_origins\": [\"https://other.example\", \"" CONSOLE "\"]}");
+    rig_settings(rig, "{\"cors_origins\": [\"https://other.example\", \"" CONSOLE "\"]}");
     a = preflight("Origin: " CONSOLE);
     assert_int_equal(a.status, 204);
     assert_string_equal(rig_header(&a, "Access-Control-Allow-Origin"), CONSOLE);
@@ -521,7 +509,7 @@ static void only_origins_are_origins(void **state)
                 .method = API_PATCH, .path = SETTINGS, .body = bodies[i], .headers = {match}},
             "invalid-request", "cors_origins");
     }
-    set("{\"cors_origins\": []}");
+    rig_settings(rig, "{\"cors_origins\": []}");
     a = rig_expect(rig, RIG_VIEWER, &(struct rig_call){.method = API_GET, .path = SETTINGS}, 200);
     assert_int_equal(
         json_array_size(json_object_get(json_object_get(a.json, "configured"), "cors_origins")), 0);

@@ -24,19 +24,6 @@ static int status_as(const char *authorization, const struct api_certificate *ce
                                          .certificate = certificate});
 }
 
-static void change(const char *path, const char *body)
-{
-    char match[128];
-    struct rig_answer a;
-
-    rig_if_match(rig, path, match);
-    a = rig_expect(
-        rig, RIG_ADMIN,
-        &(struct rig_call){.method = API_PATCH, .path = path, .body = body, .headers = {match}},
-        200);
-    rig_answer_done(&a);
-}
-
 /* ---- tokens ---- */
 
 struct token {
@@ -112,7 +99,7 @@ static void a_token_is_switched_off_and_on(void **state)
     assert_int_equal(rig_status(rig, RIG_NOBODY, &call), 200);
     rig_refused(rig, RIG_NOBODY, &call, "precondition-failed", NULL);
     assert_int_equal(status_as(t.bearer, NULL), 401);
-    change(t.path, "{\"enabled\": true, \"name\": \"again\"}");
+    rig_change(rig, t.path, "{\"enabled\": true, \"name\": \"again\"}");
     assert_int_equal(status_as(t.bearer, NULL), 200);
     a = rig_expect(rig, RIG_VIEWER, &(struct rig_call){.method = API_GET, .path = t.path}, 200);
     assert_string_equal(rig_text(&a, "name"), "again");
@@ -167,9 +154,9 @@ static void a_weak_token_does_not_touch_a_strong_one(void **state)
     assert_int_equal(listed(strong.bearer, &strong), 1);
     assert_int_equal(listed(strong.bearer, &weak), 1);
     /* it is as weak as its account */
-    change("/api/v1/accounts/operator", "{\"role\": \"content\"}");
+    rig_change(rig, "/api/v1/accounts/operator", "{\"role\": \"content\"}");
     assert_int_equal(listed(weak.bearer, &strong), 1);
-    change("/api/v1/accounts/operator", "{\"role\": \"operator\"}");
+    rig_change(rig, "/api/v1/accounts/operator", "{\"role\": \"operator\"}");
     assert_int_equal(listed(weak.bearer, &strong), 0);
 }
 
@@ -296,9 +283,9 @@ static void a_certificate_is_an_account(void **state)
     a = rig_expect(rig, RIG_ADMIN, &(struct rig_call){.method = API_GET, .path = path}, 200);
     assert_non_null(rig_text(&a, "last_used_at"));
     rig_answer_done(&a);
-    change("/api/v1/accounts/viewer", "{\"enabled\": false}");
+    rig_change(rig, "/api/v1/accounts/viewer", "{\"enabled\": false}");
     assert_int_equal(status_as(NULL, &c), 401);
-    change("/api/v1/accounts/viewer", "{\"enabled\": true}");
+    rig_change(rig, "/api/v1/accounts/viewer", "{\"enabled\": true}");
     assert_int_equal(
         rig_status(rig, RIG_ADMIN, &(struct rig_call){.method = API_DELETE, .path = path}), 204);
     assert_int_equal(status_as(NULL, &c), 403);
@@ -426,7 +413,7 @@ static void principals_are_unique(void **state)
     struct rig_answer a;
 
     (void)state;
-    change("/api/v1/accounts/viewer", "{\"principal\": \"alice@EXAMPLE.ORG\"}");
+    rig_change(rig, "/api/v1/accounts/viewer", "{\"principal\": \"alice@EXAMPLE.ORG\"}");
     rig_if_match(rig, call.path, match);
     call.body = "{\"principal\": \"alice@EXAMPLE.ORG\"}";
     rig_refused(rig, RIG_ADMIN, &call, "conflict", "principal");
@@ -439,7 +426,7 @@ static void principals_are_unique(void **state)
                              .body = "{\"name\": \"second\", \"role\": \"content\","
                                      " \"principal\": \"alice@EXAMPLE.ORG\"}"};
     rig_refused(rig, RIG_ADMIN, &call, "conflict", "principal");
-    change("/api/v1/accounts/viewer", "{\"principal\": null}");
+    rig_change(rig, "/api/v1/accounts/viewer", "{\"principal\": null}");
     assert_int_equal(rig_status(rig, RIG_ADMIN, &call), 201);
     a = rig_expect(rig, RIG_ADMIN,
                    &(struct rig_call){.method = API_GET, .path = "/api/v1/accounts/second"}, 200);

@@ -148,13 +148,13 @@ static void nothing_goes_when_all_is_to_be_kept(void **state)
     (void)state;
     sealed_package("debian", "");
     rig_sql("UPDATE events SET time = time - interval '3000 days'");
-    library_settings("{\"history_days\": 0}");
+    rig_settings(rig, "{\"history_days\": 0}");
     dropped(0, 0, 0);
     assert_true(rig_events(rig, "package-created") > 0);
-    library_settings("{\"history_days\": 3001}");
+    rig_settings(rig, "{\"history_days\": 3001}");
     dropped(0, 0, 0);
     assert_true(rig_events(rig, "package-created") > 0);
-    library_settings("{\"history_days\": 2999}");
+    rig_settings(rig, "{\"history_days\": 2999}");
     json_decref(drop());
     assert_int_equal(rig_events(rig, "package-created"), 0);
 }
@@ -169,7 +169,7 @@ static void answers_go_after_a_day(void **state)
     json_t *result;
 
     (void)state;
-    library_settings("{\"history_days\": 0}");
+    rig_settings(rig, "{\"history_days\": 0}");
     assert_int_equal(rig_status(rig, RIG_OPERATOR, &create), 201);
     result = drop();
     assert_int_equal(rig_number_in(result, "answers"), 0);

@@ -21,11 +21,6 @@
 #define MULTICAST KEYS "/multicast"
 #define IDENTITY  KEYS "/identity"
 
-static struct rig_call get(const char *path)
-{
-    return (struct rig_call){.method = API_GET, .path = path};
-}
-
 static struct rig_call post(const char *path, const char *body)
 {
     return (struct rig_call){.method = API_POST, .path = path, .body = body};
@@ -34,7 +29,7 @@ static struct rig_call post(const char *path, const char *body)
 /* One field of an answer; health and a piece of the summary. */
 static void expect_kind(const char *path, const char *health, const char *words)
 {
-    struct rig_call call = get(path);
+    struct rig_call call = rig_call_get(path);
     struct rig_answer a = rig_expect(rig, RIG_VIEWER, &call, 200);
 
     if (strcmp(rig_text(&a, "health"), health) != 0 ||
@@ -47,24 +42,11 @@ static void expect_kind(const char *path, const char *health, const char *words)
 
 static void active_fingerprint(const char *path, char ret_text[65])
 {
-    struct rig_call call = get(path);
+    struct rig_call call = rig_call_get(path);
     struct rig_answer a = rig_expect(rig, RIG_VIEWER, &call, 200);
 
     (void)snprintf(ret_text, 65, "%s",
                    rig_text_in(json_object_get(a.json, "active"), "fingerprint"));
-    rig_answer_done(&a);
-}
-
-static void settings(const char *body)
-{
-    static const char path[] = "/api/v1/distribution-points/local/settings";
-    struct rig_call call = {.method = API_PATCH, .path = path, .body = body};
-    struct rig_answer a;
-    char match[128];
-
-    rig_if_match(rig, path, match);
-    call.headers[0] = match;
-    a = rig_expect(rig, RIG_ADMIN, &call, 200);
     rig_answer_done(&a);
 }
 
@@ -100,7 +82,8 @@ static int set_up(void **state)
 
 static void all_kinds_are_shown(void **state)
 {
-    struct rig_call list = get(KEYS), one = get(KEYS "/master"), none = get(KEYS "/tls");
+    struct rig_call list = rig_call_get(KEYS), one = rig_call_get(KEYS "/master"),
+                    none = rig_call_get(KEYS "/tls");
     struct rig_answer a = rig_expect(rig, RIG_VIEWER, &list, 200);
     const json_t *item;
     size_t i;
@@ -133,7 +116,7 @@ static void a_check_says_what_is_wrong(void **state)
     struct rig_answer a;
 
     (void)state;
-    settings("{\"key_repair\": false}");
+    rig_settings(rig, "{\"key_repair\": false}");
     rig_sql("UPDATE keys SET private_sealed = 'x' WHERE state = 'active' AND kind = 'multicast'");
     refused("rotates it");
     a = rig_expect(rig, RIG_OPERATOR, &check, 200);
@@ -142,7 +125,7 @@ static void a_check_says_what_is_wrong(void **state)
     assert_string_equal(rig_text_in(json_object_get(a.json, "active"), "state"), "damaged");
     rig_answer_done(&a);
     expect_kind(MULTICAST, "broken", "until somebody rotates it");
-    settings("{\"key_repair\": true}");
+    rig_settings(rig, "{\"key_repair\": true}");
     a = rig_expect(rig, RIG_OPERATOR, &check, 200);
     assert_string_equal(rig_text(&a, "health"), "ok");
     rig_answer_done(&a);
@@ -154,7 +137,7 @@ static void a_check_says_what_is_wrong(void **state)
 static void the_hourly_check_repairs(void **state)
 {
     struct cp_error err = {.code = CP_OK};
-    struct rig_call tasks = get("/api/v1/tasks?kind=check-keys&limit=1");
+    struct rig_call tasks = rig_call_get("/api/v1/tasks?kind=check-keys&limit=1");
     struct rig_answer a;
     json_t *task;
     int before = rig_events(rig, "multicast-key-replaced");
@@ -183,7 +166,7 @@ static void the_hourly_check_repairs(void **state)
 static void rotation_asks_for_new_signatures(void **state)
 {
     struct rig_call rotate = post(MULTICAST "/rotate", NULL);
-    struct rig_call version = get("/api/v1/packages/kept/versions/1");
+    struct rig_call version = rig_call_get("/api/v1/packages/kept/versions/1");
     char before[65], after[65];
     struct rig_answer a;
 
@@ -200,7 +183,7 @@ static void rotation_asks_for_new_signatures(void **state)
     a = rig_expect(rig, RIG_VIEWER, &version, 200);
     assert_string_equal(rig_text_in(json_object_get(a.json, "manifest"), "key"), after);
     rig_answer_done(&a);
-    version = get(MULTICAST);
+    version = rig_call_get(MULTICAST);
     a = rig_expect(rig, RIG_VIEWER, &version, 200);
     assert_int_equal(json_array_size(json_object_get(a.json, "overlap")), 1);
     rig_answer_done(&a);
@@ -241,22 +224,22 @@ static void former_identities_still_certify(void **state)
     joined_done(&a);
     joined_done(&b);
     /* Without overlap there is none. */
-    settings("{\"key_overlap_hours\": 0}");
+    rig_settings(rig, "{\"key_overlap_hours\": 0}");
     rig_sql("UPDATE keys SET overlap_until = now() WHERE state = 'overlap'");
     rs = rig_expect(rig, RIG_ADMIN, &rotate, 200);
     rig_answer_done(&rs);
     b = joined_as(RIG_NOBODY, JOIN("kept", "c1"), 200);
     assert_int_equal(json_array_size(json_object_get(b.answer.json, "previous_identities")), 0);
     joined_done(&b);
-    settings("{\"key_overlap_hours\": 168}");
+    rig_settings(rig, "{\"key_overlap_hours\": 168}");
 }
 
 static void the_calendar_is_a_setting(void **state)
 {
     (void)state;
-    settings("{\"key_rotation_days\": 0}");
+    rig_settings(rig, "{\"key_rotation_days\": 0}");
     expect_kind(MULTICAST, "ok", "key_rotation_days is 0");
-    settings("{\"key_rotation_days\": 365}");
+    rig_settings(rig, "{\"key_rotation_days\": 365}");
     expect_kind(MULTICAST, "ok", "rotated by itself");
     rig_sql("UPDATE keys SET activated_at = now() - interval '400 days' WHERE state = 'active'");
     expect_kind(MULTICAST, "attention", "should have been rotated");
@@ -265,7 +248,7 @@ static void the_calendar_is_a_setting(void **state)
 
 static int state_count(const char *state)
 {
-    struct rig_call list = get(KEYS "?limit=1000");
+    struct rig_call list = rig_call_get(KEYS "?limit=1000");
     struct rig_answer a = rig_expect(rig, RIG_VIEWER, &list, 200);
     const json_t *item;
     int count = 0;
@@ -362,7 +345,7 @@ static void revocation_says_what_clients_see(void **state)
 static void a_revoked_multicast_key_signs_nothing_that_is_given_out(void **state)
 {
     struct rig_call revoke = post(MULTICAST "/revoke", "{\"reason\": \"leaked\"}");
-    struct rig_call version = get("/api/v1/packages/kept/versions/1");
+    struct rig_call version = rig_call_get("/api/v1/packages/kept/versions/1");
     struct joined j = joined_as(RIG_NOBODY, JOIN("kept", "c2"), 201), k;
     char active[65];
     struct rig_answer a = rig_expect(rig, RIG_ADMIN, &revoke, 200);
@@ -401,7 +384,7 @@ static void harm_ends_in_success_or_a_code(void **state)
     for (size_t i = 0; i < sizeof harm / sizeof harm[0]; i++) {
         rig_sql(harm[i]);
         joins("harm", 200 + (i == 0));
-        settings("{\"key_repair\": false}");
+        rig_settings(rig, "{\"key_repair\": false}");
         rig_sql(harm[i]);
         refused("rotates it");
         a = rig_expect(rig, RIG_ADMIN, &identity, 200);
@@ -409,7 +392,7 @@ static void harm_ends_in_success_or_a_code(void **state)
         a = rig_expect(rig, RIG_ADMIN, &multicast, 200);
         rig_answer_done(&a);
         joins("harm", 200);
-        settings("{\"key_repair\": true}");
+        rig_settings(rig, "{\"key_repair\": true}");
     }
 }
 
@@ -448,7 +431,7 @@ static void another_master_key_is_told(void **state)
     (void)start_with(7);
     joins("master", 201);
     expect_kind(KEYS "/master", "ok", "sealed under it");
-    settings("{\"key_repair\": false}");
+    rig_settings(rig, "{\"key_repair\": false}");
     care = start_with(8);
     assert_int_equal(care.damaged, 2);
     expect_kind(KEYS "/master", "broken", "put the right key back");
@@ -459,7 +442,7 @@ static void another_master_key_is_told(void **state)
     assert_int_equal(care.damaged, 0);
     expect_kind(KEYS "/master", "ok", "sealed under it");
     joins("master", 200);
-    settings("{\"key_repair\": true}");
+    rig_settings(rig, "{\"key_repair\": true}");
     care = start_with(8);
     assert_int_equal(care.repaired, 2);
     assert_int_equal(care.cancelled, 1);
@@ -539,9 +522,10 @@ static void the_master_key_changes(void **state)
 static void other_nodes_are_looked_at_only(void **state)
 {
     static const char *const changes[] = {"identity/rotate", "master/rotate", "identity/check"};
-    struct rig_call secrets = get("/api/v1/distribution-points/elsewhere/keys/session-secrets");
-    struct rig_call master = get("/api/v1/distribution-points/elsewhere/keys/master");
-    struct rig_call identity = get("/api/v1/distribution-points/elsewhere/keys/identity");
+    struct rig_call secrets =
+        rig_call_get("/api/v1/distribution-points/elsewhere/keys/session-secrets");
+    struct rig_call master = rig_call_get("/api/v1/distribution-points/elsewhere/keys/master");
+    struct rig_call identity = rig_call_get("/api/v1/distribution-points/elsewhere/keys/identity");
     struct rig_answer a;
     char path[128];
 

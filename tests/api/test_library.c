@@ -165,7 +165,7 @@ static void files_without_a_row_go_too(void **state)
     json_t *result;
 
     (void)state;
-    library_settings("{\"library_grace_hours\": 0}");
+    rig_settings(rig, "{\"library_grace_hours\": 0}");
     result = library_work("collect?dry_run=true", NULL);
     assert_int_equal(rig_number_in(result, "stray_files"), 1);
     json_decref(result);
@@ -176,7 +176,7 @@ static void files_without_a_row_go_too(void **state)
     assert_true(access(library_path("stray"), F_OK) != 0);
     assert_int_equal(access(library_path("shared"), F_OK), 0);
     assert_int_equal(rig_events(rig, "library-collected"), 2);
-    library_settings("{\"library_grace_hours\": 24}");
+    rig_settings(rig, "{\"library_grace_hours\": 24}");
 }
 
 /* Killed between its blob and the row of its file, an upload goes on from the blob. */
@@ -195,7 +195,7 @@ static void what_an_upload_will_finish_with_stays(void **state)
                    " WHERE p.name = 'half'",
                    library_digest("nearly finished"));
     rig_sql(sql);
-    library_settings("{\"library_grace_hours\": 0}");
+    rig_settings(rig, "{\"library_grace_hours\": 0}");
     json_decref(library_work("collect", NULL));
     assert_int_equal(access(library_path("nearly finished"), F_OK), 0);
     (void)snprintf(sql, sizeof sql, "INSERT INTO blobs (sha256, size) VALUES ('%s', 15)",
@@ -208,7 +208,7 @@ static void what_an_upload_will_finish_with_stays(void **state)
     assert_int_equal(rig_number_in(result, "blobs"), 1);
     json_decref(result);
     assert_true(access(library_path("nearly finished"), F_OK) != 0);
-    library_settings("{\"library_grace_hours\": 24}");
+    rig_settings(rig, "{\"library_grace_hours\": 24}");
 }
 
 /* ---- what others need at this moment ---- */
@@ -310,7 +310,7 @@ static void an_upload_and_a_collection_do_not_meet(void **state)
 
     (void)state;
     rig_package(rig, "busy", "");
-    library_settings("{\"library_grace_hours\": 0}");
+    rig_settings(rig, "{\"library_grace_hours\": 0}");
     atomic_store(&collecting, true);
     sign_in(&collector.caller, 0);
     assert_int_equal(pthread_create(&collector.thread, NULL, collect, &collector), 0);
@@ -327,7 +327,7 @@ static void an_upload_and_a_collection_do_not_meet(void **state)
     assert_int_equal(collector.wrong, 0);
     assert_true(collector.runs > 10);
     assert_int_equal(rig_events(rig, "library-references-corrected"), corrected);
-    library_settings("{\"library_grace_hours\": 24}");
+    rig_settings(rig, "{\"library_grace_hours\": 24}");
     assert_int_equal(take_number(library_work("recount", NULL), "wrong"), 0);
 }
 

@@ -162,9 +162,9 @@ static void set_aside_it_stays_damaged(void **state)
     validated(NULL, 0, 1, 0, 0); /* not in its place any more */
     file_is("whole", "damaged", &checked);
     assert_int_equal(rig_events(rig, "content-damaged"), 1);
-    library_settings("{\"library_grace_hours\": 0}");
+    rig_settings(rig, "{\"library_grace_hours\": 0}");
     json_decref(library_work("collect", NULL)); /* keeps it for who wants to look at it */
-    library_settings("{\"library_grace_hours\": 24}");
+    rig_settings(rig, "{\"library_grace_hours\": 24}");
     all_ways("whole", 0, "content-damaged");
 }
 
@@ -191,12 +191,12 @@ static void the_same_file_again_heals_every_version(void **state)
     validated(NULL, 1, 0, 0, 0);
 
     /* What was set aside is garbage now. */
-    library_settings("{\"library_grace_hours\": 0}");
+    rig_settings(rig, "{\"library_grace_hours\": 0}");
     result = library_work("collect", NULL);
     assert_int_equal(rig_number_in(result, "quarantined"), 1);
     assert_int_equal(rig_number_in(result, "blobs"), 0);
     json_decref(result);
-    library_settings("{\"library_grace_hours\": 24}");
+    rig_settings(rig, "{\"library_grace_hours\": 24}");
     a = get(LIBRARY);
     assert_int_equal(rig_number_in(json_object_get(a.json, "quarantine"), "count"), 0);
     rig_answer_done(&a);
@@ -373,13 +373,13 @@ static void the_calendar_asks_for_it(void **state)
     rig_work(rig);
     rig_sql("UPDATE tasks SET created_at = created_at - interval '31 days'"
             " WHERE kind = 'validate-library' AND subject = ''");
-    library_settings("{\"library_validate_days\": 0}");
+    rig_settings(rig, "{\"library_validate_days\": 0}");
     assert_int_equal(jobs_ask_due(&rig->jobs, &err), CP_OK);
     assert_int_equal(tasks_of("validate-library"), 0);
-    library_settings("{\"library_validate_days\": 40}");
+    rig_settings(rig, "{\"library_validate_days\": 40}");
     assert_int_equal(jobs_ask_due(&rig->jobs, &err), CP_OK);
     assert_int_equal(tasks_of("validate-library"), 0);
-    library_settings("{\"library_validate_days\": 30}");
+    rig_settings(rig, "{\"library_validate_days\": 30}");
     /* a validation of one package in between does not count as one of the library */
     assert_int_equal(jobs_ask_due(&rig->jobs, &err), CP_OK);
     assert_int_equal(tasks_of("validate-library"), 1);
@@ -404,11 +404,11 @@ static void the_rate_is_kept(void **state)
         (void)snprintf(address, sizeof address, path, i);
         assert_int_equal(rig_status(rig, RIG_OPERATOR, &put), 201);
     }
-    library_settings("{\"library_validate_rate_bps\": 16777216}"); /* 2 MiB a second */
+    rig_settings(rig, "{\"library_validate_rate_bps\": 16777216}"); /* 2 MiB a second */
     begun = cp_clock_now();
     validated("{\"package\": \"slow\"}", 3, 0, 0, 0);
     assert_true(cp_clock_now() - begun >= CP_SEC - CP_MSEC * 100); /* the first MiB is at once */
-    library_settings("{\"library_validate_rate_bps\": null}");
+    rig_settings(rig, "{\"library_validate_rate_bps\": null}");
     validated("{\"package\": \"slow\"}", 3, 0, 0, 0);
 }
 
@@ -436,7 +436,7 @@ static void begin_slowly(struct worker *w, char ret_task[128])
     struct rig_answer a;
     bool running = false;
 
-    library_settings("{\"library_validate_rate_bps\": 1000000}");
+    rig_settings(rig, "{\"library_validate_rate_bps\": 1000000}");
     a = rig_expect(rig, RIG_OPERATOR, &ask, 202);
     (void)snprintf(ret_task, 128, "%s", rig_header(&a, "Location"));
     rig_answer_done(&a);
@@ -467,7 +467,7 @@ static void another_rate_reaches_a_running_validation(void **state)
 
     (void)state;
     begin_slowly(&w, task);
-    library_settings("{\"library_validate_rate_bps\": null}");
+    rig_settings(rig, "{\"library_validate_rate_bps\": null}");
     ended_as(&w, task, "done");
     assert_true(cp_clock_now() - begun < 12 * CP_SEC);
 }
@@ -483,7 +483,7 @@ static void a_validation_is_cancelled(void **state)
     (void)snprintf(path, sizeof path, "%s/cancel", task);
     assert_int_equal(rig_status(rig, RIG_OPERATOR, &cancel), 200);
     ended_as(&w, task, "cancelled");
-    library_settings("{\"library_validate_rate_bps\": null}");
+    rig_settings(rig, "{\"library_validate_rate_bps\": null}");
 }
 
 static void a_stopped_validation_goes_on_where_it_was(void **state)
@@ -513,7 +513,7 @@ static void a_stopped_validation_goes_on_where_it_was(void **state)
     }
     atomic_store(&w.stop, true);
     ended_as(&w, task, "waiting");
-    library_settings("{\"library_validate_rate_bps\": null}");
+    rig_settings(rig, "{\"library_validate_rate_bps\": null}");
     rig_work(rig);
     a = get("%s", task);
     assert_string_equal(rig_text(&a, "state"), "done");

@@ -15,24 +15,10 @@
 #include "common/clock.h"
 #include "tests/api/sched_rig.h"
 
-#define SETTINGS "/api/v1/distribution-points/local/settings"
-#define DONE     "{\"outcome\": \"done\", \"bytes_total\": 3145805}"
+#define DONE "{\"outcome\": \"done\", \"bytes_total\": 3145805}"
 
 /* A ceiling on the wire as UDP payload: 1472 of 1538 bytes. */
 #define PAYLOAD(wire) ((json_int_t)((double)(wire)*1472 / 1538))
-
-static void change_settings(const char *body)
-{
-    struct rig_answer a;
-    char match[128];
-
-    rig_if_match(sched.rig, SETTINGS, match);
-    a = rig_expect(
-        sched.rig, RIG_ADMIN,
-        &(struct rig_call){.method = API_PATCH, .path = SETTINGS, .body = body, .headers = {match}},
-        200);
-    rig_answer_done(&a);
-}
 
 static json_int_t pace_number(const struct sched_place *p, const char *name)
 {
@@ -80,14 +66,14 @@ static void a_new_ceiling_reaches_a_running_session(void **state)
     cp_time began;
 
     (void)state;
-    change_settings("{\"rate_ceiling_bps\": 1000000, \"rate_control\": \"fixed\"}");
+    rig_settings(sched.rig, "{\"rate_ceiling_bps\": 1000000, \"rate_control\": \"fixed\"}");
     sched_package("raised");
     sched_start();
     p = sched_join("raised", "c1");
     sched_receive(&one, &p);
     await_ceiling(&p, PAYLOAD(1000000));
     began = cp_clock_now();
-    change_settings("{\"rate_ceiling_bps\": 200000000}");
+    rig_settings(sched.rig, "{\"rate_ceiling_bps\": 200000000}");
     assert_int_equal(sched_receive_end(&one), CP_OK);
     assert_true(cp_clock_now() - began < 12 * CP_SEC);
     sched_assert_content(&one);
@@ -103,7 +89,7 @@ static void sessions_share_the_ceiling(void **state)
     struct sched_place p, q;
 
     (void)state;
-    change_settings("{\"rate_ceiling_bps\": 4000000, \"rate_control\": \"fixed\"}");
+    rig_settings(sched.rig, "{\"rate_ceiling_bps\": 4000000, \"rate_control\": \"fixed\"}");
     sched_package("shared-a");
     sched_package("shared-b");
     sched_start();
@@ -138,21 +124,21 @@ static void control_is_that_of_the_start(void **state)
     char name[32];
 
     (void)state;
-    change_settings("{\"rate_ceiling_bps\": 20000000}");
+    rig_settings(sched.rig, "{\"rate_ceiling_bps\": 20000000}");
     sched_start();
     for (size_t i = 0; i < 2; i++) {
         struct sched_receiving one;
         struct sched_place p;
         json_t *session;
 
-        change_settings(cases[i].settings);
+        rig_settings(sched.rig, cases[i].settings);
         (void)snprintf(name, sizeof name, "control-%zu", i);
         sched_package(name);
         p = sched_join(name, "c1");
         sched_receive(&one, &p);
         sched_expect(&p, "running");
-        change_settings("{\"rate_control\": \"fixed\", \"rate_start_percent\": 100,"
-                        " \"slow_share_percent\": 10}");
+        rig_settings(sched.rig, "{\"rate_control\": \"fixed\", \"rate_start_percent\": 100,"
+                                " \"slow_share_percent\": 10}");
         session = sched_session(&p);
         assert_string_equal(rig_text_in(json_object_get(session, "pace"), "control"),
                             cases[i].control);
@@ -213,7 +199,7 @@ static void pace_starts_where_it_is_set(void **state)
                        "{\"rate_control\": \"lan\", \"rate_ceiling_bps\": 50000000,"
                        " \"rate_start_percent\": %d}",
                        percents[i]);
-        change_settings(text);
+        rig_settings(sched.rig, text);
         (void)snprintf(text, sizeof text, "start-%d", percents[i]);
         sched_package(text);
         p = sched_join(text, "c1");
@@ -240,7 +226,7 @@ static void receivers_are_seen(void **state)
     char path[128];
 
     (void)state;
-    change_settings("{\"rate_control\": \"lan\", \"rate_ceiling_bps\": 8000000}");
+    rig_settings(sched.rig, "{\"rate_control\": \"lan\", \"rate_ceiling_bps\": 8000000}");
     sched_package("seen");
     sched_start();
     p = sched_join("seen", "c1");
