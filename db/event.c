@@ -13,10 +13,11 @@ static const struct db_stmt add_stmt = {
     "event_add", "INSERT INTO events (node_id, kind, subject, actor, detail, request_id)"
                  " VALUES ($1, $2, $3, $4, coalesce($5::jsonb, '{}'), $6)"};
 
-/* A detail that is longer than the field would not be JSON any more when cut. */
+/* db_event_set_detail keeps a detail within the field; one that others wrote would not be JSON any
+ * more when cut. */
 #define COLUMNS                                                                                    \
     "e.id, e.time, e.node_id, e.kind, e.subject, e.actor, CASE WHEN octet_length(e.detail::text)"  \
-    " < 2048 THEN e.detail::text ELSE '{}' END, e.request_id"
+    " < 2048 THEN e.detail::text ELSE '{\"left_out\": [\"detail\"]}' END, e.request_id"
 _Static_assert(DB_EVENT_DETAIL_SIZE == 2048, "the columns name it");
 
 /* Numbers and times go up together but for the length of a transaction: what is later than `since`

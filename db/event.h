@@ -17,7 +17,7 @@ struct db_event {
     char kind[DB_NAME_SIZE];           /* "multicast-key-replaced" */
     char subject[DB_TEXT_SIZE];        /* what it is about: "session <id>", "package win11" */
     char actor[DB_NAME_SIZE];          /* account's name, "" for the service itself or anonymous */
-    char detail[DB_EVENT_DETAIL_SIZE]; /* JSON object, cut out to "{}" when longer */
+    char detail[DB_EVENT_DETAIL_SIZE]; /* JSON object: db_event_set_detail */
     char request_id[DB_NAME_SIZE];
 };
 

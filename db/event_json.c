@@ -2,8 +2,55 @@
  * An event as JSON. Pure but for malloc. */
 #include "db/event_json.h"
 
+#include <string.h>
+
 #include "common/clock.h"
 #include "common/event.h"
+
+#define LEFT_OUT "left_out"
+
+/* The name of the longest member, NULL: none is left. */
+static const char *longest(json_t *object)
+{
+    const char *found = NULL;
+    size_t most = 0;
+    const char *name;
+    json_t *value;
+
+    json_object_foreach(object, name, value)
+    {
+        size_t size = json_dumpb(value, NULL, 0, JSON_ENCODE_ANY);
+
+        if (size > most && strcmp(name, LEFT_OUT) != 0) {
+            most = size;
+            found = name;
+        }
+    }
+    return found;
+}
+
+bool db_event_set_detail(struct db_event *event, json_t *detail)
+{
+    json_t *kept = json_copy(detail);
+    json_t *left_out = json_array();
+    bool good = kept != NULL && left_out != NULL;
+    size_t size = 0;
+
+    /* with spaces and escapes as PostgreSQL writes them, whose text it will be */
+    while (good && (size = json_dumpb(kept, event->detail, sizeof event->detail, 0)) >=
+                       sizeof event->detail) {
+        const char *name = longest(kept);
+
+        good = name != NULL && json_array_append_new(left_out, json_string(name)) == 0 &&
+               json_object_del(kept, name) == 0 && json_object_set(kept, LEFT_OUT, left_out) == 0;
+    }
+    good = good && size > 0;
+    event->detail[good ? size : 0] = '\0';
+    json_decref(left_out);
+    json_decref(kept);
+    json_decref(detail);
+    return good;
+}
 
 static json_t *text_or_null(const char *text)
 {

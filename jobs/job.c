@@ -9,7 +9,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "db/event.h"
+#include "db/event_json.h"
 #include "db/settings.h"
 
 #define PROGRESS_EVERY CP_SEC
@@ -152,13 +152,11 @@ enum cp_err job_done_in(struct job *job, struct db_conn *conn, struct cp_error *
 enum cp_err job_event(struct job *job, struct db_conn *conn, const char *kind, const char *subject,
                       json_t *detail, struct cp_error *err)
 {
-    char *text = detail != NULL ? json_dumps(detail, JSON_COMPACT) : NULL;
     struct db_event *row = calloc(1, sizeof *row);
     enum cp_err rc;
 
-    json_decref(detail);
     if (row == NULL) {
-        free(text);
+        json_decref(detail);
         return cp_error_set(err, CP_ERR_NO_MEMORY, "No memory for the event '%s'.", kind);
     }
     (void)snprintf(row->node_id, sizeof row->node_id, "%s", job->ctx->node_id);
@@ -166,11 +164,9 @@ enum cp_err job_event(struct job *job, struct db_conn *conn, const char *kind, c
     (void)snprintf(row->subject, sizeof row->subject, "%s", subject);
     (void)snprintf(row->actor, sizeof row->actor, "%s", job->task.actor);
     (void)snprintf(row->request_id, sizeof row->request_id, "%s", job->task.request_id);
-    if (text != NULL && strlen(text) < sizeof row->detail) {
-        (void)snprintf(row->detail, sizeof row->detail, "%s", text);
-    }
-    rc = db_event_add(conn, row, err);
-    free(text);
+    rc = detail == NULL || db_event_set_detail(row, detail)
+             ? db_event_add(conn, row, err)
+             : cp_error_set(err, CP_ERR_NO_MEMORY, "No memory for the event '%s'.", kind);
     free(row);
     return rc;
 }

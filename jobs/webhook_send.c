@@ -121,16 +121,13 @@ static enum cp_err tell(struct db_conn *conn, const struct record *r, const char
                         json_t *detail, struct cp_error *err)
 {
     struct db_event row = {.id = 0};
-    char *text = detail != NULL ? json_dumps(detail, JSON_COMPACT) : NULL;
 
-    json_decref(detail);
+    if (!db_event_set_detail(&row, detail)) {
+        return cp_error_set(err, CP_ERR_NO_MEMORY, "No memory for the event '%s'.", kind);
+    }
     (void)snprintf(row.node_id, sizeof row.node_id, "%s", r->ctx->node_id);
     (void)snprintf(row.kind, sizeof row.kind, "%s", kind);
     (void)snprintf(row.subject, sizeof row.subject, "webhook %s", r->after.name);
-    if (text != NULL && strlen(text) < sizeof row.detail) {
-        (void)snprintf(row.detail, sizeof row.detail, "%s", text);
-    }
-    free(text);
     return db_event_add(conn, &row, err);
 }
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "db/event.h"
+#include "db/event_json.h"
 #include "db/sealed.h"
 #include "keys/keyring_private.h"
 
@@ -57,25 +57,22 @@ void keys_ring_masters(struct keys_ring *k, struct keys_masters *ret_masters)
 enum cp_err keys_event_write(struct db_conn *conn, const struct keys_ring *k,
                              const struct keys_event *event, struct cp_error *err)
 {
-    char *text = event->detail != NULL ? json_dumps(event->detail, JSON_COMPACT) : NULL;
     struct db_event *row = calloc(1, sizeof *row);
     enum cp_err rc;
 
-    json_decref(event->detail);
-    if (text == NULL || row == NULL || strlen(text) >= sizeof row->detail) {
-        free(text);
-        free(row);
+    if (row == NULL) {
+        json_decref(event->detail);
         return cp_error_set(err, CP_ERR_NO_MEMORY, "event of a key");
     }
     (void)snprintf(row->node_id, sizeof row->node_id, "%s", k->node_id);
     (void)snprintf(row->kind, sizeof row->kind, "%s", event->kind);
     (void)snprintf(row->subject, sizeof row->subject, "%s", event->subject);
     (void)snprintf(row->actor, sizeof row->actor, "%s", event->actor);
-    (void)snprintf(row->detail, sizeof row->detail, "%s", text);
     (void)snprintf(row->request_id, sizeof row->request_id, "%s",
                    event->request_id != NULL ? event->request_id : "");
-    rc = db_event_add(conn, row, err);
-    free(text);
+    rc = db_event_set_detail(row, event->detail)
+             ? db_event_add(conn, row, err)
+             : cp_error_set(err, CP_ERR_NO_MEMORY, "event of a key");
     free(row);
     return rc;
 }

@@ -7,17 +7,16 @@
 #include <string.h>
 
 #include "api/events/audit.h"
+#include "db/event_json.h"
 
 static enum cp_err add_event(struct db_conn *conn, const struct api_context *ctx,
                              const struct api_call *call, const struct api_event *event,
                              struct cp_error *err)
 {
     struct db_event *row = calloc(1, sizeof *row);
-    char *detail = event->detail != NULL ? json_dumps(event->detail, JSON_COMPACT) : NULL;
     enum cp_err code;
 
     if (row == NULL) {
-        free(detail);
         return cp_error_set(err, CP_ERR_NO_MEMORY, "No memory for the event '%s'.", event->kind);
     }
     (void)snprintf(row->node_id, sizeof row->node_id, "%s", ctx->node_id);
@@ -26,11 +25,9 @@ static enum cp_err add_event(struct db_conn *conn, const struct api_context *ctx
     (void)snprintf(row->actor, sizeof row->actor, "%s", call->who->account);
     (void)snprintf(row->request_id, sizeof row->request_id, "%s",
                    call->rq->request_id != NULL ? call->rq->request_id : "");
-    if (detail != NULL && strlen(detail) < sizeof row->detail) {
-        (void)snprintf(row->detail, sizeof row->detail, "%s", detail);
-    }
-    code = db_event_add(conn, row, err);
-    free(detail);
+    code = event->detail == NULL || db_event_set_detail(row, json_incref(event->detail))
+               ? db_event_add(conn, row, err)
+               : cp_error_set(err, CP_ERR_NO_MEMORY, "No memory for the event '%s'.", event->kind);
     free(row);
     return code;
 }

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "api/framework/resource.h"
-#include "db/event.h"
+#include "db/event_json.h"
 
 static json_t *end_json(const struct db_session *s)
 {
@@ -118,23 +118,18 @@ static enum cp_err write_event(struct db_conn *conn, const struct db_session *s,
                                json_t *detail, struct cp_error *err)
 {
     struct db_event *event = calloc(1, sizeof *event);
-    char *dump = detail == NULL ? NULL : json_dumps(detail, JSON_COMPACT);
     enum cp_err rc;
 
-    json_decref(detail);
-    if (event == NULL || dump == NULL) {
-        free(event);
-        free(dump);
+    if (event == NULL) {
+        json_decref(detail);
         return cp_error_set(err, CP_ERR_NO_MEMORY, "No memory for the event '%s'.", kind);
     }
     (void)snprintf(event->node_id, sizeof event->node_id, "%s", s->node_id);
     (void)snprintf(event->kind, sizeof event->kind, "%s", kind);
     (void)snprintf(event->subject, sizeof event->subject, "session %s", s->id);
-    if (strlen(dump) < sizeof event->detail) {
-        (void)snprintf(event->detail, sizeof event->detail, "%s", dump);
-    }
-    rc = db_event_add(conn, event, err);
-    free(dump);
+    rc = db_event_set_detail(event, detail)
+             ? db_event_add(conn, event, err)
+             : cp_error_set(err, CP_ERR_NO_MEMORY, "No memory for the event '%s'.", kind);
     free(event);
     return rc;
 }

@@ -161,6 +161,26 @@ static void as_many_labels_as_allowed(void **state)
     free(too_long);
 }
 
+/* An event has little room: it names what it leaves out, and keeps the rest. */
+static void an_event_tells_what_it_leaves_out(void **state)
+{
+    char *most = many_labels(32, 255);
+    struct rig_answer a;
+    json_t *detail;
+
+    (void)state;
+    rig_package(rig, "long-story", "");
+    forget(patch(PACKAGES "/long-story", most));
+    a = get("/api/v1/events?limit=1");
+    detail = json_object_get(json_array_get(json_object_get(a.json, "items"), 0), "detail");
+    assert_string_equal(rig_text_in(detail, "name"), "long-story");
+    assert_null(json_object_get(detail, "labels"));
+    assert_string_equal(json_string_value(json_array_get(json_object_get(detail, "left_out"), 0)),
+                        "labels");
+    rig_answer_done(&a);
+    free(most);
+}
+
 static void versions_have_words(void **state)
 {
     static const char path[] = PACKAGES "/words/versions/2";
@@ -564,6 +584,7 @@ int main(void)
         cmocka_unit_test(labels_are_merged),
         cmocka_unit_test(wrong_labels_are_refused),
         cmocka_unit_test(as_many_labels_as_allowed),
+        cmocka_unit_test(an_event_tells_what_it_leaves_out),
         cmocka_unit_test(versions_have_words),
         cmocka_unit_test(packages_are_found),
         cmocka_unit_test(wrong_lists_are_refused),

@@ -4,10 +4,11 @@
 
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "db/account.h"
-#include "db/event.h"
+#include "db/event_json.h"
 #include "db/key.h"
 #include "db/token.h"
 
@@ -298,7 +299,57 @@ static void test_events(void **state)
     fixture_sql(f, "INSERT INTO events (kind, detail) VALUES ('package-deleted',"
                    " jsonb_build_object('x', repeat('y', 9000)))");
     OK(f, db_event_list(c, &some, 0, 3, list, &count, &f->err));
-    assert_string_equal(list[0].detail, "{}");
+    assert_string_equal(list[0].detail, "{\"left_out\": [\"detail\"]}");
+    fixture_commit(f);
+}
+
+/* {"a": "aaa…", "b": "bbb…", "n": 7} as text of so many bytes, of which `b` has so many. */
+static json_t *long_detail(size_t size, size_t b)
+{
+    char text[2 * DB_EVENT_DETAIL_SIZE];
+    size_t frame = strlen("{\"a\": \"\", \"b\": \"\", \"n\": 7}");
+
+    memset(text, 'x', sizeof text);
+    return json_pack("{s:s#, s:s#, s:i}", "a", text, (int)(size - frame - b), "b", text, (int)b,
+                     "n", 7);
+}
+
+/* The longest give way, and are named; what is kept comes back as it was. */
+static void test_long_details(void **state)
+{
+    static const struct {
+        size_t size, b;
+        const char *left_out; /* NULL: nothing */
+    } cases[] = {{DB_EVENT_DETAIL_SIZE - 1, 900, NULL},
+                 {DB_EVENT_DETAIL_SIZE, 900, "[\"a\"]"},
+                 {DB_EVENT_DETAIL_SIZE + 1, 1500, "[\"b\"]"},
+                 {DB_EVENT_DETAIL_SIZE * 5 / 2, 2400, "[\"a\", \"b\"]"}};
+    struct fixture *f = *state;
+    struct db_conn *c = fixture_begin(f);
+    struct db_event_filter all = {.kinds = NULL};
+    size_t count;
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct db_event e = {.kind = "package-created"};
+        struct db_event got;
+        json_t *detail;
+        char *left_out;
+
+        assert_true(db_event_set_detail(&e, long_detail(cases[i].size, cases[i].b)));
+        OK(f, db_event_add(c, &e, &f->err));
+        OK(f, db_event_list(c, &all, 0, 1, &got, &count, &f->err));
+        detail = json_loads(got.detail, 0, NULL);
+        left_out = json_dumps(json_object_get(detail, "left_out"), 0);
+        assert_int_equal(json_integer_value(json_object_get(detail, "n")), 7);
+        if (cases[i].left_out == NULL) {
+            assert_null(left_out);
+            assert_int_equal(strlen(got.detail), cases[i].size);
+        } else {
+            assert_string_equal(left_out, cases[i].left_out);
+        }
+        free(left_out);
+        json_decref(detail);
+    }
     fixture_commit(f);
 }
 
@@ -307,9 +358,10 @@ static void test_events(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_accounts), TEST(test_admins_remove_each_other),
-        TEST(test_tokens),   TEST(test_account_of_receivers),
-        TEST(test_keys),     TEST(test_events),
+        TEST(test_accounts),     TEST(test_admins_remove_each_other),
+        TEST(test_tokens),       TEST(test_account_of_receivers),
+        TEST(test_keys),         TEST(test_events),
+        TEST(test_long_details),
     };
 
     return cmocka_run_group_tests_name("db account", tests, NULL, NULL);
