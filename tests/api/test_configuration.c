@@ -1,58 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The configuration as one document: out, into an empty database, out again; all or nothing. */
+ * The configuration as one document: out, into an empty database, out again; all or nothing; what it
+ * is made of. Beside what others do: test_configuration_beside.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <cmocka.h>
-
-#include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "db/access.h"
-#include "db/package.h"
-#include "tests/api/rig.h"
+#include <cmocka.h>
 
-#define CONFIGURATION "/api/v1/configuration"
-
-static struct rig_answer get(const char *path)
-{
-    return rig_expect(rig, RIG_ADMIN, &(struct rig_call){.method = API_GET, .path = path}, 200);
-}
-
-static struct rig_answer put(const char *query, const char *body)
-{
-    char path[128];
-
-    (void)snprintf(path, sizeof path, CONFIGURATION "%s", query);
-    return rig_expect(rig, RIG_ADMIN,
-                      &(struct rig_call){.method = API_PUT, .path = path, .body = body}, 200);
-}
-
-static void put_refused(const char *query, const char *body, const char *code, const char *word)
-{
-    char path[128];
-
-    (void)snprintf(path, sizeof path, CONFIGURATION "%s", query);
-    rig_refused(rig, RIG_ADMIN, &(struct rig_call){.method = API_PUT, .path = path, .body = body},
-                code, word);
-}
-
-/* How many changes an answer lists; the first one's section, name and action as one text. */
-static size_t changes(const struct rig_answer *a, char ret_first[128])
-{
-    const json_t *list = json_object_get(a->json, "changes");
-    const json_t *first = json_array_get(list, 0);
-
-    ret_first[0] = '\0';
-    if (first != NULL) {
-        (void)snprintf(ret_first, 128, "%s %s %s", rig_text_in(first, "section"),
-                       rig_text_in(first, "name"), rig_text_in(first, "action"));
-    }
-    return json_array_size(list);
-}
+#include "tests/api/configuration_rig.h"
+#include "tests/api/join_rig.h"
 
 static bool exists(const char *path)
 {
@@ -69,17 +29,11 @@ static void empty_the_database(void)
             " interface = ''");
 }
 
-static void out_and_in_and_out(void **state)
+/* Some of all that a document has; the webhook's secret. */
+static void make_all(char ret_secret[128])
 {
-    struct rig_answer first;
-    struct rig_answer second;
     struct rig_answer a;
-    char match[128];
-    char change[128];
-    char secret[128];
-    int imported = rig_events(rig, "configuration-imported");
 
-    (void)state;
     rig_package(rig, "conf-b",
                 ", \"description\": \"\\u00fc\", \"labels\": {\"z\": \"1\", \"a/b\": \"\"}");
     rig_package(rig, "conf-a",
@@ -101,44 +55,48 @@ static void out_and_in_and_out(void **state)
                                           " \"url\": \"https://hooks.example/x\","
                                           " \"kinds\": [\"session-failed\", \"content-damaged\"]}"},
                    201);
-    (void)snprintf(secret, sizeof secret, "%s", rig_text(&a, "secret"));
+    (void)snprintf(ret_secret, 128, "%s", rig_text(&a, "secret"));
     rig_answer_done(&a);
-    rig_if_match(rig, "/api/v1/distribution-points/local/settings", match);
-    a = rig_expect(rig, RIG_ADMIN,
-                   &(struct rig_call){.method = API_PATCH,
-                                      .path = "/api/v1/distribution-points/local/settings",
-                                      .body = "{\"ttl\": 9, \"cors_origins\":"
-                                              " [\"https://console.example\"]}",
-                                      .headers = {match}},
-                   200);
-    rig_answer_done(&a);
+    rig_settings(rig, "{\"ttl\": 9, \"cors_origins\": [\"https://console.example\"]}");
+}
 
-    first = get(CONFIGURATION);
+static void out_and_in_and_out(void **state)
+{
+    struct rig_answer first;
+    struct rig_answer second;
+    struct rig_answer a;
+    char change[128];
+    char secret[128];
+    int imported = rig_events(rig, "configuration-imported");
+
+    (void)state;
+    make_all(secret);
+    first = conf_get(CONFIGURATION);
     assert_null(strstr(first.bytes, "scrypt"));
     assert_null(strstr(first.bytes, "secret word"));
     assert_null(strstr(first.bytes, secret));
-    a = put("?prune=true", first.bytes); /* what is there: nothing to do */
-    assert_int_equal(changes(&a, change), 0);
+    a = conf_put("?prune=true", first.bytes); /* what is there: nothing to do */
+    assert_int_equal(conf_changes(&a, change), 0);
     rig_answer_done(&a);
     assert_int_equal(rig_events(rig, "configuration-imported"), imported);
 
     empty_the_database();
-    a = put("?dry_run=true", first.bytes);
+    a = conf_put("?dry_run=true", first.bytes);
     assert_true(json_is_true(json_object_get(a.json, "dry_run")));
-    assert_int_equal(changes(&a, change), 7); /* settings, 2 packages, 3 accounts, webhook */
+    assert_int_equal(conf_changes(&a, change), 7); /* settings, 2 packages, 3 accounts, webhook */
     assert_string_equal(change, "distribution_points testnode change");
     rig_answer_done(&a);
     assert_false(exists("/api/v1/packages/conf-a"));
-    a = put("", first.bytes);
-    assert_int_equal(changes(&a, change), 7);
+    a = conf_put("", first.bytes);
+    assert_int_equal(conf_changes(&a, change), 7);
     rig_answer_done(&a);
-    second = get(CONFIGURATION);
+    second = conf_get(CONFIGURATION);
     assert_string_equal(first.bytes, second.bytes);
-    a = put("", second.bytes); /* again */
-    assert_int_equal(changes(&a, change), 0);
+    a = conf_put("", second.bytes); /* again */
+    assert_int_equal(conf_changes(&a, change), 0);
     rig_answer_done(&a);
     assert_int_equal(rig_events(rig, "configuration-imported"), imported + 1);
-    a = get("/api/v1/accounts/conf");
+    a = conf_get("/api/v1/accounts/conf");
     assert_true(json_is_false(json_object_get(a.json, "has_password")));
     rig_answer_done(&a);
     rig_answer_done(&first);
@@ -153,26 +111,26 @@ static void what_is_not_named_stays_unless_pruned(void **state)
     char change[128];
 
     (void)state;
-    a = put("", body);
-    assert_int_equal(changes(&a, change), 1);
+    a = conf_put("", body);
+    assert_int_equal(conf_changes(&a, change), 1);
     assert_string_equal(change, "packages conf-c create");
     rig_answer_done(&a);
     assert_true(exists("/api/v1/packages/conf-b"));
-    a = get("/api/v1/packages/conf-a");
+    a = conf_get("/api/v1/packages/conf-a");
     assert_string_equal(rig_text(&a, "multicast"), "require"); /* fields, too */
     rig_answer_done(&a);
-    a = put("?prune=true&dry_run=true", body);
-    assert_int_equal(changes(&a, change), 1);
+    a = conf_put("?prune=true&dry_run=true", body);
+    assert_int_equal(conf_changes(&a, change), 1);
     assert_string_equal(change, "packages conf-b delete");
     rig_answer_done(&a);
     assert_true(exists("/api/v1/packages/conf-b"));
-    a = put("?prune=true", body);
-    assert_int_equal(changes(&a, change), 1);
+    a = conf_put("?prune=true", body);
+    assert_int_equal(conf_changes(&a, change), 1);
     rig_answer_done(&a);
     assert_false(exists("/api/v1/packages/conf-b"));
     assert_true(exists("/api/v1/accounts/conf")); /* a section that is missing is not looked at */
-    put_refused("?prune=true", "{\"format\": 1, \"accounts\": []}", "conflict",
-                "the one that asks");
+    conf_refused("?prune=true", "{\"format\": 1, \"accounts\": []}", "conflict",
+                 "the one that asks");
 }
 
 static void all_or_nothing(void **state)
@@ -219,12 +177,12 @@ static void all_or_nothing(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
-        put_refused("", wrong[i].body, wrong[i].code, wrong[i].word);
-        put_refused("?dry_run=true", wrong[i].body, wrong[i].code, wrong[i].word);
+        conf_refused("", wrong[i].body, wrong[i].code, wrong[i].word);
+        conf_refused("?dry_run=true", wrong[i].body, wrong[i].code, wrong[i].word);
         assert_false(exists("/api/v1/packages/new-1"));
     }
-    put_refused("?prune=perhaps", "{\"format\": 1}", "invalid-request", "prune");
-    put_refused("?colour=red", "{\"format\": 1}", "invalid-request", "colour");
+    conf_refused("?prune=perhaps", "{\"format\": 1}", "invalid-request", "prune");
+    conf_refused("?colour=red", "{\"format\": 1}", "invalid-request", "colour");
 }
 
 /* The import counts as what it does: the same events, and settings that hold at once. */
@@ -237,158 +195,24 @@ static void an_import_is_its_changes(void **state)
 
     (void)state;
     /* labels that are given are all that there are */
-    a = put("",
-            "{\"format\": 1, \"packages\": [{\"name\": \"conf-a\", \"labels\": {\"a\": \"1\"}}]}");
+    a = conf_put(
+        "", "{\"format\": 1, \"packages\": [{\"name\": \"conf-a\", \"labels\": {\"a\": \"1\"}}]}");
     rig_answer_done(&a);
-    a = put("",
-            "{\"format\": 1, \"packages\": [{\"name\": \"conf-a\", \"labels\": {\"b\": \"2\"}}]}");
+    a = conf_put(
+        "", "{\"format\": 1, \"packages\": [{\"name\": \"conf-a\", \"labels\": {\"b\": \"2\"}}]}");
     rig_answer_done(&a);
-    a = get("/api/v1/packages/conf-a");
+    a = conf_get("/api/v1/packages/conf-a");
     assert_null(json_object_get(json_object_get(a.json, "labels"), "a"));
     assert_string_equal(rig_text_in(json_object_get(a.json, "labels"), "b"), "2");
     rig_answer_done(&a);
     packages = rig_events(rig, "package-changed");
-    a = put("", "{\"format\": 1, \"packages\": [{\"name\": \"conf-a\", \"multicast\": \"off\"}],"
-                " \"distribution_points\": [{\"name\": \"local\", \"settings\": {\"ttl\": 3}}]}");
-    assert_int_equal(changes(&a, change), 2);
+    a = conf_put("",
+                 "{\"format\": 1, \"packages\": [{\"name\": \"conf-a\", \"multicast\": \"off\"}],"
+                 " \"distribution_points\": [{\"name\": \"local\", \"settings\": {\"ttl\": 3}}]}");
+    assert_int_equal(conf_changes(&a, change), 2);
     rig_answer_done(&a);
     assert_int_equal(rig_events(rig, "package-changed"), packages + 1);
     assert_int_equal(rig_events(rig, "settings-changed"), settings + 1);
-}
-
-/* ---- beside others ---- */
-
-#define CLOSE                                                                                      \
-    "{\"format\": 1, \"packages\": [{\"name\": \"side-a\", \"content_access\": "                   \
-    "\"authenticated\"},"                                                                          \
-    " {\"name\": \"side-b\", \"content_access\": \"authenticated\"}]}"
-
-static void open_package(const char *name)
-{
-    rig_package(rig, name, ", \"content_access\": \"anonymous\"");
-    rig_put(rig, name, 1, "a.bin", "content");
-    rig_seal(rig, name, 1);
-}
-
-/* A join that is under way: with its lock a change of access waits. */
-static enum cp_err import_beside_a_join(struct db_conn *conn, void *arg, struct cp_error *err)
-{
-    char change[128];
-    struct rig_answer a;
-
-    (void)arg;
-    CP_TRY(db_access_joining(conn, err));
-    a = put("", "{\"format\": 1, \"packages\": [{\"name\": \"side-a\", \"multicast\": \"off\"}]}");
-    assert_int_equal(changes(&a, change), 1);
-    rig_answer_done(&a);
-    a = put("?dry_run=true", CLOSE);
-    assert_int_equal(changes(&a, change), 2);
-    rig_answer_done(&a);
-    return CP_OK;
-}
-
-static void joins_wait_only_for_a_change_of_access(void **state)
-{
-    struct cp_error err = {.code = CP_OK};
-
-    (void)state;
-    open_package("side-a");
-    open_package("side-b");
-    assert_int_equal(db_run_tx_locking(rig->ctx.db, "join", import_beside_a_join, NULL, &err),
-                     CP_OK);
-}
-
-/* Whoever must leave does, once for all packages. */
-static void access_is_settled_once(void **state)
-{
-    static const char *const joins[] = {
-        "{\"package\": \"side-a\", \"client_id\": \"a\", \"multicast\": false}",
-        "{\"package\": \"side-b\", \"client_id\": \"b\", \"multicast\": false}"};
-    int closed = rig_events(rig, "access-closed");
-    struct rig_answer a;
-
-    (void)state;
-    for (size_t i = 0; i < 2; i++) {
-        a = rig_expect(
-            rig, RIG_NOBODY,
-            &(struct rig_call){.method = API_POST, .path = "/api/v1/joins", .body = joins[i]}, 201);
-        rig_answer_done(&a);
-    }
-    a = put("", CLOSE);
-    rig_answer_done(&a);
-    assert_int_equal(rig_events(rig, "access-closed"), closed + 1);
-    rig_sql("SELECT 1 / (count(*) = 0)::int FROM receivers WHERE client_id IN ('a', 'b')"
-            " AND state <> 'failed'");
-}
-
-struct importer {
-    pthread_t thread;
-    const char *body;
-    int status;
-};
-
-static void *import_there(void *arg)
-{
-    struct importer *i = arg;
-    char bearer[KEYS_TOKEN_SIZE + 16];
-    struct api_pair headers[] = {{"Content-Type", "application/json"}, {"Authorization", bearer}};
-    struct api_request rq = {.method = API_PUT,
-                             .path = CONFIGURATION,
-                             .headers = headers,
-                             .header_count = 2,
-                             .body = i->body,
-                             .body_size = strlen(i->body),
-                             .remote = "192.0.2.8",
-                             .request_id = "import"};
-    struct api_response rs;
-
-    (void)snprintf(bearer, sizeof bearer, "Bearer %s", rig->tokens[RIG_ADMIN]);
-    rs = api_handle(&rig->ctx, &rq);
-    i->status = rs.status;
-    api_response_done(&rs);
-    return NULL;
-}
-
-/* Changes the package, and commits when the import, which has read it before, waits for it. */
-static enum cp_err change_under_the_import(struct db_conn *conn, void *arg, struct cp_error *err)
-{
-    struct importer *i = arg;
-    struct db_package *p = calloc(1, sizeof *p);
-    enum cp_err rc;
-
-    assert_non_null(p);
-    rc = db_package_get(conn, "side-a", p, err);
-    (void)snprintf(p->description, sizeof p->description, "meanwhile");
-    if (rc == CP_OK) {
-        rc = db_package_update(conn, p, p, err);
-    }
-    free(p);
-    assert_int_equal(pthread_create(&i->thread, NULL, import_there, i), 0);
-    rig_sql("DO 'BEGIN FOR i IN 1..2000 LOOP"
-            " EXIT WHEN EXISTS (SELECT FROM pg_locks WHERE NOT granted);"
-            " PERFORM pg_sleep(0.01); END LOOP; END'");
-    return rc;
-}
-
-/* The import asks for no revision: what others change meanwhile does not refuse it, and stays. */
-static void others_change_what_is_imported(void **state)
-{
-    struct importer i = {
-        .body =
-            "{\"format\": 1, \"packages\": [{\"name\": \"side-a\", \"multicast\": \"require\"}]}"};
-    struct cp_error err = {.code = CP_OK};
-    struct rig_answer a;
-
-    (void)state;
-    assert_int_equal(db_run_tx_locking(rig->ctx.db, "change", change_under_the_import, &i, &err),
-                     CP_OK);
-    assert_int_equal(pthread_join(i.thread, NULL), 0);
-    assert_int_equal(i.status, 200);
-    a = get("/api/v1/packages/side-a");
-    assert_string_equal(rig_text(&a, "multicast"), "require");
-    assert_string_equal(rig_text(&a, "description"), "meanwhile");
-    rig_answer_done(&a);
-    rig_sql("DELETE FROM packages");
 }
 
 /* ---- what takes effect ---- */
@@ -405,7 +229,7 @@ static void effective_settings_are_never_old(void **state)
 {
     static const char path[] = "/api/v1/distribution-points/local/settings";
     api_find_link *usual = rig->ctx.find_link;
-    struct rig_answer a = get(path);
+    struct rig_answer a = conf_get(path);
     const json_t *effective = json_object_get(a.json, "effective");
     char none[128];
 
@@ -430,7 +254,7 @@ static void effective_settings_are_never_old(void **state)
 
 static void expect_pin(bool pinned, int version)
 {
-    struct rig_answer a = get("/api/v1/packages/pinned");
+    struct rig_answer a = conf_get("/api/v1/packages/pinned");
 
     assert_int_equal(json_is_true(json_object_get(a.json, "current_pinned")), pinned);
     assert_int_equal(rig_number(&a, "current_version"), version);
@@ -440,11 +264,11 @@ static void expect_pin(bool pinned, int version)
 /* Puts it; the number of changes and of what was left. */
 static void put_pin(const char *body, size_t changed, size_t left)
 {
-    struct rig_answer a = put("", body);
+    struct rig_answer a = conf_put("", body);
     const json_t *list = json_object_get(a.json, "left");
     char change[128];
 
-    assert_int_equal(changes(&a, change), changed);
+    assert_int_equal(conf_changes(&a, change), changed);
     assert_int_equal(json_array_size(list), left);
     if (left > 0) {
         assert_string_equal(rig_text_in(json_array_get(list, 0), "name"), "pinned");
@@ -462,7 +286,7 @@ static void a_pin_goes_out_and_in(void **state)
     struct rig_answer a;
 
     (void)state;
-    open_package("pinned");
+    sealed_package("pinned", ", \"content_access\": \"anonymous\"");
     for (int v = 2; v <= 3; v++) { /* the third one stays a draft */
         a = rig_expect(
             rig, RIG_OPERATOR,
@@ -474,7 +298,7 @@ static void a_pin_goes_out_and_in(void **state)
     rig_seal(rig, "pinned", 2);
     a = rig_expect(rig, RIG_OPERATOR, &(struct rig_call){.method = API_POST, .path = promote}, 200);
     rig_answer_done(&a);
-    document = get(CONFIGURATION);
+    document = conf_get(CONFIGURATION);
     assert_non_null(strstr(document.bytes, "\"current\":1"));
     put_pin(PIN("null"), 1, 0);
     expect_pin(false, 2);
@@ -487,7 +311,7 @@ static void a_pin_goes_out_and_in(void **state)
     put_pin(PIN("7"), 0, 1);
     put_pin(PIN("7, \"multicast\": \"off\""), 1, 1);
     expect_pin(true, 1);
-    put_refused("", PIN("0"), "invalid-request", "current");
+    conf_refused("", PIN("0"), "invalid-request", "current");
     put_pin(PIN("2, \"multicast\": \"prefer\""), 1, 0);
     expect_pin(true, 2);
     rig_sql("DELETE FROM packages");
@@ -511,7 +335,7 @@ static void put_if(const char *match, int status)
 
 static void if_match_is_honoured(void **state)
 {
-    struct rig_answer a = get(CONFIGURATION);
+    struct rig_answer a = conf_get(CONFIGURATION);
     char match[128];
     char none[128];
 
@@ -568,18 +392,18 @@ static void a_large_document_is_one(void **state)
     }
     body = json_dumps(document, JSON_COMPACT);
     assert_true(strlen(body) > (size_t)1024 * 1024);
-    a = put("", body);
-    assert_int_equal(changes(&a, change), 1000);
+    a = conf_put("", body);
+    assert_int_equal(conf_changes(&a, change), 1000);
     assert_string_equal(change, "packages large-0000 create");
     assert_int_equal(count_of(&a, "create"), MANY);
     assert_int_equal(count_of(&a, "change") + count_of(&a, "delete"), 0);
     rig_answer_done(&a);
     assert_true(exists("/api/v1/packages/large-1099"));
-    a = put("?prune=true&dry_run=true", "{\"format\": 1, \"packages\": []}");
+    a = conf_put("?prune=true&dry_run=true", "{\"format\": 1, \"packages\": []}");
     assert_int_equal(count_of(&a, "delete"), MANY);
     rig_answer_done(&a);
-    a = put("?prune=true", body); /* nothing to do */
-    assert_int_equal(changes(&a, change), 0);
+    a = conf_put("?prune=true", body); /* nothing to do */
+    assert_int_equal(conf_changes(&a, change), 0);
     rig_answer_done(&a);
     rig_sql("DELETE FROM packages");
     free(body);
@@ -589,9 +413,6 @@ static void a_large_document_is_one(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(joins_wait_only_for_a_change_of_access),
-        cmocka_unit_test(access_is_settled_once),
-        cmocka_unit_test(others_change_what_is_imported),
         cmocka_unit_test(effective_settings_are_never_old),
         cmocka_unit_test(a_pin_goes_out_and_in),
         cmocka_unit_test(if_match_is_honoured),

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What tests of the configuration's document share. A failure ends the test by a cmocka assertion. */
+#ifndef TESTS_API_CONFIGURATION_RIG_H
+#define TESTS_API_CONFIGURATION_RIG_H
+
+#include "tests/api/rig.h"
+
+#define CONFIGURATION "/api/v1/configuration"
+
+/* Any address, as an administrator. */
+struct rig_answer conf_get(const char *path);
+
+/* Imports a document: "" or "?prune=true" and its like, JSON text. */
+struct rig_answer conf_put(const char *query, const char *body);
+void conf_refused(const char *query, const char *body, const char *code, const char *word);
+
+/* How many changes an answer lists; the first one's section, name and action as one text. */
+size_t conf_changes(const struct rig_answer *a, char ret_first[128]);
+
+#endif

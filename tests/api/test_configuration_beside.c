@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * An import of the configuration beside what others do: joins that are under way or must end, and
+ * changes of what is imported. */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "db/access.h"
+#include "db/package.h"
+#include "tests/api/configuration_rig.h"
+#include "tests/api/join_rig.h"
+
+#define CLOSE                                                                                      \
+    "{\"format\": 1, \"packages\": [{\"name\": \"side-a\", \"content_access\": "                   \
+    "\"authenticated\"},"                                                                          \
+    " {\"name\": \"side-b\", \"content_access\": \"authenticated\"}]}"
+
+/* A join that is under way: with its lock a change of access waits. */
+static enum cp_err import_beside_a_join(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    char change[128];
+    struct rig_answer a;
+
+    (void)arg;
+    CP_TRY(db_access_joining(conn, err));
+    a = conf_put("",
+                 "{\"format\": 1, \"packages\": [{\"name\": \"side-a\", \"multicast\": \"off\"}]}");
+    assert_int_equal(conf_changes(&a, change), 1);
+    rig_answer_done(&a);
+    a = conf_put("?dry_run=true", CLOSE);
+    assert_int_equal(conf_changes(&a, change), 2);
+    rig_answer_done(&a);
+    return CP_OK;
+}
+
+static void joins_wait_only_for_a_change_of_access(void **state)
+{
+    struct cp_error err = {.code = CP_OK};
+
+    (void)state;
+    sealed_package("side-a", ", \"content_access\": \"anonymous\"");
+    sealed_package("side-b", ", \"content_access\": \"anonymous\"");
+    assert_int_equal(db_run_tx_locking(rig->ctx.db, "join", import_beside_a_join, NULL, &err),
+                     CP_OK);
+}
+
+/* Whoever must leave does, once for all packages. */
+static void access_is_settled_once(void **state)
+{
+    static const char *const joins[] = {
+        "{\"package\": \"side-a\", \"client_id\": \"a\", \"multicast\": false}",
+        "{\"package\": \"side-b\", \"client_id\": \"b\", \"multicast\": false}"};
+    int closed = rig_events(rig, "access-closed");
+    struct rig_answer a;
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        a = rig_expect(
+            rig, RIG_NOBODY,
+            &(struct rig_call){.method = API_POST, .path = "/api/v1/joins", .body = joins[i]}, 201);
+        rig_answer_done(&a);
+    }
+    a = conf_put("", CLOSE);
+    rig_answer_done(&a);
+    assert_int_equal(rig_events(rig, "access-closed"), closed + 1);
+    rig_sql("SELECT 1 / (count(*) = 0)::int FROM receivers WHERE client_id IN ('a', 'b')"
+            " AND state <> 'failed'");
+}
+
+struct importer {
+    pthread_t thread;
+    const char *body;
+    int status;
+};
+
+static void *import_there(void *arg)
+{
+    struct importer *i = arg;
+    char bearer[KEYS_TOKEN_SIZE + 16];
+    struct api_pair headers[] = {{"Content-Type", "application/json"}, {"Authorization", bearer}};
+    struct api_request rq = {.method = API_PUT,
+                             .path = CONFIGURATION,
+                             .headers = headers,
+                             .header_count = 2,
+                             .body = i->body,
+                             .body_size = strlen(i->body),
+                             .remote = "192.0.2.8",
+                             .request_id = "import"};
+    struct api_response rs;
+
+    (void)snprintf(bearer, sizeof bearer, "Bearer %s", rig->tokens[RIG_ADMIN]);
+    rs = api_handle(&rig->ctx, &rq);
+    i->status = rs.status;
+    api_response_done(&rs);
+    return NULL;
+}
+
+/* Changes the package, and commits when the import, which has read it before, waits for it. */
+static enum cp_err change_under_the_import(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    struct importer *i = arg;
+    struct db_package *p = calloc(1, sizeof *p);
+    enum cp_err rc;
+
+    assert_non_null(p);
+    rc = db_package_get(conn, "side-a", p, err);
+    (void)snprintf(p->description, sizeof p->description, "meanwhile");
+    if (rc == CP_OK) {
+        rc = db_package_update(conn, p, p, err);
+    }
+    free(p);
+    assert_int_equal(pthread_create(&i->thread, NULL, import_there, i), 0);
+    rig_sql("DO 'BEGIN FOR i IN 1..2000 LOOP"
+            " EXIT WHEN EXISTS (SELECT FROM pg_locks WHERE NOT granted);"
+            " PERFORM pg_sleep(0.01); END LOOP; END'");
+    return rc;
+}
+
+/* The import asks for no revision: what others change meanwhile does not refuse it, and stays. */
+static void others_change_what_is_imported(void **state)
+{
+    struct importer i = {
+        .body =
+            "{\"format\": 1, \"packages\": [{\"name\": \"side-a\", \"multicast\": \"require\"}]}"};
+    struct cp_error err = {.code = CP_OK};
+    struct rig_answer a;
+
+    (void)state;
+    assert_int_equal(db_run_tx_locking(rig->ctx.db, "change", change_under_the_import, &i, &err),
+                     CP_OK);
+    assert_int_equal(pthread_join(i.thread, NULL), 0);
+    assert_int_equal(i.status, 200);
+    a = conf_get("/api/v1/packages/side-a");
+    assert_string_equal(rig_text(&a, "multicast"), "require");
+    assert_string_equal(rig_text(&a, "description"), "meanwhile");
+    rig_answer_done(&a);
+    rig_sql("DELETE FROM packages");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(joins_wait_only_for_a_change_of_access),
+        cmocka_unit_test(access_is_settled_once),
+        cmocka_unit_test(others_change_what_is_imported),
+    };
+
+    return cmocka_run_group_tests(tests, rig_set_up, rig_tear_down);
+}
