@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The keyring on a real database: made when needed, healed when damaged, one key for all. */
-#include "tests/unit/db/fixture.h"
+#include "tests/unit/db/keyring_rig.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -11,16 +11,6 @@
 #include "db/event.h"
 #include "db/key.h"
 #include "keys/keyring.h"
-
-static const uint8_t master[32] = {1, 2, 3};
-
-static struct keys_ring *ring_new(struct fixture *f, const uint8_t *key)
-{
-    struct keys_ring *k = NULL;
-
-    assert_int_equal(keys_ring_new(key, f->node.id, &k), CP_OK);
-    return k;
-}
 
 struct use {
     struct fixture *f;
@@ -79,7 +69,7 @@ static void expect_event(struct fixture *f, const char *kind, const char *reason
 static void test_made_once(void **state)
 {
     struct fixture *f = *state;
-    struct keys_ring *k = ring_new(f, master);
+    struct keys_ring *k = keyring_new(f, keyring_master);
     struct keys_multicast a = use(f, k), b = use(f, k);
     uint8_t public_key[32];
     char fingerprint[DB_DIGEST_SIZE];
@@ -152,7 +142,7 @@ static void test_damage_heals(void **state)
         {"UPDATE keys SET kind = 'multicast' WHERE kind = 'none'", NULL, NULL, true},
     };
     struct fixture *f = *state;
-    struct keys_ring *k = ring_new(f, master);
+    struct keys_ring *k = keyring_new(f, keyring_master);
     struct keys_multicast before = use(f, k);
 
     for (size_t i = 0; i < DB_COUNT(damages); i++) {
@@ -177,8 +167,8 @@ static void test_other_master_key(void **state)
 {
     static const uint8_t other[32] = {9};
     struct fixture *f = *state;
-    struct keys_ring *k = ring_new(f, master);
-    struct keys_ring *l = ring_new(f, other);
+    struct keys_ring *k = keyring_new(f, keyring_master);
+    struct keys_ring *l = keyring_new(f, other);
     struct keys_multicast a = use(f, k);
     struct keys_multicast b = use(f, l);
 
@@ -195,7 +185,7 @@ static void test_other_master_key(void **state)
 static void test_validity_is_what_was_signed(void **state)
 {
     struct fixture *f = *state;
-    struct keys_ring *k = ring_new(f, master);
+    struct keys_ring *k = keyring_new(f, keyring_master);
     struct keys_multicast a = use(f, k), b;
 
     (void)a;
@@ -220,7 +210,7 @@ static void *use_thread(void *arg)
 static void test_concurrent_uses_get_one_key(void **state)
 {
     struct fixture *f = *state;
-    struct keys_ring *k = ring_new(f, master);
+    struct keys_ring *k = keyring_new(f, keyring_master);
 
     for (int round = 0; round < 5; round++) {
         struct use uses[8];
@@ -260,7 +250,7 @@ static enum cp_err rotate_body(struct db_conn *conn, void *arg, struct cp_error 
 static void test_rotate(void **state)
 {
     struct fixture *f = *state;
-    struct keys_ring *k = ring_new(f, master);
+    struct keys_ring *k = keyring_new(f, keyring_master);
     struct rotation r = {.k = k, .kind = DB_KEY_MULTICAST};
     struct keys_multicast a = use(f, k), b, c;
 
@@ -291,7 +281,7 @@ static enum cp_err use_and_fail_body(struct db_conn *conn, void *arg, struct cp_
 static void test_rolled_back_with_its_need(void **state)
 {
     struct fixture *f = *state;
-    struct use u = {.f = f, .k = ring_new(f, master)};
+    struct use u = {.f = f, .k = keyring_new(f, keyring_master)};
 
     assert_int_equal(db_run_tx_locking(f->pool, "fail", use_and_fail_body, &u, &f->err),
                      CP_ERR_INVALID);
@@ -304,7 +294,7 @@ static void test_session_secret(void **state)
 {
     static const uint8_t other[32] = {9};
     struct fixture *f = *state;
-    struct keys_ring *k = ring_new(f, master), *l = ring_new(f, other);
+    struct keys_ring *k = keyring_new(f, keyring_master), *l = keyring_new(f, other);
     uint8_t sealed[DB_SEALED_SIZE], secret[32] = {0}, again[32] = {0}, zero[32] = {0};
     size_t size = 0;
 
