@@ -14,7 +14,7 @@ static struct MHD_Response *convert(const struct srv_asker *asker, struct api_re
     struct MHD_Response *out;
 
     if (rs->feed != NULL) {
-        return srv_stream_new(asker->connection, rs);
+        return srv_stream_new(asker->connection, asker->trust, rs);
     }
     if (rs->fd >= 0) {
         return srv_body_new(asker, rs);

@@ -9,6 +9,7 @@
 #include "api/api.h"
 
 struct srv_throttle; /* server/http_throttle.h */
+struct srv_trust;    /* server/http_tls.h */
 struct srv_work;     /* server/http_work.h */
 
 /* Whom it goes to. */
@@ -16,6 +17,7 @@ struct srv_asker {
     struct MHD_Connection *connection;
     struct srv_throttle *throttle; /* for bodies from files */
     struct srv_work *work;         /* for those, too */
+    struct srv_trust *trust;       /* of its client certificate, for bodies without end; or NULL */
     const char *request_id;        /* for the header, unless it is there */
 };
 

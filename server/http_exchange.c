@@ -138,6 +138,8 @@ static enum MHD_Result answer(struct exchange *x, struct api_response *rs, bool 
     struct srv_asker asker = {.connection = x->connection,
                               .throttle = x->serving->throttle,
                               .work = x->serving->work,
+                              .trust =
+                                  x->request->rq.certificate != NULL ? x->serving->trust : NULL,
                               .request_id = x->request->id};
 
     srv_peer_waits(x->peer);

@@ -8,7 +8,12 @@
 
 #include "api/api.h"
 
-/* A response that takes rs->feed over. NULL: memory is out, rs has it still. */
-struct MHD_Response *srv_stream_new(struct MHD_Connection *connection, struct api_response *rs);
+struct srv_trust; /* server/http_tls.h */
+
+/* A response that takes rs->feed over. It ends when trust, of a connection whose client showed a
+ * certificate, does not take that any more; NULL: the client showed none. NULL: memory is out, rs has
+ * the feed still. */
+struct MHD_Response *srv_stream_new(struct MHD_Connection *connection, struct srv_trust *trust,
+                                    struct api_response *rs);
 
 #endif

@@ -1,4 +1,5 @@
 """Client certificates: real TLS, an authority by openssl, revocation while a connection stays open."""
+import datetime
 import json
 import os
 import re
@@ -6,6 +7,7 @@ import shutil
 import ssl
 import subprocess
 import tempfile
+import time
 import unittest
 
 
@@ -167,6 +169,38 @@ class Certificates(unittest.TestCase):
         self.assertIn('revoked', body['detail'])
         open_connection.close()
         self.refused(pair, 401, 'authentication-failed', 'revoked')
+
+    def stream(self, pair):
+        """An open stream of events."""
+        connection = self.connect(pair)
+        connection.request('GET', '/api/v1/events/stream')
+        rs = connection.getresponse()
+        self.assertEqual(rs.status, 200)
+        self.addCleanup(connection.close)
+        self.assertEqual(rs.readline(), b'retry: 2000\n')
+        return rs
+
+    def ends(self, stream, seconds):
+        """Events may come before the end."""
+        self.hears(stream, b'', seconds)
+
+    def hears(self, stream, line, seconds):
+        deadline = time.monotonic() + seconds
+        while (heard := stream.readline()) != line:
+            self.assertTrue(heard, 'it ended')
+            self.assertLess(time.monotonic(), deadline)
+
+    def test_streams_end_with_the_certificate(self):
+        soon = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=8)).strftime('%Y%m%d%H%M%SZ')
+        pairs = self.ca.issue('taken'), self.ca.issue('brief', end=soon), self.ca.issue('kept')
+        for pair in pairs:
+            self.must('POST', '/api/v1/accounts/lab/certificates', {'sha256': fingerprint(pair)}, 201)
+        taken, brief, kept = map(self.stream, pairs)
+        self.ca.revoke('taken')
+        self.ends(taken, 20)
+        self.ends(brief, 30)
+        self.must('POST', '/api/v1/packages', {'name': 'news'}, 201)
+        self.hears(kept, b'event: package-created\n', 5)
 
     def test_revocation_list(self):
         pair = self.ca.issue('listed')

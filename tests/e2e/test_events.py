@@ -141,6 +141,21 @@ class Events(unittest.TestCase):
         self.assertLess(statements, 1000)
         self.assertTrue(listeners[0].until(lambda: listeners[0].comments > 0, 20))  # the heartbeat
 
+    def test_1_a_token_or_an_account_that_is_disabled_listens_no_more(self):
+        self.api('POST', '/api/v1/accounts', {'name': 'ear', 'role': 'viewer'})
+        kept = Listener(self.service, self.token)
+        for path in ('/api/v1/tokens/{id}', '/api/v1/accounts/ear'):
+            token = self.api('POST', '/api/v1/accounts/ear/tokens', {'role': 'viewer'})
+            path = path.format(**token)
+            listener = Listener(self.service, token['secret'])
+            self.addCleanup(listener.close)
+            etag = self.service.send('GET', path, password=self.password)[1]['ETag']
+            self.assertEqual(self.service.send('PATCH', path, {'enabled': False}, self.password, {'If-Match': etag})[0], 200)
+            self.assertTrue(listener.until(lambda: listener.data.endswith(b'0\r\n\r\n'), 5), path)  # the last chunk
+        self.package('heard')
+        self.assertTrue(kept.until(lambda: any(kind == 'package-created' for _, kind in kept.events), 5))
+        kept.close()
+
     def test_2_nothing_is_missed_over_a_kill(self):
         listener = Listener(self.service, self.token)
         self.package('before-the-kill')
