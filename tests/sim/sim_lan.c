@@ -3,7 +3,6 @@
 #include "sim_lan.h"
 
 #include "multicast/norm/profile.h"
-#include "sim.h"
 
 struct norm_sender_config sim_lan_sender(uint64_t object_size, uint64_t gsize)
 {
@@ -27,4 +26,17 @@ struct norm_sender_config sim_lan_sender(uint64_t object_size, uint64_t gsize)
     c.slow_share = 0.1;
     c.budget = true;
     return c;
+}
+
+void sim_lan_specs(struct sim_receiver_spec *specs, unsigned count, double loss)
+{
+    for (unsigned i = 0; i < count; i++) {
+        specs[i] = (struct sim_receiver_spec){
+            .down = {.loss = loss, .delay = 100 * CP_USEC, .jitter = 20 * CP_USEC},
+            .up = {.loss = loss, .delay = 100 * CP_USEC},
+            .object_known = true,
+            .defer_missed = true,
+            .acker = true,
+        };
+    }
 }

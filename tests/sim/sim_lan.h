@@ -4,7 +4,7 @@
 #ifndef TESTS_SIM_SIM_LAN_H
 #define TESTS_SIM_SIM_LAN_H
 
-#include "multicast/norm/sender.h"
+#include "sim.h"
 
 #define LAN_SEGMENT 1408u
 #define LAN_BLOCK   128u
@@ -13,5 +13,8 @@
 
 /* An object of whole blocks, for a group of so many; nobody has set a ceiling or a trace. */
 struct norm_sender_config sim_lan_sender(uint64_t object_size, uint64_t gsize);
+
+/* Receivers on links that lose that share, 100 us away, who know the object and acknowledge. */
+void sim_lan_specs(struct sim_receiver_spec *specs, unsigned count, double loss);
 
 #endif

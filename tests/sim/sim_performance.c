@@ -8,24 +8,14 @@
 #include <string.h>
 #include <time.h>
 
-#include "sim.h"
 #include "sim_lan.h"
+#include "sim_limits.h"
 
 #define RATE        UINT64_C(1000000000)
 #define OBJECT      (UINT64_C(350) * LAN_SEGMENT * LAN_BLOCK) /* 63 MB: half a second of the rate */
 #define SPEC_MAX    64u
 #define RUNS        5u
 #define SPEED_BYTES UINT64_C(12500000000) /* 100 s of the rate */
-
-static unsigned failures;
-
-static void expect(bool right, const char *what, double is, double limit)
-{
-    if (!right) {
-        printf("  FAILED: %s is %.4f, limit %.4f\n", what, is, limit);
-        failures++;
-    }
-}
 
 static struct sim_config lan(uint64_t object_size, uint64_t gsize)
 {
@@ -47,19 +37,6 @@ static struct sim_config lan(uint64_t object_size, uint64_t gsize)
     return c;
 }
 
-static void lan_specs(struct sim_receiver_spec *specs, unsigned count, double loss)
-{
-    for (unsigned i = 0; i < count; i++) {
-        specs[i] = (struct sim_receiver_spec){
-            .down = {.loss = loss, .delay = 100 * CP_USEC, .jitter = 20 * CP_USEC},
-            .up = {.loss = loss, .delay = 100 * CP_USEC},
-            .object_known = true,
-            .defer_missed = true,
-            .acker = true,
-        };
-    }
-}
-
 static double seconds(cp_time t)
 {
     return (double)t / (double)CP_SEC;
@@ -69,14 +46,6 @@ static double seconds(cp_time t)
 static double object_time(const struct sim_config *c)
 {
     return (double)c->sender.fti.object_size / LAN_SEGMENT * LAN_PACKET * 8.0 / (double)RATE;
-}
-
-static void run_or_fail(struct sim *sim)
-{
-    if (!sim_run(sim)) {
-        printf("  FAILED: %s\n", sim->failure);
-        failures++;
-    }
 }
 
 struct row {
@@ -105,9 +74,9 @@ static double run_once(const struct row *row, uint64_t seed)
     double time, excess;
 
     c.seed = seed;
-    lan_specs(specs, row->receivers, row->loss);
+    sim_lan_specs(specs, row->receivers, row->loss);
     sim_init(&sim, &c, specs, row->receivers);
-    run_or_fail(&sim);
+    sim_finish(&sim);
     time = seconds(sim_last_completion(&sim)) / object_time(&c);
     excess = (double)sim.totals.wire_bytes / ((double)(OBJECT / LAN_SEGMENT) * LAN_PACKET) - 1.0 -
              sim_bound(LAN_BLOCK, row->receivers, row->loss);
@@ -115,10 +84,11 @@ static double run_once(const struct row *row, uint64_t seed)
            "%" PRIu64 ", adverts %" PRIu64 ", acks %" PRIu64 "\n",
            row->loss, row->receivers, time, excess * 100, sim.totals.nacks, sim.totals.adverts,
            sim.totals.acks_cc + sim.totals.acks_flush);
-    expect(excess <= row->excess_max, "excess", excess, row->excess_max);
-    expect(sim.totals.nacks <= row->nacks_max, "nacks", (double)sim.totals.nacks, row->nacks_max);
-    expect(sim.totals.adverts <= row->adverts_max, "adverts", (double)sim.totals.adverts,
-           row->adverts_max);
+    sim_expect(excess <= row->excess_max, "excess", excess, row->excess_max);
+    sim_expect(sim.totals.nacks <= row->nacks_max, "nacks", (double)sim.totals.nacks,
+               row->nacks_max);
+    sim_expect(sim.totals.adverts <= row->adverts_max, "adverts", (double)sim.totals.adverts,
+               row->adverts_max);
     sim_done(&sim);
     return time;
 }
@@ -130,7 +100,7 @@ static double run_row(const struct row *row)
     double least = a < b ? a : b, most = a < b ? b : a;
     double time = c < least ? least : c > most ? most : c;
 
-    expect(time <= row->time_max, "time", time, row->time_max);
+    sim_expect(time <= row->time_max, "time", time, row->time_max);
     return time;
 }
 
@@ -144,7 +114,7 @@ static void run_rows(void)
         if (rows[i].receivers == 1) {
             alone = time;
         }
-        expect(time <= 1.12 * alone, "time over that of one receiver", time / alone, 1.12);
+        sim_expect(time <= 1.12 * alone, "time over that of one receiver", time / alone, 1.12);
     }
 }
 
@@ -157,10 +127,10 @@ static double group_time(double loss, unsigned count, bool late, uint64_t seed, 
     double last = 0.0;
 
     c.seed = seed;
-    lan_specs(specs, count + 1, loss);
+    sim_lan_specs(specs, count + 1, loss);
     specs[count].join_at = (cp_time)(object_time(&c) * 0.5 * (double)CP_SEC);
     sim_init(&sim, &c, specs, late ? count + 1 : count);
-    run_or_fail(&sim);
+    sim_finish(&sim);
     for (unsigned i = 0; i < count; i++) {
         double t = seconds(sim.receivers[i].complete_at);
 
@@ -191,8 +161,8 @@ static void run_late(double loss, unsigned count, double late_max, double others
     printf("loss %.2f, %u receivers and a late one: done %.3f object times after it joined, others "
            "%+.2f %%\n",
            loss, count, late, delayed * 100);
-    expect(late <= late_max, "late joiner's time", late, late_max);
-    expect(delayed <= others_max, "others' delay", delayed, others_max);
+    sim_expect(late <= late_max, "late joiner's time", late, late_max);
+    sim_expect(delayed <= others_max, "others' delay", delayed, others_max);
 }
 
 /* One receiver behind a bad link must not make the others pay. */
@@ -203,18 +173,18 @@ static void run_outage(void)
     struct sim sim;
     double time, wire;
 
-    lan_specs(specs, 6, 0.0);
+    sim_lan_specs(specs, 6, 0.0);
     specs[5].down.rate_bps = 950000000; /* slower than the sender: its queue overflows */
     specs[5].down.queue_bytes = 256 * 1024;
     sim_init(&sim, &c, specs, 6);
-    run_or_fail(&sim);
+    sim_finish(&sim);
     time = seconds(sim_last_completion(&sim)) / object_time(&c);
     wire = (double)sim.totals.wire_bytes / ((double)(OBJECT / LAN_SEGMENT) * LAN_PACKET) - 1.0;
     printf("one of six behind 95 %% of the rate: %.3f object times, wire +%.2f %%, nacks %" PRIu64
            "\n",
            time, wire * 100, sim.totals.nacks);
-    expect(time <= 1.13, "time", time, 1.13);
-    expect(wire <= 0.06, "overhead", wire, 0.06);
+    sim_expect(time <= 1.13, "time", time, 1.13);
+    sim_expect(wire <= 0.06, "overhead", wire, 0.06);
     sim_done(&sim);
 }
 
@@ -226,21 +196,21 @@ static void run_distant(void)
     struct sim sim;
     double time, excess;
 
-    lan_specs(specs, 5, 0.02);
+    sim_lan_specs(specs, 5, 0.02);
     for (unsigned i = 0; i < 5; i++) {
         specs[i].down.delay = (1 + i) * CP_MSEC;
         specs[i].up.delay = (1 + i) * CP_MSEC;
     }
     sim_init(&sim, &c, specs, 5);
-    run_or_fail(&sim);
+    sim_finish(&sim);
     time = seconds(sim_last_completion(&sim)) / object_time(&c);
     excess = (double)sim.totals.wire_bytes / ((double)(2 * OBJECT / LAN_SEGMENT) * LAN_PACKET) -
              1.0 - sim_bound(LAN_BLOCK, 5, 0.02);
     printf("loss 0.02, 5 receivers 2 to 10 ms away: %.3f object times, wire %+.2f points of the "
            "bound, nacks %" PRIu64 "\n",
            time, excess * 100, sim.totals.nacks);
-    expect(time <= 1.27, "time", time, 1.27);
-    expect(excess <= 0.002, "excess", excess, 0.002);
+    sim_expect(time <= 1.27, "time", time, 1.27);
+    sim_expect(excess <= 0.002, "excess", excess, 0.002);
     sim_done(&sim);
 }
 
@@ -321,6 +291,5 @@ int main(int argc, char **argv)
     run_late(0.01, 5, 1.06, 0.02);
     run_outage();
     run_distant();
-    printf("%u limits exceeded\n", failures);
-    return failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return sim_limits_exit();
 }
