@@ -32,6 +32,11 @@ static const struct db_stmt newest_stmt = {
 static const struct db_stmt last_done_stmt = {
     "task_last_done", "SELECT " COLUMNS " FROM tasks WHERE node_id = $1 AND kind = $2"
                       " AND subject = $3 AND state = 'done' ORDER BY number DESC LIMIT 1"};
+/* Whether one of the kind `alone` runs is only known once no other worker is about to begin one. Until
+ * the transaction's end; the statement after it sees what the holder before has done. */
+static const struct db_stmt claim_lock_stmt = {
+    "task_claim_lock",
+    "SELECT pg_advisory_xact_lock(hashtextextended('castpoint task ' || $1, 0))"};
 static const struct db_stmt claim_stmt = {
     "task_claim", "UPDATE tasks SET state = 'running', attempts = attempts + 1, started_at = now()"
                   " WHERE id = (SELECT id FROM tasks WHERE node_id = $1 AND state = 'waiting'"
@@ -164,7 +169,11 @@ enum cp_err db_task_claim(struct db_conn *conn, const char *node_id, const char 
                           const char *without, struct db_task *ret_task, struct cp_error *err)
 {
     struct db_param params[] = {db_p_id(node_id), db_p_text(alone), db_p_text(without)};
+    struct db_param lock[] = {db_p_text(node_id)};
 
+    if (alone[0] != '\0') {
+        CP_TRY(db_do(conn, DB_COMMAND(&claim_lock_stmt, lock), NULL, err));
+    }
     return db_one(conn, DB_QUERY(&claim_stmt, params, cols), ret_task, err);
 }
 

@@ -80,7 +80,8 @@ CP_MUST_CHECK enum cp_err db_task_last_done(struct db_conn *conn, const char *no
 
 /* waiting → running: the oldest of the node, but of the kind `alone` ("" none) only while no other
  * one runs, and none of the kinds `without` (names with a space between them): what takes days would
- * else keep every worker from the rest. CP_ERR_NOT_FOUND: nothing of that waits. */
+ * else keep every worker from the rest. In a body of db_run_tx_locking. CP_ERR_NOT_FOUND: nothing of
+ * that waits. */
 CP_MUST_CHECK enum cp_err db_task_claim(struct db_conn *conn, const char *node_id,
                                         const char *alone, const char *without,
                                         struct db_task *ret_task, struct cp_error *err);

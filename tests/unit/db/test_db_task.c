@@ -3,6 +3,8 @@
  * tests/support/with-postgres. */
 #include "tests/unit/db/fixture.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -116,6 +118,53 @@ static void test_one_of_a_kind_at_a_time(void **state)
     OK(f, db_task_claim(f->conn, f->node.id, "validate-library", "", &t, &f->err));
     assert_string_equal(t.id, second.id);
     fixture_commit(f);
+}
+
+struct rival {
+    struct fixture *f;
+    struct db_task task;
+    enum cp_err rc;
+    atomic_bool over;
+};
+
+static enum cp_err claim_alone(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    struct rival *r = arg;
+
+    return db_task_claim(conn, r->f->node.id, "validate-library", "", &r->task, err);
+}
+
+static void *claim_beside(void *arg)
+{
+    struct rival *r = arg;
+    struct cp_error err;
+
+    r->rc = db_run_tx_locking(r->f->pool, "claim", claim_alone, r, &err);
+    atomic_store(&r->over, true);
+    return NULL;
+}
+
+/* Also when two workers claim at the same moment. */
+static void test_one_of_a_kind_for_two_workers(void **state)
+{
+    struct fixture *f = *state;
+    struct rival rival = {.f = f};
+    pthread_t thread;
+    struct db_task t;
+
+    (void)fixture_begin(f);
+    (void)ask(f, "validate-library", "", true);
+    (void)ask(f, "validate-library", "package a", true);
+    fixture_commit(f);
+    (void)fixture_begin(f);
+    OK(f, db_task_claim(f->conn, f->node.id, "validate-library", "", &t, &f->err));
+    assert_int_equal(pthread_create(&thread, NULL, claim_beside, &rival), 0);
+    while (!atomic_load(&rival.over) &&
+           fixture_number(f, "SELECT count(*) FROM pg_locks WHERE NOT granted") == 0) {
+    }
+    fixture_commit(f);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(rival.rc, CP_ERR_NOT_FOUND);
 }
 
 /* And so does what takes hours, however much of it waits. */
@@ -320,6 +369,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_oldest_first_and_each_once, fixture_open,
                                         fixture_close),
         cmocka_unit_test_setup_teardown(test_one_of_a_kind_at_a_time, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(test_one_of_a_kind_for_two_workers, fixture_open,
+                                        fixture_close),
         cmocka_unit_test_setup_teardown(test_without_some_kinds, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_progress_and_end, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_cancel, fixture_open, fixture_close),
