@@ -26,6 +26,7 @@ struct sealing {
     const char *package;
     uint32_t number;
     const char *id;              /* of the version that was meant, whatever has its name now */
+    int64_t files_revision;      /* that the caller has seen; 0: whatever there is */
     uint64_t done, total;        /* bytes */
     struct db_version version;   /* as its files were read */
     struct db_version sealed;    /* as the last run of the transaction left it */
@@ -111,6 +112,13 @@ static enum cp_err read_files(struct db_conn *conn, void *arg, struct cp_error *
         return cp_error_set(err, CP_ERR_VERSION_SEALED, "Version %u of package '%s' is %s already.",
                             (unsigned)s->version.number, s->version.package,
                             db_version_state_name(s->version.state));
+    }
+    if (s->files_revision != 0 && s->version.files_revision != s->files_revision) {
+        return cp_error_set(
+            err, CP_ERR_PRECONDITION_FAILED,
+            "A file of version %u of package '%s' came, went or changed after the "
+            "request to seal it: look at its files, then seal it with its new ETag.",
+            (unsigned)s->version.number, s->version.package);
     }
     do {
         CP_TRY(db_file_list(conn, s->version.id, after, FILES_PER_QUERY, s->page, &count, err));
@@ -313,6 +321,7 @@ enum cp_err job_seal(struct job *job, struct cp_error *err)
         .package = json_string_value(json_object_get(params, "package")),
         .number = (uint32_t)json_integer_value(json_object_get(params, "version")),
         .id = json_string_value(json_object_get(params, "id")),
+        .files_revision = json_integer_value(json_object_get(params, "files_revision")),
     };
     enum cp_err rc;
 

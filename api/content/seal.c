@@ -35,6 +35,15 @@ static enum cp_err check(const struct api_call *call, const struct db_version *v
     return CP_OK;
 }
 
+/* Files may come and go until the task begins: what If-Match named is what is sealed. 0: whatever
+ * there is then. */
+static int64_t seen_files(const struct api_call *call, const struct db_version *v)
+{
+    const char *match = api_request_header(call->rq, "If-Match");
+
+    return match == NULL || strcmp(match, "*") == 0 ? 0 : v->files_revision;
+}
+
 static enum cp_err seal_body(struct db_conn *conn, void *arg, struct cp_error *err)
 {
     struct seal_tx *t = arg;
@@ -44,8 +53,9 @@ static enum cp_err seal_body(struct db_conn *conn, void *arg, struct cp_error *e
     CP_TRY(check(t->call, &version, err));
     (void)snprintf(t->task.subject, sizeof t->task.subject, "package %s version %u",
                    version.package, (unsigned)version.number);
-    t->task.params = json_pack("{s:s, s:I, s:s}", "package", version.package, "version",
-                               (json_int_t)version.number, "id", version.id);
+    t->task.params = json_pack("{s:s, s:I, s:s, s:I}", "package", version.package, "version",
+                               (json_int_t)version.number, "id", version.id, "files_revision",
+                               (json_int_t)seen_files(t->call, &version));
     return api_task_ask(conn, t->ctx, t->call, &t->task, err);
 }
 

@@ -228,6 +228,73 @@ static void a_seal_is_of_the_version_that_was_meant(void **state)
     rig_refused(rig, RIG_OPERATOR, &seal, "version-sealed", NULL);
 }
 
+/* Asks for a seal; before the task begins the SQL is done, or a file comes. */
+static void seal_late(const char *package, const char *match, const char *sql)
+{
+    char path[128];
+    struct rig_call seal = {.method = API_POST, .path = path, .headers = {match}};
+    struct rig_answer a;
+
+    (void)snprintf(path, sizeof path, "/api/v1/packages/%s/versions/1/seal", package);
+    a = rig_expect(rig, RIG_OPERATOR, &seal, 202);
+    rig_answer_done(&a);
+    if (sql != NULL) {
+        rig_sql(sql);
+    } else {
+        rig_put(rig, package, 1, "late", "beta");
+    }
+    rig_work(rig);
+}
+
+static void is_version(const char *package, const char *state, int files)
+{
+    char path[128];
+    struct rig_answer a;
+
+    (void)snprintf(path, sizeof path, "/api/v1/packages/%s/versions/1", package);
+    a = rig_expect(rig, RIG_OPERATOR, &(struct rig_call){.method = API_GET, .path = path}, 200);
+    assert_string_equal(rig_text(&a, "state"), state);
+    assert_int_equal(rig_number(&a, "file_count"), files);
+    rig_answer_done(&a);
+}
+
+/* Until the task begins files come and go: with If-Match it seals those that the caller has seen. */
+static void a_seal_is_of_the_files_that_were_seen(void **state)
+{
+    static const char version[] = "/api/v1/packages/seen/versions/1";
+    static const char tasks[] = "/api/v1/tasks?kind=seal-version&limit=1";
+    struct rig_answer a;
+    const json_t *task;
+    char match[128];
+
+    (void)state;
+    rig_package(rig, "seen", "");
+    rig_put(rig, "seen", 1, "a", "alpha");
+    rig_if_match(rig, version, match);
+    seal_late("seen", match, NULL);
+    is_version("seen", "draft", 2);
+    a = rig_expect(rig, RIG_VIEWER, &(struct rig_call){.method = API_GET, .path = tasks}, 200);
+    task = json_array_get(json_object_get(a.json, "items"), 0);
+    assert_string_equal(rig_text_in(json_object_get(task, "error"), "code"), "precondition-failed");
+    rig_answer_done(&a);
+    rig_if_match(rig, version, match);
+    seal_late("seen", match, "UPDATE versions SET revision = revision + 1 WHERE sealed_at IS NULL");
+    is_version("seen", "sealed", 2);
+}
+
+static void a_seal_without_if_match_is_of_what_there_is(void **state)
+{
+    (void)state;
+    rig_package(rig, "unseen", "");
+    rig_put(rig, "unseen", 1, "a", "alpha");
+    seal_late("unseen", NULL, NULL);
+    is_version("unseen", "sealed", 2);
+    rig_package(rig, "any-seen", "");
+    rig_put(rig, "any-seen", 1, "a", "alpha");
+    seal_late("any-seen", "If-Match: *", NULL);
+    is_version("any-seen", "sealed", 2);
+}
+
 /* Makes `change` happen to a version while it is being sealed: between its files' list and its
  * seal the task says how far it is. Without quotes. */
 static void meanwhile(const char *change)
@@ -387,6 +454,8 @@ int main(void)
         cmocka_unit_test(a_draft_without_content_is_not_sealed),
         cmocka_unit_test(a_seal_makes_the_manifest),
         cmocka_unit_test(a_seal_is_of_the_version_that_was_meant),
+        cmocka_unit_test(a_seal_is_of_the_files_that_were_seen),
+        cmocka_unit_test(a_seal_without_if_match_is_of_what_there_is),
         cmocka_unit_test(a_seal_minds_nothing_but_files),
         cmocka_unit_test(a_sealed_version_never_changes),
         cmocka_unit_test(an_upload_that_ends_after_the_seal_is_refused),
