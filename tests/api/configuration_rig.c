@@ -10,11 +10,6 @@
 
 #include <cmocka.h>
 
-struct rig_answer conf_get(const char *path)
-{
-    return rig_expect(rig, RIG_ADMIN, &(struct rig_call){.method = API_GET, .path = path}, 200);
-}
-
 struct rig_answer conf_put(const char *query, const char *body)
 {
     char path[128];

@@ -7,9 +7,6 @@
 
 #define CONFIGURATION "/api/v1/configuration"
 
-/* Any address, as an administrator. */
-struct rig_answer conf_get(const char *path);
-
 /* Imports a document: "" or "?prune=true" and its like, JSON text. */
 struct rig_answer conf_put(const char *query, const char *body);
 void conf_refused(const char *query, const char *body, const char *code, const char *word);

@@ -80,6 +80,7 @@ void rig_basic(const char *account, const char *password, char ret_header[256]);
 int rig_status(struct rig *r, enum rig_who who, const struct rig_call *call);
 struct rig_answer rig_expect(struct rig *r, enum rig_who who, const struct rig_call *call,
                              int status);
+struct rig_answer rig_get(struct rig *r, enum rig_who who, const char *path); /* 200 */
 /* A refusal: its code, and that the detail names `word` (may be NULL). */
 void rig_refused(struct rig *r, enum rig_who who, const struct rig_call *call, const char *code,
                  const char *word);

@@ -22,10 +22,14 @@ struct rig_call rig_call_put(const char *path, const char *data)
     return (struct rig_call){.method = API_PUT, .path = path, .data = data, .size = strlen(data)};
 }
 
+struct rig_answer rig_get(struct rig *r, enum rig_who who, const char *path)
+{
+    return rig_expect(r, who, &(struct rig_call){.method = API_GET, .path = path}, 200);
+}
+
 void rig_if_match(struct rig *r, const char *path, char ret_header[128])
 {
-    struct rig_answer a =
-        rig_expect(r, RIG_ADMIN, &(struct rig_call){.method = API_GET, .path = path}, 200);
+    struct rig_answer a = rig_get(r, RIG_ADMIN, path);
 
     (void)snprintf(ret_header, 128, "If-Match: %s", rig_header(&a, "ETag"));
     rig_answer_done(&a);
@@ -85,7 +89,7 @@ struct rig_answer rig_task(struct rig *r, enum rig_who who, const struct rig_cal
     assert_string_equal(rig_header(&a, "Location"), path);
     rig_answer_done(&a);
     rig_work(r);
-    a = rig_expect(r, RIG_VIEWER, &(struct rig_call){.method = API_GET, .path = path}, 200);
+    a = rig_get(r, RIG_VIEWER, path);
     if (strcmp(rig_text(&a, "state"), state) != 0) {
         fail_msg("%s is not %s: %s", path, state, a.bytes);
     }

@@ -71,7 +71,7 @@ static void out_and_in_and_out(void **state)
 
     (void)state;
     make_all(secret);
-    first = conf_get(CONFIGURATION);
+    first = rig_get(rig, RIG_ADMIN, CONFIGURATION);
     assert_null(strstr(first.bytes, "scrypt"));
     assert_null(strstr(first.bytes, "secret word"));
     assert_null(strstr(first.bytes, secret));
@@ -90,13 +90,13 @@ static void out_and_in_and_out(void **state)
     a = conf_put("", first.bytes);
     assert_int_equal(conf_changes(&a, change), 7);
     rig_answer_done(&a);
-    second = conf_get(CONFIGURATION);
+    second = rig_get(rig, RIG_ADMIN, CONFIGURATION);
     assert_string_equal(first.bytes, second.bytes);
     a = conf_put("", second.bytes); /* again */
     assert_int_equal(conf_changes(&a, change), 0);
     rig_answer_done(&a);
     assert_int_equal(rig_events(rig, "configuration-imported"), imported + 1);
-    a = conf_get("/api/v1/accounts/conf");
+    a = rig_get(rig, RIG_ADMIN, "/api/v1/accounts/conf");
     assert_true(json_is_false(json_object_get(a.json, "has_password")));
     rig_answer_done(&a);
     rig_answer_done(&first);
@@ -116,7 +116,7 @@ static void what_is_not_named_stays_unless_pruned(void **state)
     assert_string_equal(change, "packages conf-c create");
     rig_answer_done(&a);
     assert_true(exists("/api/v1/packages/conf-b"));
-    a = conf_get("/api/v1/packages/conf-a");
+    a = rig_get(rig, RIG_ADMIN, "/api/v1/packages/conf-a");
     assert_string_equal(rig_text(&a, "multicast"), "require"); /* fields, too */
     rig_answer_done(&a);
     a = conf_put("?prune=true&dry_run=true", body);
@@ -201,7 +201,7 @@ static void an_import_is_its_changes(void **state)
     a = conf_put(
         "", "{\"format\": 1, \"packages\": [{\"name\": \"conf-a\", \"labels\": {\"b\": \"2\"}}]}");
     rig_answer_done(&a);
-    a = conf_get("/api/v1/packages/conf-a");
+    a = rig_get(rig, RIG_ADMIN, "/api/v1/packages/conf-a");
     assert_null(json_object_get(json_object_get(a.json, "labels"), "a"));
     assert_string_equal(rig_text_in(json_object_get(a.json, "labels"), "b"), "2");
     rig_answer_done(&a);
@@ -229,7 +229,7 @@ static void effective_settings_are_never_old(void **state)
 {
     static const char path[] = "/api/v1/distribution-points/local/settings";
     api_find_link *usual = rig->ctx.find_link;
-    struct rig_answer a = conf_get(path);
+    struct rig_answer a = rig_get(rig, RIG_ADMIN, path);
     const json_t *effective = json_object_get(a.json, "effective");
     char none[128];
 
@@ -254,7 +254,7 @@ static void effective_settings_are_never_old(void **state)
 
 static void expect_pin(bool pinned, int version)
 {
-    struct rig_answer a = conf_get("/api/v1/packages/pinned");
+    struct rig_answer a = rig_get(rig, RIG_ADMIN, "/api/v1/packages/pinned");
 
     assert_int_equal(json_is_true(json_object_get(a.json, "current_pinned")), pinned);
     assert_int_equal(rig_number(&a, "current_version"), version);
@@ -298,7 +298,7 @@ static void a_pin_goes_out_and_in(void **state)
     rig_seal(rig, "pinned", 2);
     a = rig_expect(rig, RIG_OPERATOR, &(struct rig_call){.method = API_POST, .path = promote}, 200);
     rig_answer_done(&a);
-    document = conf_get(CONFIGURATION);
+    document = rig_get(rig, RIG_ADMIN, CONFIGURATION);
     assert_non_null(strstr(document.bytes, "\"current\":1"));
     put_pin(PIN("null"), 1, 0);
     expect_pin(false, 2);
@@ -335,7 +335,7 @@ static void put_if(const char *match, int status)
 
 static void if_match_is_honoured(void **state)
 {
-    struct rig_answer a = conf_get(CONFIGURATION);
+    struct rig_answer a = rig_get(rig, RIG_ADMIN, CONFIGURATION);
     char match[128];
     char none[128];
 

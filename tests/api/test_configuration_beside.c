@@ -137,7 +137,7 @@ static void others_change_what_is_imported(void **state)
                      CP_OK);
     assert_int_equal(pthread_join(i.thread, NULL), 0);
     assert_int_equal(i.status, 200);
-    a = conf_get("/api/v1/packages/side-a");
+    a = rig_get(rig, RIG_ADMIN, "/api/v1/packages/side-a");
     assert_string_equal(rig_text(&a, "multicast"), "require");
     assert_string_equal(rig_text(&a, "description"), "meanwhile");
     rig_answer_done(&a);

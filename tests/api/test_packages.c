@@ -1,46 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Packages beyond their life: labels, finding them, the current version, deletions and what is in
- * their way. */
+ * Packages beyond their life: finding them, the current version, deletions and what is in their way. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 
 #include <cmocka.h>
-
-#include <stdlib.h>
-#include <string.h>
 
 #include "tests/api/join_rig.h"
 
 #define PACKAGES "/api/v1/packages"
-
-static struct rig_answer get(const char *path)
-{
-    return rig_expect(rig, RIG_VIEWER, &(struct rig_call){.method = API_GET, .path = path}, 200);
-}
-
-static struct rig_answer patch(const char *path, const char *body)
-{
-    char match[128];
-
-    rig_if_match(rig, path, match);
-    return rig_expect(
-        rig, RIG_OPERATOR,
-        &(struct rig_call){.method = API_PATCH, .path = path, .body = body, .headers = {match}},
-        200);
-}
-
-static void patch_refused(const char *path, const char *body, const char *word)
-{
-    char match[128];
-
-    rig_if_match(rig, path, match);
-    rig_refused(
-        rig, RIG_OPERATOR,
-        &(struct rig_call){.method = API_PATCH, .path = path, .body = body, .headers = {match}},
-        "invalid-request", word);
-}
 
 static struct rig_answer post(const char *path, int status)
 {
@@ -52,163 +23,6 @@ static struct rig_answer post(const char *path, int status)
 static void forget(struct rig_answer a)
 {
     rig_answer_done(&a);
-}
-
-/* Whether `labels` of an answer is that JSON object. */
-static void labels_are(const struct rig_answer *a, const char *expected)
-{
-    json_t *want = json_loads(expected, 0, NULL);
-
-    assert_non_null(want);
-    if (!json_equal(json_object_get(a->json, "labels"), want)) {
-        fail_msg("not %s: %s", expected, a->bytes);
-    }
-    json_decref(want);
-}
-
-/* ---- labels ---- */
-
-static void labels_are_merged(void **state)
-{
-    static const char path[] = PACKAGES "/labelled";
-    struct rig_answer a;
-
-    (void)state;
-    rig_package(rig, "labelled",
-                ", \"description\": \"D\", \"multicast\": \"off\","
-                " \"labels\": {\"os\": \"windows\", \"site/ring\": \"1\", \"empty\": \"\"}");
-    a = get(path);
-    labels_are(&a, "{\"os\": \"windows\", \"site/ring\": \"1\", \"empty\": \"\"}");
-    rig_answer_done(&a);
-    a = patch(path,
-              "{\"labels\": {\"os\": null, \"site/ring\": \"2\", \"new\": \"\\u00fc \\\\\\\"\"}}");
-    labels_are(&a, "{\"site/ring\": \"2\", \"empty\": \"\", \"new\": \"\\u00fc \\\\\\\"\"}");
-    assert_string_equal(rig_text(&a, "multicast"), "off");
-    rig_answer_done(&a);
-    a = patch(path, "{\"labels\": null, \"description\": null, \"multicast\": null}");
-    labels_are(&a, "{}");
-    assert_string_equal(rig_text(&a, "description"), "");
-    assert_string_equal(rig_text(&a, "multicast"), "prefer");
-    rig_answer_done(&a);
-}
-
-static void wrong_labels_are_refused(void **state)
-{
-    static const char *const bodies[] = {
-        "{\"labels\": []}",
-        "{\"labels\": {\"\": \"x\"}}",
-        "{\"labels\": {\"Upper\": \"x\"}}",
-        "{\"labels\": {\"-x\": \"x\"}}",
-        "{\"labels\": {\"a b\": \"x\"}}",
-        "{\"labels\": {\"a\": 5}}",
-        "{\"labels\": {\"a\": \"line\\nbreak\"}}",
-        "{\"labels\":{\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\":\"\"}}"};
-
-    (void)state;
-    rig_package(rig, "wronglabels", "");
-    for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
-        patch_refused(PACKAGES "/wronglabels", bodies[i], "labels");
-    }
-    /* null takes away what is there: a new package has nothing */
-    rig_refused(rig, RIG_OPERATOR,
-                &(struct rig_call){.method = API_POST,
-                                   .path = PACKAGES,
-                                   .body = "{\"name\": \"nolabel\", \"labels\": {\"a\": null}}"},
-                "invalid-request", "labels");
-}
-
-/* "{"labels": {"k0": "\"\"\"…", …}}" with `count` values of `size` quotation marks. */
-static char *many_labels(int count, int size)
-{
-    char *body = NULL;
-    size_t body_size;
-    FILE *out = open_memstream(&body, &body_size);
-
-    assert_non_null(out);
-    (void)fputs("{\"labels\": {", out);
-    for (int i = 0; i < count; i++) {
-        (void)fprintf(out, "%s\"key%060d\": \"", i > 0 ? ", " : "", i);
-        for (int k = 0; k < size; k++) {
-            (void)fputs("\\\"", out);
-        }
-        (void)fputc('"', out);
-    }
-    (void)fputs("}}", out);
-    assert_int_equal(fclose(out), 0);
-    return body;
-}
-
-static void as_many_labels_as_allowed(void **state)
-{
-    char *most = many_labels(32, 255);
-    char *too_many = many_labels(33, 1);
-    char *too_long = many_labels(1, 256);
-    struct rig_answer a;
-
-    (void)state;
-    rig_package(rig, "manylabels", "");
-    a = patch(PACKAGES "/manylabels", most);
-    assert_int_equal(json_object_size(json_object_get(a.json, "labels")), 32);
-    rig_answer_done(&a);
-    a = get(PACKAGES "/manylabels");
-    assert_int_equal(json_object_size(json_object_get(a.json, "labels")), 32);
-    rig_answer_done(&a);
-    patch_refused(PACKAGES "/manylabels", "{\"labels\": {\"one-more\": \"\"}}", "32");
-    patch_refused(PACKAGES "/manylabels", too_many, "32");
-    patch_refused(PACKAGES "/manylabels", too_long, "255");
-    free(most);
-    free(too_many);
-    free(too_long);
-}
-
-/* An event has little room: it names what it leaves out, and keeps the rest. */
-static void an_event_tells_what_it_leaves_out(void **state)
-{
-    char *most = many_labels(32, 255);
-    struct rig_answer a;
-    json_t *detail;
-
-    (void)state;
-    rig_package(rig, "long-story", "");
-    forget(patch(PACKAGES "/long-story", most));
-    a = get("/api/v1/events?limit=1");
-    detail = json_object_get(json_array_get(json_object_get(a.json, "items"), 0), "detail");
-    assert_string_equal(rig_text_in(detail, "name"), "long-story");
-    assert_null(json_object_get(detail, "labels"));
-    assert_string_equal(json_string_value(json_array_get(json_object_get(detail, "left_out"), 0)),
-                        "labels");
-    rig_answer_done(&a);
-    free(most);
-}
-
-static void versions_have_words(void **state)
-{
-    static const char path[] = PACKAGES "/words/versions/2";
-    struct rig_answer a;
-
-    (void)state;
-    rig_package(rig, "words", "");
-    a = rig_expect(rig, RIG_OPERATOR,
-                   &(struct rig_call){.method = API_POST,
-                                      .path = PACKAGES "/words/versions",
-                                      .body = "{\"description\": \"May\","
-                                              " \"labels\": {\"channel\": \"beta\"}}"},
-                   201);
-    assert_string_equal(rig_text(&a, "description"), "May");
-    labels_are(&a, "{\"channel\": \"beta\"}");
-    rig_answer_done(&a);
-    rig_refused(rig, RIG_OPERATOR,
-                &(struct rig_call){.method = API_PATCH, .path = path, .body = "{}"},
-                "precondition-required", NULL);
-    rig_put(rig, "words", 2, "a.txt", "content");
-    rig_seal(rig, "words", 2);
-    a = patch(path, "{\"description\": null, \"labels\": {\"channel\": \"stable\"}}");
-    assert_string_equal(rig_text(&a, "description"), "");
-    assert_string_equal(rig_text(&a, "state"), "sealed");
-    labels_are(&a, "{\"channel\": \"stable\"}");
-    rig_answer_done(&a);
-    patch_refused(path, "{\"state\": \"draft\"}", "state");
-    assert_int_equal(rig_events(rig, "version-changed"), 1);
 }
 
 /* ---- finding ---- */
@@ -223,7 +37,7 @@ static void walk(const char *query, const char *field, const char *expected)
     (void)snprintf(path, sizeof path, PACKAGES "%s%climit=2", query,
                    strchr(query, '?') != NULL ? '&' : '?');
     for (;;) {
-        struct rig_answer a = get(path);
+        struct rig_answer a = rig_get(rig, RIG_VIEWER, path);
         json_t *items = json_object_get(a.json, "items");
         char *end;
 
@@ -262,7 +76,7 @@ static void packages_are_found(void **state)
                 ", \"labels\": {\"os\": \"linux\"},"
                 " \"content_access\": \"anonymous\"");
     rig_package(rig, "find-e", ", \"labels\": {\"os\": \"linux\", \"x\": \"a:b\"}");
-    forget(patch(PACKAGES "/find-c", "{\"encrypt\": false}"));
+    rig_change(rig, PACKAGES "/find-c", "{\"encrypt\": false}");
 
     walk("?name_prefix=find-", "name", "find-a find-b find-c find-d find-e ");
     walk("?name_prefix=find-&sort=name", "name", "find-a find-b find-c find-d find-e ");
@@ -323,11 +137,11 @@ static int current_of(const char *package)
     int version;
 
     (void)snprintf(path, sizeof path, PACKAGES "/%s/versions/current", package);
-    a = get(path);
+    a = rig_get(rig, RIG_VIEWER, path);
     version = (int)rig_number(&a, "version");
     rig_answer_done(&a);
     (void)snprintf(path, sizeof path, PACKAGES "/%s", package);
-    a = get(path);
+    a = rig_get(rig, RIG_VIEWER, path);
     assert_int_equal(rig_number(&a, "current_version"), version);
     rig_answer_done(&a);
     return version;
@@ -401,7 +215,7 @@ static void a_version_is_promoted_and_rolled_back(void **state)
 static void promotions_are_kept(void **state)
 {
     static const char *const kinds[] = {"rollback", "unpin", "rollback", "rollback"};
-    struct rig_answer a = get(PROMO "/promotions?limit=4");
+    struct rig_answer a = rig_get(rig, RIG_VIEWER, PROMO "/promotions?limit=4");
     json_t *items = json_object_get(a.json, "items");
 
     (void)state;
@@ -581,11 +395,6 @@ static void what_is_in_the_way_is_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(labels_are_merged),
-        cmocka_unit_test(wrong_labels_are_refused),
-        cmocka_unit_test(as_many_labels_as_allowed),
-        cmocka_unit_test(an_event_tells_what_it_leaves_out),
-        cmocka_unit_test(versions_have_words),
         cmocka_unit_test(packages_are_found),
         cmocka_unit_test(wrong_lists_are_refused),
         cmocka_unit_test(a_version_is_promoted_and_rolled_back),
