@@ -276,65 +276,69 @@ static void settings_are_changed_with_their_etag(void **state)
     rig_answer_done(&a);
 }
 
+static const struct {
+    const char *body, *field;
+} wrong_settings[] = {
+    {"{\"address_first\": \"10.0.0.1\"}", "address_first"},
+    {"{\"address_first\": \"224.0.0.251\"}", "address_first"},
+    {"{\"address_first\": \"239.1.0.10\"}", "address_last"},
+    {"{\"address_last\": \"240.0.0.0\"}", "address_last"},
+    {"{\"address_last\": \"239.1.0\"}", "address_last"},
+    {"{\"address_last\": \"239.1.0.1x\"}", "address_last"},
+    {"{\"address_last\": \"239.1.0.010\"}", "address_last"},
+    {"{\"address_last\": \"ff3e::1\"}", "address_last"},
+    {"{\"address_first\": \"ff11::1\", \"address_last\": \"ff11::2\"}", "address_first"},
+    {"{\"address_first\": \"ff02::1\", \"address_last\": \"ff02::2\"}", "address_first"},
+    {"{\"address_first\": \"ff02::1:2\", \"address_last\": \"ff02::1:2\"}", "address_first"},
+    {"{\"address_first\": \"ff01::1234\", \"address_last\": \"ff01::1234\"}", "address_first"},
+    {"{\"address_first\": \"ff05::ff\", \"address_last\": \"ff05::100\"}", "address_first"},
+    {"{\"address_first\": \"ff0e::2\", \"address_last\": \"ff0e::100\"}", "address_first"},
+    {"{\"address_first\": \"2001:db8::1\"}", "address_first"},
+    {"{\"address_first\": \"ff15::1::2\"}", "address_first"},
+    {"{\"address_first\": \"ff15::12345\"}", "address_first"},
+    {"{\"address_first\": \"ff15::1%eth0\"}", "address_first"},
+    {"{\"address_first\": \"ff15::2\", \"address_last\": \"ff15::1\"}", "address_last"},
+    {"{\"address_first\": \"ff15::\", \"address_last\": \"ff15::1:0\"}", "address_last"},
+    {"{\"port_first\": 1023}", "port_first"},
+    {"{\"port_last\": 65536}", "port_last"},
+    {"{\"port_first\": 7010}", "port_last"},
+    {"{\"interface\": \"nosuch0\"}", "interface"},
+    {"{\"interface\": \"name-that-is-too-long\"}", "interface"},
+    {"{\"ttl\": 0}", "ttl"},
+    {"{\"ttl\": 256}", "ttl"},
+    {"{\"rate_ceiling_bps\": 63999}", "rate_ceiling_bps"},
+    {"{\"https_rate_ceiling_bps\": 63999}", "https_rate_ceiling_bps"},
+    {"{\"rate_control\": \"fast\"}", "rate_control"},
+    {"{\"rate_control\": null}", "rate_control"},
+    {"{\"rate_start_percent\": 0}", "rate_start_percent"},
+    {"{\"rate_start_percent\": 101}", "rate_start_percent"},
+    {"{\"slow_share_percent\": -1}", "slow_share_percent"},
+    {"{\"slow_share_percent\": 51}", "slow_share_percent"},
+    {"{\"jumbo_frames\": 1}", "jumbo_frames"},
+    {"{\"gathering_delay_ms\": 600001}", "gathering_delay_ms"},
+    {"{\"gathering_delay_ms\": -1}", "gathering_delay_ms"},
+    {"{\"content_access\": \"inherit\"}", "content_access"},
+    {"{\"multicast_enabled\": null}", "multicast_enabled"},
+    {"{\"dscp\": 8}", "dscp"},
+};
+
 static void wrong_settings_name_their_field(void **state)
 {
-    static const struct {
-        const char *body, *field;
-    } cases[] = {
-        {"{\"address_first\": \"10.0.0.1\"}", "address_first"},
-        {"{\"address_first\": \"224.0.0.251\"}", "address_first"},
-        {"{\"address_first\": \"239.1.0.10\"}", "address_last"},
-        {"{\"address_last\": \"240.0.0.0\"}", "address_last"},
-        {"{\"address_last\": \"239.1.0\"}", "address_last"},
-        {"{\"address_last\": \"239.1.0.1x\"}", "address_last"},
-        {"{\"address_last\": \"239.1.0.010\"}", "address_last"},
-        {"{\"address_last\": \"ff3e::1\"}", "address_last"},
-        {"{\"address_first\": \"ff11::1\", \"address_last\": \"ff11::2\"}", "address_first"},
-        {"{\"address_first\": \"ff02::1\", \"address_last\": \"ff02::2\"}", "address_first"},
-        {"{\"address_first\": \"ff02::1:2\", \"address_last\": \"ff02::1:2\"}", "address_first"},
-        {"{\"address_first\": \"ff01::1234\", \"address_last\": \"ff01::1234\"}", "address_first"},
-        {"{\"address_first\": \"ff05::ff\", \"address_last\": \"ff05::100\"}", "address_first"},
-        {"{\"address_first\": \"ff0e::2\", \"address_last\": \"ff0e::100\"}", "address_first"},
-        {"{\"address_first\": \"2001:db8::1\"}", "address_first"},
-        {"{\"address_first\": \"ff15::1::2\"}", "address_first"},
-        {"{\"address_first\": \"ff15::12345\"}", "address_first"},
-        {"{\"address_first\": \"ff15::1%eth0\"}", "address_first"},
-        {"{\"address_first\": \"ff15::2\", \"address_last\": \"ff15::1\"}", "address_last"},
-        {"{\"address_first\": \"ff15::\", \"address_last\": \"ff15::1:0\"}", "address_last"},
-        {"{\"port_first\": 1023}", "port_first"},
-        {"{\"port_last\": 65536}", "port_last"},
-        {"{\"port_first\": 7010}", "port_last"},
-        {"{\"interface\": \"nosuch0\"}", "interface"},
-        {"{\"interface\": \"name-that-is-too-long\"}", "interface"},
-        {"{\"ttl\": 0}", "ttl"},
-        {"{\"ttl\": 256}", "ttl"},
-        {"{\"rate_ceiling_bps\": 63999}", "rate_ceiling_bps"},
-        {"{\"https_rate_ceiling_bps\": 63999}", "https_rate_ceiling_bps"},
-        {"{\"rate_control\": \"fast\"}", "rate_control"},
-        {"{\"rate_control\": null}", "rate_control"},
-        {"{\"rate_start_percent\": 0}", "rate_start_percent"},
-        {"{\"rate_start_percent\": 101}", "rate_start_percent"},
-        {"{\"slow_share_percent\": -1}", "slow_share_percent"},
-        {"{\"slow_share_percent\": 51}", "slow_share_percent"},
-        {"{\"jumbo_frames\": 1}", "jumbo_frames"},
-        {"{\"gathering_delay_ms\": 600001}", "gathering_delay_ms"},
-        {"{\"gathering_delay_ms\": -1}", "gathering_delay_ms"},
-        {"{\"content_access\": \"inherit\"}", "content_access"},
-        {"{\"multicast_enabled\": null}", "multicast_enabled"},
-        {"{\"dscp\": 8}", "dscp"},
-    };
     char match[128];
     char after[128];
 
     (void)state;
     rig_if_match(rig, SETTINGS, match);
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct rig_call call = {
-            .method = API_PATCH, .path = SETTINGS, .body = cases[i].body, .headers = {match}};
+    for (size_t i = 0; i < sizeof wrong_settings / sizeof wrong_settings[0]; i++) {
+        struct rig_call call = {.method = API_PATCH,
+                                .path = SETTINGS,
+                                .body = wrong_settings[i].body,
+                                .headers = {match}};
         struct rig_answer a = rig_expect(rig, RIG_ADMIN, &call, 400);
         const json_t *first = json_array_get(json_object_get(a.json, "errors"), 0);
 
-        assert_string_equal(json_string_value(json_object_get(first, "field")), cases[i].field);
+        assert_string_equal(json_string_value(json_object_get(first, "field")),
+                            wrong_settings[i].field);
         rig_answer_done(&a);
     }
     rig_if_match(rig, SETTINGS, after);

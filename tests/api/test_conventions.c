@@ -460,9 +460,17 @@ static void pages_of_other_sites(void **state)
     a = rig_expect(rig, RIG_VIEWER, &call, 200);
     assert_null(rig_header(&a, "Access-Control-Allow-Origin"));
     rig_answer_done(&a);
+    live_off();
+}
 
-    /* changes, too, and uploads; a refusal can be read by the page */
-    call = post(PACKAGES, "{\"name\": \"crossed\"}", "Origin: " CONSOLE);
+/* Changes, too, and uploads; a refusal can be read by the page. */
+static void changes_by_pages_of_other_sites(void **state)
+{
+    struct rig_call call = post(PACKAGES, "{\"name\": \"crossed\"}", "Origin: " CONSOLE);
+    struct rig_answer a;
+
+    (void)state;
+    live_on();
     call.headers[1] = "Sec-Fetch-Site: cross-site";
     a = rig_expect(rig, RIG_OPERATOR, &call, 201);
     assert_string_equal(rig_header(&a, "Access-Control-Allow-Origin"), CONSOLE);
@@ -528,6 +536,7 @@ int main(void)
         cmocka_unit_test(a_room_is_never_held_up),
         cmocka_unit_test(a_false_receiver_token_hides_nothing),
         cmocka_unit_test(pages_of_other_sites),
+        cmocka_unit_test(changes_by_pages_of_other_sites),
         cmocka_unit_test(only_origins_are_origins),
     };
 

@@ -46,8 +46,6 @@ static void receivers_report(void **state)
     struct joined j, other;
     struct rig_answer a;
     const json_t *item;
-    char path[128];
-    struct rig_call foreign = {.method = API_PUT, .path = path, .body = PROGRESS("receiving", "1")};
 
     (void)state;
     rig_content_access(rig, "anonymous");
@@ -69,21 +67,6 @@ static void receivers_report(void **state)
     assert_null(strstr(a.bytes, "cpr_"));
     rig_answer_done(&a);
 
-    (void)snprintf(path, sizeof path, "/api/v1/joins/%s/progress", rig_text_in(j.ticket, "join"));
-    foreign.authorization = other.bearer;
-    rig_refused(rig, RIG_NOBODY, &foreign, "access-denied", NULL);
-    foreign.authorization = NULL;
-    rig_refused(rig, RIG_NOBODY, &foreign, "authentication-required", NULL);
-    rig_refused(rig, RIG_ADMIN, &foreign, "access-denied", NULL);
-
-    assert_int_equal(joined_status(&j, API_PUT, "/progress", PROGRESS("dancing", "10")), 400);
-    assert_int_equal(
-        joined_status(&j, API_PUT, "/progress", "{\"state\": \"moved\", \"reason\": \"x\"}"), 400);
-    assert_int_equal(joined_status(&j, API_PUT, "/result", "{\"outcome\": \"failed\"}"), 400);
-    assert_int_equal(
-        joined_status(&j, API_PUT, "/result", "{\"outcome\": \"failed\", \"code\": \"no-such\"}"),
-        400);
-
     assert_int_equal(joined_status(&j, API_PUT, "/result", RESULT_DONE), 204);
     assert_int_equal(joined_status(&j, API_PUT, "/result",
                                    "{\"outcome\": \"failed\", \"code\": \"output-full\"}"),
@@ -100,6 +83,34 @@ static void receivers_report(void **state)
     assert_int_equal(rig_number_in(json_object_get(a.json, "receivers"), "active"), 1);
     assert_null(strstr(a.bytes, "secret"));
     rig_answer_done(&a);
+    joined_done(&j);
+    joined_done(&other);
+    end_sessions();
+}
+
+static void wrong_reports_are_refused(void **state)
+{
+    struct joined j, other;
+    char path[128];
+    struct rig_call foreign = {.method = API_PUT, .path = path, .body = PROGRESS("receiving", "1")};
+
+    (void)state;
+    j = joined_as(RIG_NOBODY, JOIN("reported", "c1"), 201);
+    other = joined_as(RIG_NOBODY, JOIN("reported", "c2"), 201);
+    (void)snprintf(path, sizeof path, "/api/v1/joins/%s/progress", rig_text_in(j.ticket, "join"));
+    foreign.authorization = other.bearer;
+    rig_refused(rig, RIG_NOBODY, &foreign, "access-denied", NULL);
+    foreign.authorization = NULL;
+    rig_refused(rig, RIG_NOBODY, &foreign, "authentication-required", NULL);
+    rig_refused(rig, RIG_ADMIN, &foreign, "access-denied", NULL);
+
+    assert_int_equal(joined_status(&j, API_PUT, "/progress", PROGRESS("dancing", "10")), 400);
+    assert_int_equal(
+        joined_status(&j, API_PUT, "/progress", "{\"state\": \"moved\", \"reason\": \"x\"}"), 400);
+    assert_int_equal(joined_status(&j, API_PUT, "/result", "{\"outcome\": \"failed\"}"), 400);
+    assert_int_equal(
+        joined_status(&j, API_PUT, "/result", "{\"outcome\": \"failed\", \"code\": \"no-such\"}"),
+        400);
     joined_done(&j);
     joined_done(&other);
     end_sessions();
@@ -240,6 +251,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(receivers_report),
+        cmocka_unit_test(wrong_reports_are_refused),
         cmocka_unit_test(progress_waits_in_the_table),
         cmocka_unit_test(failed_session_keeps_foreign_words_to_itself),
         cmocka_unit_test(cancelled_session_tells_its_receivers),

@@ -124,12 +124,9 @@ static void test_tokens(void **state)
     struct db_conn *c = fixture_begin(f);
     struct db_account ann = make(f, "ann", DB_ROLE_ADMIN);
     struct db_token in = {.name = "ci", .scope = DB_ROLE_OPERATOR};
-    struct db_token t, got, list[2];
-    struct db_token_list which;
-    char after[DB_ID_SIZE];
+    struct db_token t, got;
     uint8_t hash[DB_HASH_SIZE] = {1};
     uint64_t now;
-    size_t count;
 
     memcpy(in.account_id, ann.id, DB_ID_SIZE);
     OK(f, db_token_create(c, &in, hash, &t, &f->err));
@@ -151,7 +148,32 @@ static void test_tokens(void **state)
     assert_true(got.expired);
     assert_int_equal(got.expires_at / 1000, in.expires_at / 1000);
     REFUSED(f, CP_ERR_NOT_FOUND, db_token_get(c, ann.id, &got, &f->err));
-    which = (struct db_token_list){.account_id = ann.id, .upto = DB_ROLE_ADMIN, .after = ""};
+    OK(f, db_token_delete(c, t.id, &f->err));
+    REFUSED(f, CP_ERR_NOT_FOUND, db_token_delete(c, t.id, &f->err));
+    memcpy(in.account_id, f->node.id, DB_ID_SIZE);
+    hash[0] = 3;
+    REFUSED(f, CP_ERR_NOT_FOUND, db_token_create(c, &in, hash, &got, &f->err));
+    /* Tokens go with their account. */
+    (void)make(f, "bob", DB_ROLE_ADMIN);
+    OK(f, db_account_delete(c, ann.id, DB_REVISION_ANY, &f->err));
+    fixture_commit(f);
+    assert_int_equal(fixture_number(f, "SELECT count(*) FROM tokens"), 0);
+}
+
+static void test_token_lists(void **state)
+{
+    struct fixture *f = *state;
+    struct db_conn *c = fixture_begin(f);
+    struct db_account ann = make(f, "ann", DB_ROLE_ADMIN);
+    struct db_token in = {.name = "ci", .scope = DB_ROLE_OPERATOR};
+    struct db_token_list which = {.account_id = ann.id, .upto = DB_ROLE_ADMIN, .after = ""};
+    struct db_token t, list[2];
+    char after[DB_ID_SIZE];
+    size_t count;
+
+    memcpy(in.account_id, ann.id, DB_ID_SIZE);
+    OK(f, db_token_create(c, &in, (const uint8_t[DB_HASH_SIZE]){1}, &t, &f->err));
+    OK(f, db_token_create(c, &in, (const uint8_t[DB_HASH_SIZE]){2}, &t, &f->err));
     OK(f, db_token_list(c, &which, 2, list, &count, &f->err));
     assert_int_equal(count, 2);
     memcpy(after, list[0].id, sizeof after);
@@ -168,16 +190,7 @@ static void test_tokens(void **state)
     which.upto++;
     OK(f, db_token_list(c, &which, 2, list, &count, &f->err));
     assert_int_equal(count, 2);
-    OK(f, db_token_delete(c, t.id, &f->err));
-    REFUSED(f, CP_ERR_NOT_FOUND, db_token_delete(c, t.id, &f->err));
-    memcpy(in.account_id, f->node.id, DB_ID_SIZE);
-    hash[0] = 3;
-    REFUSED(f, CP_ERR_NOT_FOUND, db_token_create(c, &in, hash, &got, &f->err));
-    /* Tokens go with their account. */
-    (void)make(f, "bob", DB_ROLE_ADMIN);
-    OK(f, db_account_delete(c, ann.id, DB_REVISION_ANY, &f->err));
     fixture_commit(f);
-    assert_int_equal(fixture_number(f, "SELECT count(*) FROM tokens"), 0);
 }
 
 /* An account may be deleted while receivers remember it. */
@@ -358,9 +371,13 @@ static void test_long_details(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_accounts),     TEST(test_admins_remove_each_other),
-        TEST(test_tokens),       TEST(test_account_of_receivers),
-        TEST(test_keys),         TEST(test_events),
+        TEST(test_accounts),
+        TEST(test_admins_remove_each_other),
+        TEST(test_tokens),
+        TEST(test_token_lists),
+        TEST(test_account_of_receivers),
+        TEST(test_keys),
+        TEST(test_events),
         TEST(test_long_details),
     };
 

@@ -100,47 +100,48 @@ static void test_made_once(void **state)
     keys_ring_free(NULL);
 }
 
+static const struct {
+    const char *sql;
+    const char *event;
+    const char *reason;
+    bool same_identity;
+} damages[] = {
+    {"DELETE FROM keys WHERE kind = 'multicast'", "multicast-key-replaced",
+     "there was no active multicast key", true},
+    {"DELETE FROM keys", "multicast-key-replaced", "there was no active multicast key", false},
+    {"DELETE FROM keys", "identity-key-replaced", "there was no active identity key", false},
+    {"DELETE FROM keys WHERE kind = 'identity'", "multicast-key-certified",
+     "the identity key cannot be used: there was no", false},
+    {"UPDATE keys SET private_sealed = set_byte(private_sealed, 20,"
+     " get_byte(private_sealed, 20) # 1) WHERE kind = 'multicast' AND state = 'active'",
+     "multicast-key-replaced", "private key is damaged", true},
+    {"UPDATE keys SET private_sealed = '' WHERE kind = 'multicast' AND state = 'active'",
+     "multicast-key-replaced", "private key is damaged", true},
+    {"UPDATE keys SET private_sealed = repeat('x', 9999)::bytea WHERE state = 'active'",
+     "identity-key-replaced", "private key is damaged", false},
+    {"UPDATE keys SET public_key = set_byte(public_key, 3, get_byte(public_key, 3) # 1)"
+     " WHERE kind = 'multicast' AND state = 'active'",
+     "multicast-key-replaced", "public key or its fingerprint is damaged", true},
+    {"UPDATE keys SET public_key = '\\x00' WHERE state = 'active'", "identity-key-replaced",
+     "public key or its fingerprint is damaged", false},
+    {"UPDATE keys SET fingerprint = 'Ä' || repeat('x', 500) WHERE state = 'active'"
+     " AND kind = 'multicast'",
+     "multicast-key-replaced", "public key or its fingerprint is damaged", true},
+    {"UPDATE keys SET certificate = overlay(certificate placing 'AAAA' from 150)"
+     " WHERE kind = 'multicast' AND state = 'active'",
+     "multicast-key-certified", "certificate is damaged", true},
+    {"UPDATE keys SET certificate = '' WHERE kind = 'multicast' AND state = 'active'",
+     "multicast-key-certified", "certificate is damaged", true},
+    {"UPDATE keys a SET certificate = b.certificate FROM keys b WHERE a.kind = 'multicast'"
+     " AND a.state = 'active' AND b.state = 'damaged' AND b.certificate LIKE 'e%.%.%'"
+     " AND b.retired_reason LIKE 'its private key is damaged%' AND a.id <> b.id",
+     "multicast-key-certified", "certificate is", true},
+    {"UPDATE keys SET kind = 'multicast' WHERE kind = 'none'", NULL, NULL, true},
+};
+
 /* Whatever somebody did to the rows, the next use works and says what it found. */
 static void test_damage_heals(void **state)
 {
-    static const struct {
-        const char *sql;
-        const char *event;
-        const char *reason;
-        bool same_identity;
-    } damages[] = {
-        {"DELETE FROM keys WHERE kind = 'multicast'", "multicast-key-replaced",
-         "there was no active multicast key", true},
-        {"DELETE FROM keys", "multicast-key-replaced", "there was no active multicast key", false},
-        {"DELETE FROM keys", "identity-key-replaced", "there was no active identity key", false},
-        {"DELETE FROM keys WHERE kind = 'identity'", "multicast-key-certified",
-         "the identity key cannot be used: there was no", false},
-        {"UPDATE keys SET private_sealed = set_byte(private_sealed, 20,"
-         " get_byte(private_sealed, 20) # 1) WHERE kind = 'multicast' AND state = 'active'",
-         "multicast-key-replaced", "private key is damaged", true},
-        {"UPDATE keys SET private_sealed = '' WHERE kind = 'multicast' AND state = 'active'",
-         "multicast-key-replaced", "private key is damaged", true},
-        {"UPDATE keys SET private_sealed = repeat('x', 9999)::bytea WHERE state = 'active'",
-         "identity-key-replaced", "private key is damaged", false},
-        {"UPDATE keys SET public_key = set_byte(public_key, 3, get_byte(public_key, 3) # 1)"
-         " WHERE kind = 'multicast' AND state = 'active'",
-         "multicast-key-replaced", "public key or its fingerprint is damaged", true},
-        {"UPDATE keys SET public_key = '\\x00' WHERE state = 'active'", "identity-key-replaced",
-         "public key or its fingerprint is damaged", false},
-        {"UPDATE keys SET fingerprint = 'Ä' || repeat('x', 500) WHERE state = 'active'"
-         " AND kind = 'multicast'",
-         "multicast-key-replaced", "public key or its fingerprint is damaged", true},
-        {"UPDATE keys SET certificate = overlay(certificate placing 'AAAA' from 150)"
-         " WHERE kind = 'multicast' AND state = 'active'",
-         "multicast-key-certified", "certificate is damaged", true},
-        {"UPDATE keys SET certificate = '' WHERE kind = 'multicast' AND state = 'active'",
-         "multicast-key-certified", "certificate is damaged", true},
-        {"UPDATE keys a SET certificate = b.certificate FROM keys b WHERE a.kind = 'multicast'"
-         " AND a.state = 'active' AND b.state = 'damaged' AND b.certificate LIKE 'e%.%.%'"
-         " AND b.retired_reason LIKE 'its private key is damaged%' AND a.id <> b.id",
-         "multicast-key-certified", "certificate is", true},
-        {"UPDATE keys SET kind = 'multicast' WHERE kind = 'none'", NULL, NULL, true},
-    };
     struct fixture *f = *state;
     struct keys_ring *k = keyring_new(f, keyring_master);
     struct keys_multicast before = use(f, k);

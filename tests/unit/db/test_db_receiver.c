@@ -73,48 +73,54 @@ static void test_join_refused(void **state)
     fixture_commit(f);
 }
 
+/* A session with three receivers, and what each of them reports. */
+struct three {
+    struct db_session s;
+    struct db_receiver r[3];
+    struct db_receiver_report reports[3];
+};
+
+static struct three join_three(struct fixture *f)
+{
+    static const char *const clients[] = {"a", "b", "c"};
+    struct db_version v = fixture_sealed(f, "win11");
+    struct three t = {
+        .reports = {{.progress = {.state = DB_RECEIVER_RECEIVING,
+                                  .bytes_done = 1,
+                                  .bytes_total = 2,
+                                  .bytes_multicast = 3,
+                                  .bytes_repair = 4,
+                                  .bytes_https = 5,
+                                  .rate_bps = 6,
+                                  .loss_ppm = 7,
+                                  .nacks = 8}},
+                    {.progress = {.state = DB_RECEIVER_MOVED, .reason = "it's \"odd\" \\ {,}"}},
+                    {.progress = {.state = DB_RECEIVER_REPAIRING,
+                                  .loss_ppm = 2000000,
+                                  .bytes_done = UINT64_MAX}}}};
+    bool again;
+
+    (void)fixture_begin(f);
+    t.s = fixture_session(f, &v);
+    for (size_t i = 0; i < 3; i++) {
+        t.r[i] = fixture_join(f, &v, t.s.id, clients[i], &again);
+        memcpy(t.reports[i].id, t.r[i].id, DB_ID_SIZE);
+    }
+    fixture_commit(f);
+    return t;
+}
+
 static void test_progress(void **state)
 {
     struct fixture *f = *state;
-    struct db_version v = fixture_sealed(f, "win11");
-    struct db_receiver_report reports[3] = {
-        {.progress = {.state = DB_RECEIVER_RECEIVING,
-                      .bytes_done = 1,
-                      .bytes_total = 2,
-                      .bytes_multicast = 3,
-                      .bytes_repair = 4,
-                      .bytes_https = 5,
-                      .rate_bps = 6,
-                      .loss_ppm = 7,
-                      .nacks = 8}},
-        {.progress = {.state = DB_RECEIVER_MOVED, .reason = "it's \"odd\" \\ {,}"}},
-        {.progress = {.state = DB_RECEIVER_REPAIRING,
-                      .loss_ppm = 2000000,
-                      .bytes_done = UINT64_MAX}},
-    };
-    static const char *const channels[] = {DB_CHANNEL_RECEIVERS};
-    struct db_listener *l = NULL;
-    struct db_notification n;
-    struct db_receiver r[3], got, list[3];
-    struct db_session s;
-    struct db_conn *c;
+    struct three t = join_three(f);
+    struct db_conn *c = fixture_begin(f);
+    struct db_receiver got, list[3];
     size_t count;
-    bool again, any;
 
-    (void)fixture_begin(f);
-    s = fixture_session(f, &v);
-    r[0] = fixture_join(f, &v, s.id, "a", &again);
-    r[1] = fixture_join(f, &v, s.id, "b", &again);
-    r[2] = fixture_join(f, &v, s.id, "c", &again);
-    fixture_commit(f);
-    OK(f, db_listener_open(fixture_conninfo(), channels, 1, &l, &f->err));
-    for (size_t i = 0; i < 3; i++) {
-        memcpy(reports[i].id, r[i].id, DB_ID_SIZE);
-    }
-    c = fixture_begin(f);
-    OK(f, db_receiver_progress(c, reports, 0, &f->err));
-    OK(f, db_receiver_progress(c, reports, 3, &f->err));
-    OK(f, db_receiver_get(c, r[0].id, &got, &f->err));
+    OK(f, db_receiver_progress(c, t.reports, 0, &f->err));
+    OK(f, db_receiver_progress(c, t.reports, 3, &f->err));
+    OK(f, db_receiver_get(c, t.r[0].id, &got, &f->err));
     assert_int_equal(got.progress.state, DB_RECEIVER_RECEIVING);
     assert_string_equal(got.progress.reason, "");
     assert_int_equal(got.progress.bytes_done, 1);
@@ -125,34 +131,47 @@ static void test_progress(void **state)
     assert_int_equal(got.progress.rate_bps, 6);
     assert_int_equal(got.progress.loss_ppm, 7);
     assert_int_equal(got.progress.nacks, 8);
-    OK(f, db_receiver_get(c, r[1].id, &got, &f->err));
+    OK(f, db_receiver_get(c, t.r[1].id, &got, &f->err));
     assert_int_equal(got.progress.state, DB_RECEIVER_MOVED);
-    assert_string_equal(got.progress.reason, reports[1].progress.reason);
-    OK(f, db_receiver_get(c, r[2].id, &got, &f->err));
+    assert_string_equal(got.progress.reason, t.reports[1].progress.reason);
+    OK(f, db_receiver_get(c, t.r[2].id, &got, &f->err));
     assert_int_equal(got.progress.loss_ppm, 1000000);
     assert_true(got.progress.bytes_done == INT64_MAX);
     /* Who moved stays so, its figures go on. */
-    reports[1].progress.state = DB_RECEIVER_RECEIVING;
-    reports[1].progress.bytes_https = 9;
-    OK(f, db_receiver_progress(c, &reports[1], 1, &f->err));
-    OK(f, db_receiver_get(c, r[1].id, &got, &f->err));
+    t.reports[1].progress.state = DB_RECEIVER_RECEIVING;
+    t.reports[1].progress.bytes_https = 9;
+    OK(f, db_receiver_progress(c, &t.reports[1], 1, &f->err));
+    OK(f, db_receiver_get(c, t.r[1].id, &got, &f->err));
     assert_int_equal(got.progress.state, DB_RECEIVER_MOVED);
     assert_int_equal(got.progress.bytes_https, 9);
-    OK(f, db_receiver_list(c, s.id, "", 3, list, &count, &f->err));
+    OK(f, db_receiver_list(c, t.s.id, "", 3, list, &count, &f->err));
     assert_int_equal(count, 3);
-    OK(f, db_receiver_list(c, s.id, list[0].id, 3, list, &count, &f->err));
+    OK(f, db_receiver_list(c, t.s.id, list[0].id, 3, list, &count, &f->err));
     assert_int_equal(count, 2);
     fixture_commit(f);
+}
 
-    /* One notification of the session: somebody is not waited for any more. The commit's
-     * notifications are on the wire when COMMIT answers, but the listener is another connection. */
-    any = false;
+/* One notification of the session: somebody is not waited for any more. The commit's notifications
+ * are on the wire when COMMIT answers, but the listener is another connection. */
+static void test_moving_is_notified(void **state)
+{
+    static const char *const channels[] = {DB_CHANNEL_RECEIVERS};
+    struct fixture *f = *state;
+    struct three t = join_three(f);
+    struct db_listener *l = NULL;
+    struct db_notification n;
+    bool any = false;
+
+    OK(f, db_listener_open(fixture_conninfo(), channels, 1, &l, &f->err));
+    (void)fixture_begin(f);
+    OK(f, db_receiver_progress(f->conn, t.reports, 3, &f->err));
+    fixture_commit(f);
     for (int i = 0; i < 100 && !any; i++) {
         OK(f, db_ping(f->pool, &f->err));
         OK(f, db_listener_next(l, &any, &n, &f->err));
     }
     assert_true(any);
-    assert_non_null(strstr(n.payload, s.id));
+    assert_non_null(strstr(n.payload, t.s.id));
     assert_non_null(strstr(n.payload, f->node.id));
     db_listener_close(l);
 }
@@ -222,9 +241,8 @@ static void test_result_and_sweep(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_rejoin),
-        TEST(test_join_refused),
-        TEST(test_progress),
+        TEST(test_rejoin),           TEST(test_join_refused),
+        TEST(test_progress),         TEST(test_moving_is_notified),
         TEST(test_result_and_sweep),
     };
 
