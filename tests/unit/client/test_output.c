@@ -23,6 +23,7 @@
 
 #include "client/output.h"
 #include "content/object_map.h"
+#include "tests/support/folder.h"
 
 #define MIB ((size_t)CONTENT_CHUNK_SIZE)
 
@@ -33,7 +34,7 @@
 #define STREAM (SIZE_A + SIZE_B + SIZE_C)
 
 struct fixture {
-    char root[64];
+    char root[FOLDER_SIZE];
     char target[128];
     uint8_t *data;
     struct manifest *m; /* three files */
@@ -67,8 +68,7 @@ static int setup(void **state)
     static const struct manifest_file one = {.path = "disk.img", .size = STREAM, .mode = 0640};
     struct fixture *f = calloc(1, sizeof *f);
 
-    (void)snprintf(f->root, sizeof f->root, "/tmp/castget-output-XXXXXX");
-    if (mkdtemp(f->root) == NULL) {
+    if (!folder_make("output", f->root)) {
         return -1;
     }
     (void)snprintf(f->target, sizeof f->target, "%s/out", f->root);
@@ -84,19 +84,11 @@ static int setup(void **state)
     return 0;
 }
 
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
 static int teardown(void **state)
 {
     struct fixture *f = *state;
 
-    (void)nftw(f->root, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    folder_remove(f->root);
     manifest_free(f->m);
     manifest_free(f->single);
     free(f->data);

@@ -3,7 +3,6 @@
  * the loopback of a network namespace of its own: what arrives, what is refused, what is reported,
  * and that nothing half-written is left. */
 #include <fcntl.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -22,6 +21,7 @@
 #include "client/run.h"
 #include "common/log.h"
 #include "tests/integration/session_rig.h"
+#include "tests/support/folder.h"
 #include "tests/unit/client/fake_service.h"
 
 #define MIB ((size_t)CONTENT_CHUNK_SIZE)
@@ -30,7 +30,7 @@ struct fixture {
     struct fake_service s;
     struct cl_options o;
     struct cp_error err;
-    char folder[64];
+    char folder[FOLDER_SIZE];
     char output[96];
     char summary[96];
     char secret_file[96];
@@ -41,8 +41,7 @@ static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
 
-    (void)snprintf(f->folder, sizeof f->folder, "/tmp/castget-run-XXXXXX");
-    if (mkdtemp(f->folder) == NULL) {
+    if (!folder_make("run", f->folder)) {
         return -1;
     }
     (void)snprintf(f->output, sizeof f->output, "%s/out", f->folder);
@@ -52,20 +51,12 @@ static int setup(void **state)
     return 0;
 }
 
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
 static int teardown(void **state)
 {
     struct fixture *f = *state;
 
     fake_service_stop(&f->s);
-    (void)nftw(f->folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    folder_remove(f->folder);
     free(f);
     return 0;
 }

@@ -2,7 +2,6 @@
  * Tests of content/blob: visibility, death in the middle, doubles, healing, the lock. */
 #include <dirent.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -16,71 +15,7 @@
 
 #include <cmocka.h>
 
-#include "common/hex.h"
-#include "content/blob.h"
-
-struct fixture {
-    char root[64];
-    struct blob_store *store;
-};
-
-static int setup(void **state)
-{
-    struct fixture *f = calloc(1, sizeof *f);
-
-    (void)snprintf(f->root, sizeof f->root, "/tmp/castpoint-blob-XXXXXX");
-    if (mkdtemp(f->root) == NULL || blob_store_open(f->root, &f->store, NULL) != CP_OK) {
-        return -1;
-    }
-    *state = f;
-    return 0;
-}
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-
-    blob_store_close(f->store);
-    (void)nftw(f->root, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
-    free(f);
-    return 0;
-}
-
-static size_t files_seen;
-static int count_file(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)ftw;
-    files_seen += type == FTW_F && strstr(path, "/lock") == NULL;
-    return 0;
-}
-
-/* Files below the root's subfolder, the lock not counted. */
-static size_t count_files(const struct fixture *f, const char *below)
-{
-    char path[128];
-
-    (void)snprintf(path, sizeof path, "%s/%s", f->root, below);
-    files_seen = 0;
-    assert_int_equal(nftw(path, count_file, 8, FTW_PHYS), 0);
-    return files_seen;
-}
-
-static void blob_path(const struct fixture *f, const uint8_t *digest, char *ret, size_t size)
-{
-    char hex[CONTENT_DIGEST_TEXT_SIZE];
-
-    cp_hex_encode(digest, CONTENT_DIGEST_SIZE, hex);
-    (void)snprintf(ret, size, "%s/sha256/%.2s/%s", f->root, hex, hex);
-}
+#include "tests/unit/content/fixture.h"
 
 static void put(const struct fixture *f, const char *text, uint8_t digest[CONTENT_DIGEST_SIZE])
 {
@@ -111,7 +46,7 @@ static void written_blob_is_there(void **state)
 {
     const struct fixture *f = *state;
     uint8_t digest[CONTENT_DIGEST_SIZE], expected[CONTENT_DIGEST_SIZE];
-    char path[256];
+    char path[FIXTURE_PATH_SIZE];
     struct stat st;
 
     put(f, "hello world", digest);
@@ -121,8 +56,8 @@ static void written_blob_is_there(void **state)
     assert_true(blob_exists(f->store, digest, 11));
     assert_true(blob_exists(f->store, digest, BLOB_SIZE_UNKNOWN));
     assert_false(blob_exists(f->store, digest, 12));
-    assert_int_equal(count_files(f, "incoming"), 0);
-    blob_path(f, digest, path, sizeof path);
+    assert_int_equal(fixture_files(f, "incoming"), 0);
+    fixture_path(f, digest, path);
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_mode & 07777, 0600);
     assert_int_equal(stat(f->root, &st), 0);
@@ -157,10 +92,10 @@ static void unfinished_blob_is_invisible(void **state)
     assert_int_equal(blob_writer_open(f->store, BLOB_SIZE_UNKNOWN, &w, NULL), CP_OK);
     assert_int_equal(blob_writer_add(w, "abc", 3, NULL), CP_OK);
     assert_false(blob_exists(f->store, digest, BLOB_SIZE_UNKNOWN));
-    assert_int_equal(count_files(f, "incoming"), 1);
+    assert_int_equal(fixture_files(f, "incoming"), 1);
     blob_writer_abort(w);
     blob_writer_abort(NULL);
-    assert_int_equal(count_files(f, "."), 0);
+    assert_int_equal(fixture_files(f, "."), 0);
 }
 
 static void same_bytes_are_kept_once(void **state)
@@ -171,7 +106,7 @@ static void same_bytes_are_kept_once(void **state)
     put(f, "twice", a);
     put(f, "twice", b);
     assert_memory_equal(a, b, sizeof a);
-    assert_int_equal(count_files(f, "."), 1);
+    assert_int_equal(fixture_files(f, "."), 1);
     assert_content(f, a, "twice");
 }
 
@@ -179,11 +114,11 @@ static void damaged_blob_is_healed(void **state)
 {
     const struct fixture *f = *state;
     uint8_t digest[CONTENT_DIGEST_SIZE];
-    char path[256];
+    char path[FIXTURE_PATH_SIZE];
     int fd;
 
     put(f, "precious", digest);
-    blob_path(f, digest, path, sizeof path);
+    fixture_path(f, digest, path);
     assert_int_equal(truncate(path, 3), 0);
     put(f, "precious", digest);
     assert_content(f, digest, "precious");
@@ -227,10 +162,10 @@ static void killed_writer_leaves_nothing(void **state)
     assert_true(WIFSIGNALED(status));
     (void)close(ready[0]);
     (void)close(ready[1]);
-    assert_int_equal(count_files(f, "incoming"), 1);
-    assert_int_equal(count_files(f, "sha256"), 0);
+    assert_int_equal(fixture_files(f, "incoming"), 1);
+    assert_int_equal(fixture_files(f, "sha256"), 0);
     assert_int_equal(blob_store_open(f->root, &f->store, NULL), CP_OK);
-    assert_int_equal(count_files(f, "."), 0);
+    assert_int_equal(fixture_files(f, "."), 0);
     put(f, "half of it", digest);
     assert_content(f, digest, "half of it");
 }
@@ -256,19 +191,19 @@ static void lack_of_room_is_told_at_once(void **state)
     assert_int_equal(blob_store_free_space(f->store, &room, NULL), CP_OK);
     assert_true(room > 0);
     assert_int_equal(blob_writer_open(f->store, (uint64_t)1 << 62, &w, &err), CP_ERR_STORAGE_FULL);
-    assert_int_equal(count_files(f, "."), 0);
+    assert_int_equal(fixture_files(f, "."), 0);
 }
 
 static void links_are_not_followed(void **state)
 {
     const struct fixture *f = *state;
     uint8_t digest[CONTENT_DIGEST_SIZE];
-    char path[256];
+    char path[FIXTURE_PATH_SIZE];
     uint64_t size;
     int fd;
 
     put(f, "real", digest);
-    blob_path(f, digest, path, sizeof path);
+    fixture_path(f, digest, path);
     assert_int_equal(unlink(path), 0);
     assert_int_equal(symlink("/etc/passwd", path), 0);
     assert_int_equal(blob_open(f->store, digest, &fd, &size, NULL), CP_ERR_STORAGE);
@@ -290,15 +225,15 @@ static void unusable_root_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(written_blob_is_there, setup, teardown),
-        cmocka_unit_test_setup_teardown(removed_blob_is_gone, setup, teardown),
-        cmocka_unit_test_setup_teardown(unfinished_blob_is_invisible, setup, teardown),
-        cmocka_unit_test_setup_teardown(same_bytes_are_kept_once, setup, teardown),
-        cmocka_unit_test_setup_teardown(damaged_blob_is_healed, setup, teardown),
-        cmocka_unit_test_setup_teardown(killed_writer_leaves_nothing, setup, teardown),
-        cmocka_unit_test_setup_teardown(second_owner_is_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown(lack_of_room_is_told_at_once, setup, teardown),
-        cmocka_unit_test_setup_teardown(links_are_not_followed, setup, teardown),
+        cmocka_unit_test_setup_teardown(written_blob_is_there, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(removed_blob_is_gone, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(unfinished_blob_is_invisible, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(same_bytes_are_kept_once, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(damaged_blob_is_healed, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(killed_writer_leaves_nothing, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(second_owner_is_refused, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(lack_of_room_is_told_at_once, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(links_are_not_followed, fixture_open, fixture_close),
         cmocka_unit_test(unusable_root_is_refused),
     };
 

@@ -15,38 +15,8 @@
 
 #include <cmocka.h>
 
-#include "common/hex.h"
-#include "content/blob.h"
 #include "content/blob_care.h"
-
-struct fixture {
-    char root[64];
-    struct blob_store *store;
-};
-
-static int setup(void **state)
-{
-    struct fixture *f = calloc(1, sizeof *f);
-
-    assert_non_null(f);
-    (void)snprintf(f->root, sizeof f->root, "/tmp/castpoint-care.XXXXXX");
-    assert_non_null(mkdtemp(f->root));
-    assert_int_equal(blob_store_open(f->root, &f->store, NULL), CP_OK);
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    char command[128];
-
-    blob_store_close(f->store);
-    (void)snprintf(command, sizeof command, "rm -rf '%s'", f->root);
-    assert_int_equal(system(command), 0);
-    free(f);
-    return 0;
-}
+#include "tests/unit/content/fixture.h"
 
 /* Stored and held, as an upload leaves it before its row is written. */
 static void put_held(const struct fixture *f, const char *text, uint8_t ret_digest[32])
@@ -63,14 +33,6 @@ static void put(const struct fixture *f, const char *text, uint8_t ret_digest[32
 {
     put_held(f, text, ret_digest);
     blob_release(f->store, ret_digest);
-}
-
-static void path_of(const struct fixture *f, const uint8_t digest[32], char ret_path[192])
-{
-    char hex[CONTENT_DIGEST_TEXT_SIZE];
-
-    cp_hex_encode(digest, 32, hex);
-    (void)snprintf(ret_path, 192, "%s/sha256/%.2s/%s", f->root, hex, hex);
 }
 
 static void overwrite(const char *path, const char *text)
@@ -180,14 +142,14 @@ static void a_walk_shows_what_is_ours(void **state)
     const struct fixture *f = *state;
     struct seen s = {.count = 0};
     uint8_t digest[32];
-    char path[192];
+    char path[FIXTURE_PATH_SIZE];
     struct blob_writer *w;
     uint64_t size, room;
 
     assert_int_equal(blob_store_walk(f->store, BLOB_IN_STORE, see, &s, NULL), CP_OK);
     assert_int_equal(s.count, 0);
     put(f, "some content", digest);
-    path_of(f, digest, path);
+    fixture_path(f, digest, path);
     memcpy(strrchr(path, '/'), "/notes.txt", 11);
     overwrite(path, "not ours");
     memcpy(strrchr(path, '/'), "/.hidden", 9);
@@ -252,10 +214,10 @@ static void every_damage_is_found(void **state)
 {
     const struct fixture *f = *state;
     uint8_t digest[32];
-    char path[192];
+    char path[FIXTURE_PATH_SIZE];
 
     put(f, "good bytes", digest);
-    path_of(f, digest, path);
+    fixture_path(f, digest, path);
     looks_like(f, digest, 10, BLOB_GOOD);
     overwrite(path, "good byteS");
     looks_like(f, digest, 10, BLOB_DAMAGED);
@@ -340,12 +302,12 @@ static void what_is_damaged_is_set_aside(void **state)
     const struct fixture *f = *state;
     struct seen s = {.count = 0};
     uint8_t digest[32];
-    char path[192];
+    char path[FIXTURE_PATH_SIZE];
     bool moved = false;
     int fd;
 
     put(f, "good bytes", digest);
-    path_of(f, digest, path);
+    fixture_path(f, digest, path);
     overwrite(path, "bad bytes!");
     assert_int_equal(verify(f, digest, 10, &fd), BLOB_DAMAGED);
     assert_false(blob_quarantined(f->store, digest));
@@ -368,12 +330,12 @@ static void what_was_stored_anew_is_left_alone(void **state)
 {
     const struct fixture *f = *state;
     uint8_t digest[32];
-    char path[192];
+    char path[FIXTURE_PATH_SIZE];
     bool moved = true;
     int fd;
 
     put(f, "good bytes", digest);
-    path_of(f, digest, path);
+    fixture_path(f, digest, path);
     overwrite(path, "bad bytes!");
     assert_int_equal(verify(f, digest, 10, &fd), BLOB_DAMAGED);
     put(f, "good bytes", digest);
@@ -388,14 +350,17 @@ static void what_was_stored_anew_is_left_alone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_claim_waits_for_every_holder, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_hold_waits_for_the_claim, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_walk_shows_what_is_ours, setup, teardown),
-        cmocka_unit_test_setup_teardown(every_damage_is_found, setup, teardown),
-        cmocka_unit_test_setup_teardown(what_passes_is_no_damage, setup, teardown),
-        cmocka_unit_test_setup_teardown(the_pace_is_asked_for_every_byte, setup, teardown),
-        cmocka_unit_test_setup_teardown(what_is_damaged_is_set_aside, setup, teardown),
-        cmocka_unit_test_setup_teardown(what_was_stored_anew_is_left_alone, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_claim_waits_for_every_holder, fixture_open,
+                                        fixture_close),
+        cmocka_unit_test_setup_teardown(a_hold_waits_for_the_claim, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(a_walk_shows_what_is_ours, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(every_damage_is_found, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(what_passes_is_no_damage, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(the_pace_is_asked_for_every_byte, fixture_open,
+                                        fixture_close),
+        cmocka_unit_test_setup_teardown(what_is_damaged_is_set_aside, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(what_was_stored_anew_is_left_alone, fixture_open,
+                                        fixture_close),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

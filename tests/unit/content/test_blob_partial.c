@@ -2,7 +2,6 @@
  * Tests of content/blob's uploads: pieces, death in the middle, holes, offsets beyond 32 bits, the
  * ledger of what was promised, the same bytes by several at once. */
 #include <fcntl.h>
-#include <ftw.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -18,46 +17,11 @@
 #include <cmocka.h>
 
 #include "common/hex.h"
-#include "content/blob.h"
 #include "content/blob_care.h"
+#include "tests/unit/content/fixture.h"
 
 #define NAME "0f8fad5b-d9cb-469f-a165-70867728950e"
 #define GIB  ((uint64_t)1 << 30)
-
-struct fixture {
-    char root[64];
-    struct blob_store *store;
-};
-
-static int setup(void **state)
-{
-    struct fixture *f = calloc(1, sizeof *f);
-
-    (void)snprintf(f->root, sizeof f->root, "/tmp/castpoint-partial-XXXXXX");
-    if (mkdtemp(f->root) == NULL || blob_store_open(f->root, &f->store, NULL) != CP_OK) {
-        return -1;
-    }
-    *state = f;
-    return 0;
-}
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-
-    blob_store_close(f->store);
-    (void)nftw(f->root, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
-    free(f);
-    return 0;
-}
 
 static struct blob_partial *resume(const struct fixture *f, uint64_t offset)
 {
@@ -76,14 +40,6 @@ static void add(struct blob_partial *p, const char *text)
 static void partial_path(const struct fixture *f, char ret_path[160])
 {
     (void)snprintf(ret_path, 160, "%s/partial/" NAME, f->root);
-}
-
-static void blob_path(const struct fixture *f, const uint8_t *digest, char ret_path[160])
-{
-    char hex[CONTENT_DIGEST_TEXT_SIZE];
-
-    cp_hex_encode(digest, CONTENT_DIGEST_SIZE, hex);
-    (void)snprintf(ret_path, 160, "%s/sha256/%.2s/%s", f->root, hex, hex);
 }
 
 /* Syncs, makes it a blob and closes it; the content must be `text`. */
@@ -356,7 +312,7 @@ static void a_digest_of_more_than_4_gib(void **state)
     const struct fixture *f = *state;
     struct blob_partial *p = resume(f, 0);
     uint8_t digest[CONTENT_DIGEST_SIZE];
-    char path[160], blob[160], hex[CONTENT_DIGEST_TEXT_SIZE];
+    char path[160], blob[FIXTURE_PATH_SIZE], hex[CONTENT_DIGEST_TEXT_SIZE];
     struct stat st;
 
     partial_path(f, path);
@@ -372,7 +328,7 @@ static void a_digest_of_more_than_4_gib(void **state)
     assert_int_equal(blob_partial_publish(p, digest, NULL), CP_OK);
     blob_release(f->store, digest);
     blob_partial_close(p);
-    blob_path(f, digest, blob);
+    fixture_path(f, digest, blob);
     assert_int_equal(stat(blob, &st), 0);
     assert_int_equal(st.st_size, 4 * GIB + 1);
 }
@@ -441,15 +397,6 @@ static void *upload_same(void *arg)
     return NULL;
 }
 
-static size_t blobs_seen;
-static int count_blob(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)ftw;
-    blobs_seen += type == FTW_F && strstr(path, "/lock") == NULL;
-    return 0;
-}
-
 static void the_same_bytes_at_once_are_one_blob(void **state)
 {
     const struct fixture *f = *state;
@@ -464,26 +411,27 @@ static void the_same_bytes_at_once_are_one_blob(void **state)
         assert_true(uploaders[i].good);
         assert_memory_equal(uploaders[i].digest, uploaders[0].digest, CONTENT_DIGEST_SIZE);
     }
-    blobs_seen = 0;
-    assert_int_equal(nftw(f->root, count_blob, 8, FTW_PHYS), 0);
-    assert_int_equal(blobs_seen, 1);
+    assert_int_equal(fixture_files(f, ""), 1);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(pieces_become_a_blob, setup, teardown),
-        cmocka_unit_test_setup_teardown(what_lies_beyond_the_offset_is_cut_off, setup, teardown),
-        cmocka_unit_test_setup_teardown(one_at_a_time, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_lost_file_is_told, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_killed_process_loses_only_what_was_not_synced, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(forgotten_hashes_are_found_again, setup, teardown),
-        cmocka_unit_test_setup_teardown(zeros_become_holes, setup, teardown),
-        cmocka_unit_test_setup_teardown(offsets_beyond_32_bits, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_digest_of_more_than_4_gib, setup, teardown),
-        cmocka_unit_test_setup_teardown(what_was_promised_is_counted, setup, teardown),
-        cmocka_unit_test_setup_teardown(the_same_bytes_at_once_are_one_blob, setup, teardown),
+        cmocka_unit_test_setup_teardown(pieces_become_a_blob, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(what_lies_beyond_the_offset_is_cut_off, fixture_open,
+                                        fixture_close),
+        cmocka_unit_test_setup_teardown(one_at_a_time, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(a_lost_file_is_told, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(a_killed_process_loses_only_what_was_not_synced,
+                                        fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(forgotten_hashes_are_found_again, fixture_open,
+                                        fixture_close),
+        cmocka_unit_test_setup_teardown(zeros_become_holes, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(offsets_beyond_32_bits, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(a_digest_of_more_than_4_gib, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(what_was_promised_is_counted, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(the_same_bytes_at_once_are_one_blob, fixture_open,
+                                        fixture_close),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
