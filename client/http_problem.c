@@ -60,6 +60,8 @@ bool cl_http_is_passing(enum cp_err code)
     switch (code) {
     case CP_ERR_UNAVAILABLE:
     case CP_ERR_DATABASE:
+    case CP_ERR_DATABASE_LOGIN:
+    case CP_ERR_DATABASE_MISSING:
     case CP_ERR_DB_RETRY:
     case CP_ERR_TOO_MANY_REQUESTS:
     case CP_ERR_SERVICE_UNREACHABLE:

@@ -25,11 +25,19 @@ const struct cp_err_info *cp_err_info(enum cp_err code)
     return &catalogue[index];
 }
 
+bool cp_err_is_database(enum cp_err code)
+{
+    return code == CP_ERR_DATABASE || code == CP_ERR_DATABASE_LOGIN ||
+           code == CP_ERR_DATABASE_MISSING;
+}
+
 bool cp_err_is_inner(enum cp_err code)
 {
     switch (code) {
     case CP_ERR_INTERNAL:
     case CP_ERR_DATABASE:
+    case CP_ERR_DATABASE_LOGIN:
+    case CP_ERR_DATABASE_MISSING:
     case CP_ERR_DB_RETRY:
     case CP_ERR_STORAGE:
     case CP_ERR_NETWORK:

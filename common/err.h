@@ -47,6 +47,10 @@ struct cp_err_info {
 /* The catalogue's row of a code; the row "internal-error" for an unknown code. */
 const struct cp_err_info *cp_err_info(enum cp_err code);
 
+/* Whether there is no database to work with now: it is away, or does not let the service in. All of
+ * it passes without a restart of ours. */
+bool cp_err_is_database(enum cp_err code);
+
 /* Whether the text that comes with the code may be that of the system or of a library, and name hosts,
  * roles or paths: it is for the log; callers get the catalogue's title. */
 bool cp_err_is_inner(enum cp_err code);

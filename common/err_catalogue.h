@@ -53,6 +53,12 @@
       "The service is starting or stopping, or something it needs is away.", "Try again after Retry-After.") \
     X(DATABASE, "database-unavailable", 503, 5, 0x800706BAu, "The database does not answer.", \
       "PostgreSQL is down, restarting or not reachable.", "Start PostgreSQL or correct its address; the service recovers by itself.") \
+    X(DATABASE_LOGIN, "database-login-refused", 503, 5, 0x8007052Eu, "The database refuses the service's login.", \
+      "PostgreSQL runs, but the role in --database or --migrate-database does not exist, its password is wrong or missing, or pg_hba.conf and pg_ident.conf do not let it in.", \
+      "Make the role (createuser), correct its name or password, or let it in: by pg_hba.conf, and with peer authentication by pg_ident.conf (docs/install.md). The log has PostgreSQL's words; a service that runs goes on by itself.") \
+    X(DATABASE_MISSING, "database-missing", 503, 5, 0x80070002u, "PostgreSQL has no such database.", \
+      "PostgreSQL runs, but the database named in --database or --migrate-database was not made yet, or its name is misspelt.", \
+      "Make the database (createdb --owner=ROLE NAME, docs/install.md), or correct its name. The log has PostgreSQL's words; a service that runs goes on by itself.") \
     X(DB_RETRY, "database-retry", 503, 5, 0u, "The database asked to try again.", \
       "Two changes met; the transaction was retried as often as allowed.", "Send the request again.") \
     X(AUTH_REQUIRED, "authentication-required", 401, 3, 0x80070005u, "Credentials are required.", \

@@ -2,13 +2,16 @@
  * One connection: opening it with our time-outs, and what its errors mean. Opens sockets. */
 #include "db/conn.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "db/wait.h"
 
+#define STATE_SIZE  5u /* of an SQLSTATE */
 #define OPTIONS_MAX 48 /* keywords of libpq that a conninfo may set, and ours; it has about 40 */
 
 /* Used where the conninfo says nothing. Seconds, but tcp_user_timeout: milliseconds. A listener only
@@ -63,6 +66,16 @@ static const struct {
     {"0A000", CP_ERR_DATABASE, DB_FAULT_LOST},    /* SERIALIZABLE on a standby; a stale plan */
     {"53", CP_ERR_DATABASE, DB_FAULT_NONE},       /* disk full, too many connections */
     {"58", CP_ERR_DATABASE, DB_FAULT_NONE},       /* its disk failed */
+};
+
+/* Why a server lets nobody in: SQLSTATE or its class. */
+static const struct {
+    const char *state;
+    enum cp_err code;
+} refusals[] = {
+    {"28", CP_ERR_DATABASE_LOGIN},      /* no such role, wrong password, pg_hba.conf */
+    {"42501", CP_ERR_DATABASE_LOGIN},   /* no right to CONNECT */
+    {"3D000", CP_ERR_DATABASE_MISSING}, /* no such database */
 };
 
 /* libpq's messages end in a line feed and may have several lines: the first one is the point. */
@@ -133,12 +146,62 @@ static void ignore_notice(void *arg, const PGresult *result)
     (void)result;
 }
 
+/* Waits for the end of an attempt to connect; the server was there a moment ago. */
+static void finish_attempt(PGconn *pg)
+{
+    cp_time end = cp_clock_now() + soon.limit;
+    PostgresPollingStatusType next = PGRES_POLLING_WRITING;
+
+    while (next == PGRES_POLLING_READING || next == PGRES_POLLING_WRITING) {
+        struct pollfd fd = {.fd = PQsocket(pg),
+                            .events = next == PGRES_POLLING_READING ? POLLIN : POLLOUT};
+        cp_time now = cp_clock_now();
+
+        if (now >= end || poll(&fd, 1, (int)((end - now) / CP_MSEC) + 1) <= 0) {
+            return;
+        }
+        next = PQconnectPoll(pg);
+    }
+}
+
+/* libpq keeps the SQLSTATE of a refused connection to itself, and its text is in the server's
+ * language. So a server that answered is asked once more, by a connection whose text is the state. */
+static enum cp_err why_refused(const PGconn *refused, const char *const *keywords,
+                               const char *const *values)
+{
+    PGconn *pg;
+    const char *text;
+    size_t size;
+    enum cp_err code = CP_ERR_DATABASE;
+
+    if (PQconnectionNeedsPassword(refused) != 0) {
+        return CP_ERR_DATABASE_LOGIN;
+    }
+    pg = PQsocket(refused) >= 0 ? PQconnectStartParams(keywords, values, 0) : NULL;
+    if (pg == NULL) {
+        return CP_ERR_DATABASE;
+    }
+    (void)PQsetErrorVerbosity(pg, PQERRORS_SQLSTATE);
+    finish_attempt(pg);
+    text = PQerrorMessage(pg); /* "…: FATAL:  28000\n" */
+    size = strcspn(text, "\n");
+    for (size_t i = 0; size > STATE_SIZE && i < DB_COUNT(refusals); i++) {
+        if (text[size - STATE_SIZE - 1] == ' ' &&
+            strncmp(text + size - STATE_SIZE, refusals[i].state, strlen(refusals[i].state)) == 0) {
+            code = refusals[i].code;
+        }
+    }
+    PQfinish(pg);
+    return code;
+}
+
 enum cp_err db_connect(const char *conninfo, PGconn **ret_pg, struct cp_error *err)
 {
     const char *keywords[OPTIONS_MAX + 1] = {NULL};
     const char *values[OPTIONS_MAX + 1] = {NULL};
     char *complaint = NULL;
     PQconninfoOption *given = PQconninfoParse(conninfo, &complaint);
+    enum cp_err rc;
     PGconn *pg;
 
     if (given == NULL) {
@@ -151,11 +214,12 @@ enum cp_err db_connect(const char *conninfo, PGconn **ret_pg, struct cp_error *e
     pg = PQconnectdbParams(keywords, values, 0);
     if (pg == NULL || PQstatus(pg) != CONNECTION_OK || PQsetnonblocking(pg, 1) != 0 ||
         !set_timeouts(pg, given)) {
-        set_error(err, CP_ERR_DATABASE, "connecting to the database",
+        rc = pg == NULL ? CP_ERR_DATABASE : why_refused(pg, keywords, values);
+        set_error(err, rc, "connecting to the database",
                   pg != NULL ? PQerrorMessage(pg) : "out of memory");
         PQfinish(pg);
         PQconninfoFree(given);
-        return CP_ERR_DATABASE;
+        return rc;
     }
     PQconninfoFree(given);
     (void)PQsetNoticeReceiver(pg, ignore_notice, NULL);

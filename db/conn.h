@@ -58,7 +58,8 @@ CP_MUST_CHECK enum cp_err db_conn_failed(struct db_conn *c, const PGresult *resu
                                          const char *what, struct cp_error *err);
 
 /* libpq's connection for a conninfo with our defaults (time-outs, encoding). Shared with the
- * listener. CP_ERR_DATABASE, or CP_ERR_USAGE for what is no conninfo; nothing to close then. */
+ * listener. CP_ERR_DATABASE, _DATABASE_LOGIN, _DATABASE_MISSING, or CP_ERR_USAGE for what is
+ * no conninfo; nothing to close then. */
 CP_MUST_CHECK enum cp_err db_connect(const char *conninfo, PGconn **ret_pg, struct cp_error *err);
 
 #endif

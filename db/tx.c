@@ -167,7 +167,10 @@ static enum cp_err run(const struct tx *tx, struct cp_error *err)
             db_pool_back_off(tx->pool, LOST_BASE_MS, LOST_MAX_MS, losses + 1);
         } else {
             cp_error_prefix(err, "%s", tx->name);
-            return fault == DB_FAULT_RETRY ? CP_ERR_DB_RETRY : CP_ERR_DATABASE;
+            if (fault == DB_FAULT_RETRY) {
+                return CP_ERR_DB_RETRY;
+            }
+            return cp_err_is_database(rc) ? rc : CP_ERR_DATABASE;
         }
     }
 }

@@ -47,7 +47,7 @@ static enum cp_err finish_body(struct db_conn *conn, void *arg, struct cp_error 
 /* Not the work's fault: the same work may succeed a little later. */
 static bool worth_another_try(enum cp_err rc)
 {
-    return rc == CP_ERR_DATABASE || rc == CP_ERR_DB_RETRY || rc == CP_ERR_UNAVAILABLE ||
+    return cp_err_is_database(rc) || rc == CP_ERR_DB_RETRY || rc == CP_ERR_UNAVAILABLE ||
            rc == CP_ERR_NO_MEMORY;
 }
 

@@ -182,12 +182,15 @@ static enum cp_err start_working(struct service *s, struct cp_error *err)
 
 static bool worth_a_wait(enum cp_err rc)
 {
-    return rc == CP_ERR_DATABASE || rc == CP_ERR_UNAVAILABLE || rc == CP_ERR_DB_RETRY;
+    return cp_err_is_database(rc) || rc == CP_ERR_UNAVAILABLE || rc == CP_ERR_DB_RETRY;
 }
 
-/* For as long as the database is away; requests are told why. */
+/* For as long as the database is away or does not let us in, which it may yet: it is often made, or
+ * its pg_hba.conf changed, after the service. Requests are told why. */
 static enum cp_err work_when_possible(struct service *s, struct cp_error *err)
 {
+    enum cp_err told = CP_OK;
+
     for (unsigned round = 0;; round++) {
         enum cp_err rc = start_working(s, err);
 
@@ -200,8 +203,11 @@ static enum cp_err work_when_possible(struct service *s, struct cp_error *err)
         }
         err->code = rc;
         api_gate_tell(&s->gate, err);
-        if (round % LOG_EVERY == 0) {
-            cp_log_error(CP_LOG_WARN, "database-away", err);
+        if (rc != told || round % LOG_EVERY == 0) {
+            bool away = rc != CP_ERR_DATABASE_LOGIN && rc != CP_ERR_DATABASE_MISSING;
+
+            cp_log_error(CP_LOG_WARN, away ? "database-away" : "database-refuses", err);
+            told = rc;
         }
         if (pause_a_second()) {
             return cp_error_set(err, CP_ERR_INTERRUPTED, "stopped while waiting for the database");

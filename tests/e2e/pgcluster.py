@@ -83,6 +83,12 @@ class Cluster:
     def conninfo(self, role, name):
         return f'host={self.folder} user={role} dbname={name}'
 
+    def let_in(self, *rules):
+        """The lines of pg_hba.conf, from now on."""
+        with open(os.path.join(self.data, 'pg_hba.conf'), 'w') as f:
+            f.write('\n'.join(rules) + '\n')
+        self.process.send_signal(signal.SIGHUP)
+
     def sql(self, sql, name='postgres'):
         p = subprocess.run(['psql', '-qAtX', '-v', 'ON_ERROR_STOP=1', self.conninfo('castpoint', name), '-c', sql], capture_output=True, text=True)
         if p.returncode:

@@ -100,6 +100,10 @@ class Database(unittest.TestCase):
         self.addCleanup(service.close)
         return service
 
+    def migration(self, cluster):
+        return [os.environ['CASTPOINTD'], '--migrate', '--database', cluster.conninfo('service', 'castpoint'),
+                '--migrate-database', cluster.conninfo('owner', 'castpoint')]
+
     def stored(self, cluster):
         return cluster.sql("SELECT name FROM packages WHERE name LIKE 'p%-%'", 'castpoint').split()
 
@@ -121,6 +125,43 @@ class Database(unittest.TestCase):
         cluster.start()
         token = service.token()
         self.assertEqual(service.send('POST', '/api/v1/packages', {'name': 'first'}, token)[0], 201)
+
+    def says(self, service, code, words):
+        wait_until(lambda: service.send('GET', '/readyz')[2]['code'] == code, 20, f'the reason is {code}')
+        answer = service.send('GET', '/readyz')
+        self.assertEqual(answer[0], 503)
+        self.assertGreaterEqual(int(answer[1]['Retry-After']), 1)
+        self.assertNotRegex(str(answer[2]), words, "PostgreSQL's words are for the log")
+        self.assertRegex(read_text(service.log), f'database-refuses.*{words}')
+
+    def test_says_what_postgresql_refuses_and_goes_on_when_it_does_not(self):
+        cluster = self.cluster()
+        cluster.sql('DROP DATABASE castpoint')
+        cluster.sql('DROP ROLE service')
+        service = self.service(cluster)
+        self.says(service, 'database-login-refused', 'role .*service.* does not exist')
+        cluster.sql('CREATE ROLE service LOGIN')
+        self.says(service, 'database-missing', 'database .*castpoint.* does not exist')
+        p = subprocess.run(self.migration(cluster), capture_output=True, text=True, timeout=60)
+        self.assertEqual(p.returncode, 5)
+        self.assertRegex(p.stderr, 'database-missing.*castpoint.* does not exist.*createdb')
+        cluster.sql('CREATE DATABASE castpoint OWNER owner')
+        service.token()
+
+    def test_says_that_the_login_is_refused(self):
+        cluster = self.cluster()
+        cluster.let_in('local all castpoint trust', 'local all all peer')
+        service = self.service(cluster)
+        self.says(service, 'database-login-refused', 'Peer authentication failed for user .*service')
+        cluster.let_in('local all castpoint trust', 'local all all scram-sha-256')
+
+        def migrates():
+            p = subprocess.run(self.migration(cluster), env={**os.environ, 'PGPASSFILE': '/dev/null'}, capture_output=True, text=True, timeout=60)
+            return p.stderr
+        wait_until(lambda: 'no password supplied' in migrates(), 20, 'the new rule is read')
+        self.assertIn('database-login-refused', migrates())
+        cluster.let_in('local all all trust')
+        service.token()
 
     def test_ends_at_once_when_told_to_while_it_waits(self):
         service = self.service(self.cluster(started=False))
@@ -146,8 +187,7 @@ class Database(unittest.TestCase):
         refused = self.service(cluster, owner=None)
         self.assertNotEqual(refused.process.wait(30), 0)
         self.assertIn('--migrate', read_text(refused.log))
-        words = [os.environ['CASTPOINTD'], '--migrate', '--database', cluster.conninfo('service', 'castpoint'),
-                 '--migrate-database', cluster.conninfo('owner', 'castpoint')]
+        words = self.migration(cluster)
         for _ in range(2):
             p = subprocess.run(words, capture_output=True, text=True, timeout=60)
             self.assertEqual(p.returncode, 0, p.stderr)

@@ -107,6 +107,34 @@ static void test_open_refused(void **state)
     db_pool_close(NULL);
 }
 
+/* libpq does not tell the state of a refused connection, and the text may be in any language. */
+static void test_refusals_are_told_apart(void **state)
+{
+    static const struct {
+        const char *rest;
+        enum cp_err code;
+    } cases[] = {
+        {"user=nobody_of_that_name dbname=postgres", CP_ERR_DATABASE_LOGIN},
+        {"user=castpoint dbname=no_such_database", CP_ERR_DATABASE_MISSING},
+        {"user=castpoint dbname=postgres port=1", CP_ERR_DATABASE},
+    };
+    struct fixture *f = *state;
+    char host[256], conninfo[512];
+    const char *given = getenv("CASTPOINT_TEST_DB");
+
+    assert_int_equal(sscanf(given, "host=%255s", host), 1);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct db_pool *pool = NULL;
+        int n = snprintf(conninfo, sizeof conninfo, "host=%s %s", host, cases[i].rest);
+
+        assert_in_range(n, 1, sizeof conninfo - 1);
+        assert_int_equal(db_pool_open(conninfo, 1, &pool, &f->err), cases[i].code);
+        assert_int_equal(f->err.code, cases[i].code);
+        assert_non_null(strstr(f->err.text, "connecting to the database: connection to server"));
+        assert_true(cp_err_is_database(cases[i].code) && cp_err_is_inner(cases[i].code));
+    }
+}
+
 static void test_ping_now_uuid(void **state)
 {
     struct fixture *f = *state;
@@ -401,23 +429,15 @@ static void test_listener(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_migrate_twice),
-        TEST(test_migrate_at_once),
-        TEST(test_migrate_tampered),
-        TEST(test_migrate_newer),
-        TEST(test_migrate_gap),
-        TEST(test_everything_has_a_comment),
-        TEST(test_open_refused),
-        TEST(test_ping_now_uuid),
-        TEST(test_serialization_is_retried),
-        TEST(test_certain_conflict),
-        TEST(test_retries_end),
-        TEST(test_failure_rolls_back),
-        TEST(test_killed_in_transaction),
-        TEST(test_killed_while_idle),
-        TEST(test_killed_at_commit),
-        TEST(test_constraint_name),
-        TEST(test_listener),
+        TEST(test_migrate_twice),      TEST(test_migrate_at_once),
+        TEST(test_migrate_tampered),   TEST(test_migrate_newer),
+        TEST(test_migrate_gap),        TEST(test_everything_has_a_comment),
+        TEST(test_open_refused),       TEST(test_refusals_are_told_apart),
+        TEST(test_ping_now_uuid),      TEST(test_serialization_is_retried),
+        TEST(test_certain_conflict),   TEST(test_retries_end),
+        TEST(test_failure_rolls_back), TEST(test_killed_in_transaction),
+        TEST(test_killed_while_idle),  TEST(test_killed_at_commit),
+        TEST(test_constraint_name),    TEST(test_listener),
     };
 
     return cmocka_run_group_tests_name("db core", tests, NULL, NULL);
