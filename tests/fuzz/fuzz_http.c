@@ -18,6 +18,7 @@
 
 #include "api/api.h"
 #include "api/events/stream.h"
+#include "api/framework/respond.h"
 #include "common/log.h"
 #include "server/http.h"
 #include "server/http_request.h"
@@ -47,21 +48,6 @@ static const char *const examples[] = {
 
 /* ---- the API's stand-in ---- */
 
-void api_response_done(struct api_response *rs)
-{
-    free(rs->body);
-    if (rs->fd >= 0) {
-        (void)close(rs->fd);
-    }
-    rs->body = NULL;
-    rs->fd = -1;
-}
-
-uint64_t api_response_size(const struct api_response *rs)
-{
-    return rs->fd >= 0 ? rs->fd_size : rs->body_size;
-}
-
 size_t api_body_max(const struct api_request *rq)
 {
     (void)rq;
@@ -70,11 +56,7 @@ size_t api_body_max(const struct api_request *rq)
 
 static struct api_response answer(int status, const char *text)
 {
-    return (struct api_response){.status = status,
-                                 .fd = -1,
-                                 .content_type = "text/plain",
-                                 .body = strdup(text),
-                                 .body_size = strlen(text)};
+    return api_response_bytes(status, "text/plain", text, strlen(text));
 }
 
 struct api_response api_problem(const struct api_request *rq, const struct cp_error *err)

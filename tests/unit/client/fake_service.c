@@ -16,6 +16,7 @@
 #include <jansson.h>
 
 #include "api/api.h"
+#include "api/framework/respond.h"
 #include "common/base64.h"
 #include "common/clock.h"
 #include "common/hex.h"
@@ -33,21 +34,6 @@ static const char *const paths[FAKE_FILES] = {"a", "sub/b", "sub/c"};
 static struct fake_service *service; /* the one that runs */
 
 /* ---- answers ---- */
-
-void api_response_done(struct api_response *rs)
-{
-    free(rs->body);
-    if (rs->fd >= 0) {
-        (void)close(rs->fd);
-    }
-    rs->body = NULL;
-    rs->fd = -1;
-}
-
-uint64_t api_response_size(const struct api_response *rs)
-{
-    return rs->fd >= 0 ? rs->fd_size : rs->body_size;
-}
 
 size_t api_body_max(const struct api_request *rq)
 {
@@ -89,18 +75,7 @@ struct api_response api_upload_finish(struct api_upload *u, bool complete)
 {
     (void)u;
     (void)complete;
-    return (struct api_response){.status = 500, .fd = -1};
-}
-
-static struct api_response answer(int status, const char *type, const void *body, size_t size)
-{
-    struct api_response rs = {.status = status, .fd = -1, .content_type = type};
-
-    rs.body = malloc(size + 1);
-    memcpy(rs.body, body, size);
-    rs.body[size] = '\0';
-    rs.body_size = size;
-    return rs;
+    return api_response_empty(500);
 }
 
 struct api_response api_problem(const struct api_request *rq, const struct cp_error *err)
@@ -111,7 +86,7 @@ struct api_response api_problem(const struct api_request *rq, const struct cp_er
     (void)rq;
     (void)snprintf(body, sizeof body, "{\"title\":\"%s\",\"detail\":\"%s\",\"code\":\"%s\"}",
                    info->title, err->text, info->code);
-    return answer(info->http_status, "application/problem+json", body, strlen(body));
+    return api_response_bytes(info->http_status, "application/problem+json", body, strlen(body));
 }
 
 static struct api_response refuse(const struct api_request *rq, enum cp_err code, const char *text)
@@ -233,7 +208,7 @@ static struct api_response join(struct fake_service *s, const struct api_request
                    jws, s->certificate, identity);
     free(text);
     free(jws);
-    return answer(201, "application/json", body, strlen(body));
+    return api_response_bytes(201, "application/json", body, strlen(body));
 }
 
 /* ---- content ---- */
@@ -272,7 +247,7 @@ static struct api_response content(struct fake_service *s, const struct api_requ
     }
     data = s->data + s->manifest->files[index].stream_offset + first;
     s->content_bytes += last - first + 1;
-    rs = answer(206, "application/octet-stream", data, (size_t)(last - first + 1));
+    rs = api_response_bytes(206, "application/octet-stream", data, (size_t)(last - first + 1));
     if (s->content_corrupt > 0) {
         s->content_corrupt--;
         rs.body[rs.body_size / 2] ^= 1;
@@ -308,8 +283,8 @@ static struct api_response progress(struct fake_service *s, const struct api_req
     came = json_integer_value(json_object_get(root, "bytes_multicast")) > 0;
     json_decref(root);
     return (s->leave || s->too_slow) && (!s->late || came)
-               ? answer(200, "application/json", command, strlen(command))
-               : (struct api_response){.status = 204, .fd = -1};
+               ? api_response_bytes(200, "application/json", command, strlen(command))
+               : api_response_empty(204);
 }
 
 static struct api_response route(struct fake_service *s, const struct api_request *rq)
@@ -323,7 +298,7 @@ static struct api_response route(struct fake_service *s, const struct api_reques
         return refuse(rq, CP_ERR_AUTH_REQUIRED, "the receiver token is missing");
     }
     if (strcmp(rq->path, "/api/v1/packages/image/versions/7/manifest") == 0) {
-        return answer(200, "application/json", s->manifest_text, s->manifest_size);
+        return api_response_bytes(200, "application/json", s->manifest_text, s->manifest_size);
     }
     if (strncmp(rq->path, "/api/v1/content/", 16) == 0) {
         return content(s, rq);
@@ -334,7 +309,7 @@ static struct api_response route(struct fake_service *s, const struct api_reques
     if (rq->method == API_PUT && strcmp(rq->path, "/api/v1/joins/" JOIN "/result") == 0) {
         s->results++;
         (void)snprintf(s->result, sizeof s->result, "%s", rq->body == NULL ? "" : rq->body);
-        return (struct api_response){.status = 204, .fd = -1};
+        return api_response_empty(204);
     }
     return refuse(rq, CP_ERR_NOT_FOUND, rq->path);
 }

@@ -15,6 +15,7 @@
 
 #include "api/api.h"
 #include "api/events/stream.h"
+#include "api/framework/respond.h"
 #include "tests/unit/server/fake_feed.h"
 
 static atomic_int cut;
@@ -36,28 +37,6 @@ const char *fake_file_text(void)
     return "0123456789abcdefghijklmnopqrstuvwxyz0123456789";
 }
 
-void api_response_done(struct api_response *rs)
-{
-    free(rs->body);
-    free(rs->pieces);
-    api_feed_close(rs->feed);
-    if (rs->fd >= 0) {
-        (void)close(rs->fd);
-    }
-    memset(rs, 0, sizeof *rs);
-    rs->fd = -1;
-}
-
-uint64_t api_response_size(const struct api_response *rs)
-{
-    uint64_t size = rs->body_size;
-
-    for (size_t i = 0; i < rs->piece_count; i++) {
-        size += rs->pieces[i].size;
-    }
-    return rs->fd >= 0 && rs->pieces == NULL ? rs->fd_size : size;
-}
-
 size_t api_body_max(const struct api_request *rq)
 {
     (void)rq;
@@ -71,11 +50,7 @@ void fake_set_body_max(unsigned size)
 
 static struct api_response text(int status, const char *type, const char *body)
 {
-    struct api_response rs = {.status = status, .fd = -1, .content_type = type};
-
-    rs.body = strdup(body);
-    rs.body_size = strlen(body);
-    return rs;
+    return api_response_bytes(status, type, body, strlen(body));
 }
 
 struct api_response api_problem(const struct api_request *rq, const struct cp_error *err)
