@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -39,4 +40,36 @@ size_t conf_changes(const struct rig_answer *a, char ret_first[128])
                        rig_text_in(first, "name"), rig_text_in(first, "action"));
     }
     return json_array_size(list);
+}
+
+static void *import_there(void *arg)
+{
+    struct conf_importer *i = arg;
+    char bearer[KEYS_TOKEN_SIZE + 16];
+    struct api_pair headers[] = {{"Content-Type", "application/json"}, {"Authorization", bearer}};
+    struct api_request rq = {.method = API_PUT,
+                             .path = CONFIGURATION,
+                             .headers = headers,
+                             .header_count = 2,
+                             .body = i->body,
+                             .body_size = strlen(i->body),
+                             .remote = "192.0.2.8",
+                             .request_id = "import"};
+    struct api_response rs;
+
+    (void)snprintf(bearer, sizeof bearer, "Bearer %s", rig->tokens[RIG_ADMIN]);
+    rs = api_handle(&rig->ctx, &rq);
+    i->status = rs.status;
+    api_response_done(&rs);
+    return NULL;
+}
+
+void conf_import_begin(struct conf_importer *i)
+{
+    assert_int_equal(pthread_create(&i->thread, NULL, import_there, i), 0);
+}
+
+void conf_import_end(struct conf_importer *i)
+{
+    assert_int_equal(pthread_join(i->thread, NULL), 0);
 }

@@ -3,6 +3,8 @@
 #ifndef TESTS_API_CONFIGURATION_RIG_H
 #define TESTS_API_CONFIGURATION_RIG_H
 
+#include <pthread.h>
+
 #include "tests/api/rig.h"
 
 #define CONFIGURATION "/api/v1/configuration"
@@ -13,5 +15,14 @@ void conf_refused(const char *query, const char *body, const char *code, const c
 
 /* How many changes an answer lists; the first one's section, name and action as one text. */
 size_t conf_changes(const struct rig_answer *a, char ret_first[128]);
+
+/* An import in a thread of its own, which asserts nothing; its status is there when it has ended. */
+struct conf_importer {
+    pthread_t thread;
+    const char *body;
+    int status;
+};
+void conf_import_begin(struct conf_importer *i);
+void conf_import_end(struct conf_importer *i);
 
 #endif

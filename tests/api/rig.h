@@ -125,6 +125,8 @@ int rig_events(struct rig *r, const char *kind);
 /* SQL by hand, as an operator would do it; an event of no node. */
 void rig_sql(const char *sql);
 void rig_write_event(const char *kind, const char *subject);
+/* Waits until somebody waits for a lock, at most for 20 s. */
+void rig_await_lock(void);
 
 /* Blobs in the store: files below folder/content/sha256. */
 int rig_blob_count(struct rig *r);

@@ -169,6 +169,13 @@ void rig_sql(const char *sql)
     assert_int_equal(system(command), 0);
 }
 
+void rig_await_lock(void)
+{
+    rig_sql("DO 'BEGIN FOR i IN 1..2000 LOOP"
+            " EXIT WHEN EXISTS (SELECT FROM pg_locks WHERE NOT granted);"
+            " PERFORM pg_sleep(0.01); END LOOP; END'");
+}
+
 void rig_write_event(const char *kind, const char *subject)
 {
     char sql[256];

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * An import of the configuration beside what others do: joins that are under way or must end, and
  * changes of what is imported. */
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <cmocka.h>
 
@@ -74,38 +72,10 @@ static void access_is_settled_once(void **state)
             " AND state <> 'failed'");
 }
 
-struct importer {
-    pthread_t thread;
-    const char *body;
-    int status;
-};
-
-static void *import_there(void *arg)
-{
-    struct importer *i = arg;
-    char bearer[KEYS_TOKEN_SIZE + 16];
-    struct api_pair headers[] = {{"Content-Type", "application/json"}, {"Authorization", bearer}};
-    struct api_request rq = {.method = API_PUT,
-                             .path = CONFIGURATION,
-                             .headers = headers,
-                             .header_count = 2,
-                             .body = i->body,
-                             .body_size = strlen(i->body),
-                             .remote = "192.0.2.8",
-                             .request_id = "import"};
-    struct api_response rs;
-
-    (void)snprintf(bearer, sizeof bearer, "Bearer %s", rig->tokens[RIG_ADMIN]);
-    rs = api_handle(&rig->ctx, &rq);
-    i->status = rs.status;
-    api_response_done(&rs);
-    return NULL;
-}
-
 /* Changes the package, and commits when the import, which has read it before, waits for it. */
 static enum cp_err change_under_the_import(struct db_conn *conn, void *arg, struct cp_error *err)
 {
-    struct importer *i = arg;
+    struct conf_importer *i = arg;
     struct db_package *p = calloc(1, sizeof *p);
     enum cp_err rc;
 
@@ -116,17 +86,15 @@ static enum cp_err change_under_the_import(struct db_conn *conn, void *arg, stru
         rc = db_package_update(conn, p, p, err);
     }
     free(p);
-    assert_int_equal(pthread_create(&i->thread, NULL, import_there, i), 0);
-    rig_sql("DO 'BEGIN FOR i IN 1..2000 LOOP"
-            " EXIT WHEN EXISTS (SELECT FROM pg_locks WHERE NOT granted);"
-            " PERFORM pg_sleep(0.01); END LOOP; END'");
+    conf_import_begin(i);
+    rig_await_lock();
     return rc;
 }
 
 /* The import asks for no revision: what others change meanwhile does not refuse it, and stays. */
 static void others_change_what_is_imported(void **state)
 {
-    struct importer i = {
+    struct conf_importer i = {
         .body =
             "{\"format\": 1, \"packages\": [{\"name\": \"side-a\", \"multicast\": \"require\"}]}"};
     struct cp_error err = {.code = CP_OK};
@@ -135,7 +103,7 @@ static void others_change_what_is_imported(void **state)
     (void)state;
     assert_int_equal(db_run_tx_locking(rig->ctx.db, "change", change_under_the_import, &i, &err),
                      CP_OK);
-    assert_int_equal(pthread_join(i.thread, NULL), 0);
+    conf_import_end(&i);
     assert_int_equal(i.status, 200);
     a = rig_get(rig, RIG_ADMIN, "/api/v1/packages/side-a");
     assert_string_equal(rig_text(&a, "multicast"), "require");
