@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The way of every request: route, authentication, role, handler, problem. Denies by default.
+ * The way of every request: route, authentication, role, query, handler, problem. Denies by default.
  * Touches nothing itself; thread-safe. */
 #include <string.h>
 #include <strings.h>
@@ -8,6 +8,7 @@
 #include "api/access/cors.h"
 #include "api/access/gate.h"
 #include "api/events/audit.h"
+#include "api/framework/fields.h"
 #include "api/framework/respond.h"
 #include "api/framework/router.h"
 #include "api/handlers.h"
@@ -162,7 +163,7 @@ static bool prepare(const struct api_context *ctx, const struct api_request *rq,
     *ret_call = (struct api_call){
         .rq = rq, .who = who, .operation = m->route->operation, .param_count = m->param_count};
     memcpy(ret_call->params, m->params, sizeof m->params);
-    return true;
+    return api_query_takes(ret_call, m->route->query, ret_response);
 }
 
 static struct api_response respond(const struct api_context *ctx, const struct api_request *rq)

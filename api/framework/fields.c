@@ -153,14 +153,57 @@ void api_fields_query(struct api_fields *f, const struct api_call *call)
     }
 }
 
-static const char *query_value(const struct api_fields *f, const char *name)
+/* The first of that name, NULL when there is none. */
+static const struct api_pair *find_pair(const struct api_request *rq, const char *name)
 {
-    for (size_t i = 0; i < f->rq->query_count; i++) {
-        if (strcmp(f->rq->query[i].name, name) == 0) {
-            return f->rq->query[i].value != NULL ? f->rq->query[i].value : "";
+    for (size_t i = 0; i < rq->query_count; i++) {
+        if (strcmp(rq->query[i].name, name) == 0) {
+            return &rq->query[i];
         }
     }
     return NULL;
+}
+
+static bool is_among(const char *const *names, const char *name)
+{
+    for (; *names != NULL; names++) {
+        if (strcmp(*names, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool api_query_takes(const struct api_call *call, const char *const *names,
+                     struct api_response *ret_response)
+{
+    const struct api_pair *query = call->rq->query;
+    struct api_fields f;
+
+    if (call->rq->query_count == 0) {
+        return true;
+    }
+    api_fields_query(&f, call);
+    for (size_t i = 0; i < call->rq->query_count; i++) {
+        if (!is_among(names, query[i].name)) {
+            api_field_error(&f, query[i].name, "is not a parameter of this address: remove it");
+        } else if (find_pair(call->rq, query[i].name) != &query[i]) {
+            api_field_error(&f, query[i].name, "is given twice: give it once");
+        }
+    }
+    if (!api_fields_ok(&f)) {
+        *ret_response = api_fields_refuse(&f, call);
+        return false;
+    }
+    api_fields_done(&f);
+    return true;
+}
+
+static const char *query_value(const struct api_fields *f, const char *name)
+{
+    const struct api_pair *pair = find_pair(f->rq, name);
+
+    return pair == NULL ? NULL : pair->value != NULL ? pair->value : "";
 }
 
 /* What was sent, for the error; a secret is never repeated. */
@@ -405,25 +448,10 @@ static void refuse_unknown(struct api_fields *f)
     const char *name;
     json_t *value;
 
-    if (!f->from_query) {
-        json_object_foreach(f->body, name, value)
-        {
-            if (!is_known(f, name)) {
-                api_field_error(f, name, "is not a field of this request: remove it");
-            }
-        }
-        return;
-    }
-    for (size_t i = 0; i < f->rq->query_count; i++) {
-        name = f->rq->query[i].name;
+    json_object_foreach(f->body, name, value)
+    {
         if (!is_known(f, name)) {
-            api_field_error(f, name, "is not a parameter of this address: remove it");
-        }
-        for (size_t k = 0; k < i; k++) {
-            if (strcmp(name, f->rq->query[k].name) == 0) {
-                api_field_error(f, name, "is given twice: give it once");
-                break;
-            }
+            api_field_error(f, name, "is not a field of this request: remove it");
         }
     }
 }

@@ -42,6 +42,11 @@ void api_fields_body(struct api_fields *f, const struct api_call *call);
 /* For an action that takes no field: true when the body is absent or {}; else *ret_response. */
 bool api_fields_none(const struct api_call *call, struct api_response *ret_response);
 
+/* Whether the query has only parameters of that list (NULL behind the last), each once; else
+ * *ret_response. For every request, before its handler. */
+bool api_query_takes(const struct api_call *call, const char *const *names,
+                     struct api_response *ret_response);
+
 /* Reads the query instead of a body. */
 void api_fields_query(struct api_fields *f, const struct api_call *call);
 
@@ -82,7 +87,7 @@ void api_field_error(struct api_fields *f, const char *name, const char *fmt, ..
 /* Query "limit" (1 … API_LIMIT_MAX, default API_LIMIT_DEFAULT) and "after" (cursor or NULL). */
 void api_fields_page(struct api_fields *f, int *ret_limit, const char **ret_after);
 
-/* No error so far and no unknown field: call after the last getter. */
+/* No error so far and no unknown field in a body: call after the last getter. */
 bool api_fields_ok(struct api_fields *f);
 
 /* The problem for what was collected; ends f. */

@@ -23,8 +23,9 @@ struct api_route {
     enum api_method method; /* never API_HEAD */
     const char *pattern;    /* "/a/{name}/b/{rest...}": the last parameter may be greedy */
     enum api_need need;
-    const char *operation; /* operationId in openapi.yaml */
-    api_handler *handler;  /* NULL for an upload */
+    const char *operation;    /* operationId in openapi.yaml */
+    const char *const *query; /* names of the parameters it takes, NULL behind the last */
+    api_handler *handler;     /* NULL for an upload */
     api_upload_begin *upload;
 };
 

@@ -11,8 +11,12 @@ int main(void)
 
     routes = api_routes(&count);
     for (size_t i = 0; i < count; i++) {
-        (void)printf("%s %s %s %s\n", api_method_name(routes[i].method), routes[i].pattern,
+        (void)printf("%s %s %s %s", api_method_name(routes[i].method), routes[i].pattern,
                      api_need_name(routes[i].need), routes[i].operation);
+        for (const char *const *name = routes[i].query; *name != NULL; name++) {
+            (void)printf(" %s", *name);
+        }
+        (void)printf("\n");
     }
     return ferror(stdout) != 0;
 }

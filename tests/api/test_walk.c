@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A walk over every route of the table: without credentials, with wrong ones, with too small a
- * role and with just enough. Nothing is open that is not meant to be. */
+ * role and with just enough, and with parameters that it does not take. Nothing is open that is not
+ * meant to be. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -289,6 +290,56 @@ static void other_methods_are_405(void **state)
     }
 }
 
+/* With that query: refused before anything is done, and the parameter is named. */
+static void check_parameter(const struct api_route *route, const char *path, const char *query,
+                            const char *name)
+{
+    char whole[512];
+    struct rig_call call = call_of(route, whole);
+    enum rig_who who = route->need == API_NEED_PUBLIC ? RIG_NOBODY : RIG_ADMIN;
+    struct rig_answer a;
+    const json_t *error;
+
+    (void)snprintf(whole, sizeof whole, "%s?%s", path, query);
+    if (route->need == API_NEED_RECEIVER) {
+        call.authorization = other_join;
+        who = RIG_NOBODY;
+    }
+    a = rig_send(rig, who, &call);
+    if (a.status != 400) {
+        fail_msg("%s %s: %d", route->operation, whole, a.status);
+    }
+    error = json_array_get(json_object_get(a.json, "errors"), 0);
+    assert_string_equal(rig_text_in(error, "field"), name);
+    assert_non_null(json_object_get(error, "value"));
+    assert_non_null(rig_text_in(error, "message"));
+    rig_answer_done(&a);
+}
+
+/* Nobody who asks for a dry run, or for anything else, gets the real thing without it. */
+static void parameters_that_are_none_are_refused(void **state)
+{
+    const struct api_route *routes;
+    size_t count;
+
+    (void)state;
+    routes = api_routes(&count);
+    for (size_t i = 0; i < count; i++) {
+        char path[256];
+        char query[256];
+
+        fill(routes[i].pattern, path, sizeof path);
+        check_parameter(&routes[i], path, "zzz=1", "zzz");
+        for (const char *const *name = routes[i].query; *name != NULL; name++) {
+            (void)snprintf(query, sizeof query, "%s=true&%s=true", *name, *name);
+            check_parameter(&routes[i], path, query, *name);
+            /* its handler reads it: no parameter may have a control character */
+            (void)snprintf(query, sizeof query, "%s=\x01", *name);
+            check_parameter(&routes[i], path, query, *name);
+        }
+    }
+}
+
 static void a_page_of_another_site_changes_nothing(void **state)
 {
     struct rig_call call = {.method = API_POST,
@@ -334,6 +385,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_route),
         cmocka_unit_test(other_methods_are_405),
+        cmocka_unit_test(parameters_that_are_none_are_refused),
         cmocka_unit_test(a_page_of_another_site_changes_nothing),
         cmocka_unit_test(the_service_tells_who_it_is),
     };

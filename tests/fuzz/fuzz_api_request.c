@@ -91,13 +91,20 @@ static void body(const char *text, size_t size)
 
 static void query(const char *text)
 {
-    struct api_pair pairs[] = {{"limit", text}, {"after", text}};
+    static const char *const names[] = {"limit", "after", NULL};
+    struct api_pair pairs[] = {{"limit", text}, {"after", text}, {text, text}};
     struct api_request rq = {.query = pairs, .query_count = 2, .request_id = "f"};
     struct api_call call = {.rq = &rq};
+    struct api_response rs;
     struct api_fields f;
     const char *after;
     int limit;
 
+    CP_ASSERT(api_query_takes(&call, names, &rs));
+    rq.query_count = 3; /* none, or one that was there already */
+    CP_ASSERT(!api_query_takes(&call, names, &rs) && rs.status == 400);
+    api_response_done(&rs);
+    rq.query_count = 2;
     api_fields_query(&f, &call);
     api_fields_page(&f, &limit, &after);
     CP_ASSERT(limit >= 1 && limit <= API_LIMIT_MAX);

@@ -160,7 +160,7 @@ static void hostile_bodies(void **state)
 
 static void query_parameters(void **state)
 {
-    struct api_pair query[] = {{"limit", "7"}, {"after", "abc"}, {"after", "x"}};
+    struct api_pair query[] = {{"limit", "7"}, {"after", "abc"}};
     struct api_request rq = {.method = API_GET, .query = query, .query_count = 2};
     struct api_call call = {.rq = &rq};
     struct api_fields f;
@@ -173,12 +173,6 @@ static void query_parameters(void **state)
     assert_true(api_fields_ok(&f));
     assert_int_equal(limit, 7);
     assert_string_equal(after, "abc");
-    api_fields_done(&f);
-
-    rq.query_count = 3; /* the same twice */
-    api_fields_query(&f, &call);
-    api_fields_page(&f, &limit, &after);
-    assert_false(api_fields_ok(&f));
     api_fields_done(&f);
 
     rq.query_count = 1;
@@ -196,11 +190,36 @@ static void query_parameters(void **state)
         assert_non_null(strstr(rs.body, "Parameter 'limit'"));
         api_response_done(&rs);
     }
-    query[0] = (struct api_pair){"lmit", "7"};
-    api_fields_query(&f, &call);
-    api_fields_page(&f, &limit, &after);
-    assert_false(api_fields_ok(&f));
-    api_fields_done(&f);
+}
+
+static void only_what_an_address_takes(void **state)
+{
+    static const char *const names[] = {"limit", "after", NULL};
+    static const char *const none[] = {NULL};
+    struct api_pair query[] = {{"limit", "7"}, {"after", "x"}, {"after", "x"}, {"lmit", "9"}};
+    struct api_request rq = {.method = API_GET, .query = query};
+    struct api_call call = {.rq = &rq};
+    struct api_response rs;
+    json_t *problem;
+
+    (void)state;
+    assert_true(api_query_takes(&call, none, &rs));
+    rq.query_count = 2;
+    assert_true(api_query_takes(&call, names, &rs));
+    assert_false(api_query_takes(&call, none, &rs));
+    assert_non_null(strstr(rs.body, "Parameter 'limit' is not a parameter of this address"));
+    api_response_done(&rs);
+    rq.query_count = 4;
+    assert_false(api_query_takes(&call, names, &rs));
+    assert_int_equal(rs.status, 400);
+    problem = json_loads(rs.body, 0, NULL);
+    assert_int_equal(json_array_size(json_object_get(problem, "errors")), 2);
+    assert_non_null(strstr(rs.body, "{\"field\":\"after\",\"value\":\"x\",\"message\":\"is given "
+                                    "twice: give it once\"}"));
+    assert_non_null(strstr(rs.body, "{\"field\":\"lmit\",\"value\":\"9\",\"message\":\"is not a "
+                                    "parameter of this address: remove it\"}"));
+    json_decref(problem);
+    api_response_done(&rs);
 }
 
 /* The answer to a hostile body does not outgrow it. */
@@ -233,16 +252,14 @@ static void errors_are_bounded(void **state)
 /* A parameter whose name JSON cannot carry is refused like any other. */
 static void a_strange_name_is_refused(void **state)
 {
+    static const char *const none[] = {NULL};
     struct api_pair query[] = {{"\xff", "7"}};
     struct api_request rq = {.method = API_GET, .query = query, .query_count = 1};
     struct api_call call = {.rq = &rq};
     struct api_response rs;
-    struct api_fields f;
 
     (void)state;
-    api_fields_query(&f, &call);
-    assert_false(api_fields_ok(&f));
-    rs = api_fields_refuse(&f, &call);
+    assert_false(api_query_takes(&call, none, &rs));
     assert_int_equal(rs.status, 400);
     assert_non_null(strstr(rs.body, "not UTF-8"));
     api_response_done(&rs);
@@ -270,6 +287,7 @@ int main(void)
         cmocka_unit_test(a_password_is_never_repeated),
         cmocka_unit_test(hostile_bodies),
         cmocka_unit_test(query_parameters),
+        cmocka_unit_test(only_what_an_address_takes),
         cmocka_unit_test(errors_are_bounded),
         cmocka_unit_test(a_strange_name_is_refused),
         cmocka_unit_test(null_is_told_from_absent),

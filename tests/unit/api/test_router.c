@@ -19,11 +19,11 @@ static struct api_response nothing(const struct api_context *ctx, const struct a
 }
 
 static const struct api_route table[] = {
-    {API_GET, "/a", API_NEED_PUBLIC, "a", nothing, NULL},
-    {API_GET, "/a/{x}", API_NEED_VIEWER, "ax", nothing, NULL},
-    {API_DELETE, "/a/{x}", API_NEED_OPERATOR, "dx", nothing, NULL},
-    {API_GET, "/a/{x}/f", API_NEED_VIEWER, "axf", nothing, NULL},
-    {API_PUT, "/a/{x}/f/{rest...}", API_NEED_OPERATOR, "put", nothing, NULL},
+    {API_GET, "/a", API_NEED_PUBLIC, "a", NULL, nothing, NULL},
+    {API_GET, "/a/{x}", API_NEED_VIEWER, "ax", NULL, nothing, NULL},
+    {API_DELETE, "/a/{x}", API_NEED_OPERATOR, "dx", NULL, nothing, NULL},
+    {API_GET, "/a/{x}/f", API_NEED_VIEWER, "axf", NULL, nothing, NULL},
+    {API_PUT, "/a/{x}/f/{rest...}", API_NEED_OPERATOR, "put", NULL, nothing, NULL},
 };
 #define TABLE_SIZE (sizeof table / sizeof table[0])
 
