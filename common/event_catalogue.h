@@ -71,6 +71,7 @@
     X("receiver-too-slow", WARNING, "A receiver could not keep up and was left behind.", "package, version, receiver, client_name, node_id, text, asked_symbols, loss_ppm, rate_bps, session_rate_bps") \
     X("library-collected", INFO, "Content that nobody refers to any more was removed.", "blobs, bytes, stray_files, stray_bytes, quarantined, quarantined_bytes") \
     X("library-references-corrected", WARNING, "Counts of references to content were wrong and were corrected.", "blobs, example, stored, counted") \
+    X("library-total-corrected", WARNING, "The sum of the library's sizes, which the quota is held against, was wrong and was corrected.", "part, stored, counted") \
     X("library-validated", INFO, "Content of the library was read and compared.", "scope, blobs, bytes, good, missing, damaged, healed, unreadable") \
     X("content-damaged", ERROR, "Content of the library is missing or damaged: upload the same file again.", "sha256, size, state, package, version, path, versions, sessions") \
     X("content-quarantined", WARNING, "Damaged content was set aside.", "sha256, size") \

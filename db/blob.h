@@ -178,6 +178,15 @@ CP_MUST_CHECK enum cp_err db_blob_recount(struct db_conn *conn, const char *afte
                                           struct db_blob_recount *ret_recount,
                                           struct cp_error *err);
 
+/* Adds up the sizes of the blobs whose digest begins with that digit anew; *ret_right: the kept total
+ * was right, else it is corrected. In a body of db_run_tx_locking. */
+struct db_blob_total {
+    bool right;
+    uint64_t stored, counted;
+};
+CP_MUST_CHECK enum cp_err db_blob_total(struct db_conn *conn, char digit,
+                                        struct db_blob_total *ret_total, struct cp_error *err);
+
 struct db_blob_sum {
     uint64_t blobs, bytes;
 };

@@ -70,6 +70,14 @@ static const struct db_stmt recount_stmt = {
     " SELECT (SELECT count(*) FROM page), coalesce((SELECT max(sha256) FROM page), ''),"
     " count(*), coalesce(min(sha256), ''), coalesce((array_agg(stored ORDER BY sha256))[1], 0),"
     " coalesce((array_agg(counted ORDER BY sha256))[1], 0) FROM fixed"};
+/* Who stores or deletes a blob of the part has its row: after the lock all that happened is seen. */
+static const struct db_stmt total_lock_stmt = {
+    "blob_total_lock", "SELECT bytes FROM library_totals WHERE part = $1 FOR UPDATE"};
+static const struct db_stmt total_fix_stmt = {
+    "blob_total_fix", "UPDATE library_totals t SET bytes = c.bytes FROM (SELECT "
+                      "coalesce(sum(size), 0)::bigint AS bytes"
+                      " FROM blobs WHERE sha256 >= $1::text AND sha256 < $1::text || 'g') c"
+                      " WHERE t.part = $1 AND t.bytes <> c.bytes RETURNING t.bytes"};
 static const struct db_stmt figures_stmt = {
     "blob_figures",
     "SELECT count(*) FILTER (WHERE state = 'good' AND reference_count > 0),"
@@ -171,6 +179,26 @@ enum cp_err db_blob_recount(struct db_conn *conn, const char *after, size_t limi
     struct db_param params[] = {db_p_text(after), db_p_u64(limit)};
 
     return db_one(conn, DB_QUERY(&recount_stmt, params, recount_cols), ret_recount, err);
+}
+
+enum cp_err db_blob_total(struct db_conn *conn, char digit, struct db_blob_total *ret_total,
+                          struct cp_error *err)
+{
+    static const struct db_col stored_cols[] = {DB_COL_INT(db_blob_total, stored)};
+    static const struct db_col counted_cols[] = {DB_COL_INT(db_blob_total, counted)};
+    const char part[] = {digit, '\0'};
+    struct db_param params[] = {db_p_text(part)};
+    struct db_blob_total total = {.right = true};
+    enum cp_err rc;
+
+    CP_TRY(db_one(conn, DB_QUERY(&total_lock_stmt, params, stored_cols), &total, err));
+    rc = db_one(conn, DB_QUERY(&total_fix_stmt, params, counted_cols), &total, err);
+    if (rc != CP_ERR_NOT_FOUND) {
+        CP_TRY(rc);
+        total.right = false;
+    }
+    *ret_total = total;
+    return CP_OK;
 }
 
 enum cp_err db_blob_figures(struct db_conn *conn, struct db_blob_figures *ret_figures,

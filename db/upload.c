@@ -55,11 +55,10 @@ static const struct db_stmt expired_stmt = {"upload_expired",
                                             " WHERE u.node_id = $1 AND u.expires_at <= now()"
                                             " ORDER BY u.expires_at LIMIT $2"};
 static const struct db_stmt exists_stmt = {"upload_exists", "SELECT 1 FROM uploads WHERE id = $1"};
-/* Only where there is a quota are all blobs looked at: by an index of their sizes. */
 static const struct db_stmt room_stmt = {
     "upload_room", "SELECT s.library_quota_bytes, s.library_reserve_bytes,"
                    " CASE WHEN s.library_quota_bytes IS NULL THEN 0"
-                   "  ELSE (SELECT coalesce(sum(size), 0) FROM blobs) END::bigint,"
+                   "  ELSE (SELECT coalesce(sum(bytes), 0) FROM library_totals) END::bigint,"
                    " (SELECT coalesce(sum(size), 0) FROM uploads u"
                    "  WHERE u.node_id = s.node_id AND finished_at IS NULL)::bigint,"
                    " (SELECT coalesce(sum(size - received), 0) FROM uploads u"

@@ -15,6 +15,7 @@ struct recounting {
     char after[DB_DIGEST_SIZE];
     struct db_blob_recount page;
     uint64_t blobs, wrong;
+    char digit;
 };
 
 static enum cp_err page_body(struct db_conn *conn, void *arg, struct cp_error *err)
@@ -32,6 +33,21 @@ static enum cp_err page_body(struct db_conn *conn, void *arg, struct cp_error *e
                      err);
 }
 
+static enum cp_err total_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    struct recounting *r = arg;
+    struct db_blob_total total;
+
+    CP_TRY(db_blob_total(conn, r->digit, &total, err));
+    if (total.right) {
+        return CP_OK;
+    }
+    return job_event(r->job, conn, "library-total-corrected", "library",
+                     json_pack("{s:s#, s:I, s:I}", "part", &r->digit, 1, "stored",
+                               (json_int_t)total.stored, "counted", (json_int_t)total.counted),
+                     err);
+}
+
 static enum cp_err recount(struct recounting *r, struct cp_error *err)
 {
     do {
@@ -41,6 +57,10 @@ static enum cp_err recount(struct recounting *r, struct cp_error *err)
         r->wrong += r->page.wrong;
         memcpy(r->after, r->page.last, sizeof r->after);
     } while (r->page.looked_at == PAGE);
+    for (const char *digit = "0123456789abcdef"; *digit != '\0'; digit++) {
+        r->digit = *digit;
+        CP_TRY(db_run_tx_locking(job_context(r->job)->db, "recount-total", total_body, r, err));
+    }
     job_result(r->job, json_pack("{s:I, s:I}", "blobs", (json_int_t)r->blobs, "wrong",
                                  (json_int_t)r->wrong));
     return CP_OK;

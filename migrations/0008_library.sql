@@ -60,6 +60,39 @@ CREATE TRIGGER files_count_updated AFTER UPDATE ON files
     REFERENCING OLD TABLE AS files_old NEW TABLE AS files_new
     FOR EACH STATEMENT EXECUTE FUNCTION files_count_references();
 
+-- How much there is, without looking at every blob: the quota is asked for with each upload. Whoever
+-- stores or deletes a blob holds one of sixteen rows to the end of the transaction, which touches one
+-- blob only; a blob's size never changes.
+CREATE TABLE library_totals (
+    part  text PRIMARY KEY COLLATE "C" CHECK (part ~ '^[0-9a-f]$'),
+    bytes bigint NOT NULL CHECK (bytes >= 0)
+);
+COMMENT ON TABLE library_totals IS 'Sums of the sizes of all blobs, in sixteen parts; kept by triggers on blobs.';
+COMMENT ON COLUMN library_totals.part IS 'First digit of the digests of the part.';
+COMMENT ON COLUMN library_totals.bytes IS 'Bytes of its blobs.';
+INSERT INTO library_totals (part, bytes)
+    SELECT part, coalesce((SELECT sum(size) FROM blobs WHERE left(sha256, 1) = part), 0)
+    FROM regexp_split_to_table('0123456789abcdef', '') AS part;
+
+CREATE FUNCTION blobs_add_up() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        UPDATE library_totals t SET bytes = t.bytes + c.bytes
+            FROM (SELECT left(sha256, 1) AS part, sum(size)::bigint AS bytes FROM blobs_new GROUP BY 1) c
+            WHERE t.part = c.part;
+    ELSE
+        UPDATE library_totals t SET bytes = greatest(t.bytes - c.bytes, 0)
+            FROM (SELECT left(sha256, 1) AS part, sum(size)::bigint AS bytes FROM blobs_old GROUP BY 1) c
+            WHERE t.part = c.part;
+    END IF;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION blobs_add_up() IS 'Keeps library_totals.';
+CREATE TRIGGER blobs_add_up_inserted AFTER INSERT ON blobs REFERENCING NEW TABLE AS blobs_new
+    FOR EACH STATEMENT EXECUTE FUNCTION blobs_add_up();
+CREATE TRIGGER blobs_add_up_deleted AFTER DELETE ON blobs REFERENCING OLD TABLE AS blobs_old
+    FOR EACH STATEMENT EXECUTE FUNCTION blobs_add_up();
+
 ALTER TABLE settings
     ADD COLUMN library_grace_hours       integer NOT NULL DEFAULT 24,
     ADD COLUMN library_validate_days     integer NOT NULL DEFAULT 30,

@@ -112,6 +112,17 @@ static void counts_that_are_wrong_are_corrected_and_told(void **state)
     assert_int_equal(take_number(library_work("recount", NULL), "wrong"), 0);
 }
 
+static void a_total_that_is_wrong_is_corrected_and_told(void **state)
+{
+    (void)state;
+    assert_int_equal(rig_events(rig, "library-total-corrected"), 0);
+    rig_sql("UPDATE library_totals SET bytes = 123456789 WHERE part = 'a'");
+    json_decref(library_work("recount", NULL));
+    assert_int_equal(rig_events(rig, "library-total-corrected"), 1);
+    json_decref(library_work("recount", NULL));
+    assert_int_equal(rig_events(rig, "library-total-corrected"), 1);
+}
+
 /* ---- garbage collection ---- */
 
 static void make_stray(const char *text)
@@ -421,6 +432,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(references_follow_the_files),
         cmocka_unit_test(counts_that_are_wrong_are_corrected_and_told),
+        cmocka_unit_test(a_total_that_is_wrong_is_corrected_and_told),
         cmocka_unit_test(what_nobody_has_goes_after_the_grace),
         cmocka_unit_test(files_without_a_row_go_too),
         cmocka_unit_test(what_an_upload_will_finish_with_stays),

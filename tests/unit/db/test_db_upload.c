@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "db/blob.h"
 #include "db/upload.h"
 
 #define DIGEST "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -165,6 +166,51 @@ static void test_room_counts_what_is_promised(void **state)
     fixture_commit(f);
 }
 
+/* What the quota is held against is what there is, whatever way blobs came and went. */
+static void test_the_total_does_not_drift(void **state)
+{
+    static const char stored[] = "SELECT sum(bytes)::bigint FROM library_totals";
+    static const char counted[] = "SELECT coalesce(sum(size), 0)::bigint FROM blobs";
+    struct fixture *f = *state;
+    struct db_blob_total total;
+    struct db_version v;
+    uint8_t digits = 0;
+
+    v = fixture_draft(f, "totals");
+    for (int i = 0; i < 40; i++) {
+        char path[16];
+
+        (void)snprintf(path, sizeof path, "%d.bin", i);
+        fixture_put(f, v.id, path, 1000 + (uint64_t)i);
+        fixture_put(f, v.id, path, 1000 + (uint64_t)i); /* again: there already */
+    }
+    assert_int_equal(fixture_number(f, counted), 40 * 1000 + 780);
+    assert_int_equal(fixture_number(f, stored), 40 * 1000 + 780);
+    fixture_sql(f, "DELETE FROM files WHERE size < 1020");
+    fixture_sql(f, "DELETE FROM blobs WHERE reference_count = 0");
+    assert_int_equal(fixture_number(f, counted), 20 * 1000 + 590);
+    assert_int_equal(fixture_number(f, stored), 20 * 1000 + 590);
+    fixture_sql(f,
+                "INSERT INTO blobs (sha256, size) SELECT encode(sha256(n::text::bytea), 'hex'), n"
+                " FROM generate_series(1, 200) n"); /* in all parts at once */
+    assert_int_equal(fixture_number(f, stored), 20 * 1000 + 590 + 20100);
+    assert_int_equal(fixture_number(f, "SELECT count(*) FROM library_totals WHERE bytes > 0"), 16);
+    fixture_sql(f, "DELETE FROM blobs WHERE size <= 200");
+    /* and if it does, it is corrected */
+    fixture_sql(f, "UPDATE library_totals SET bytes = 5 WHERE part = '7'");
+    (void)fixture_begin(f);
+    for (const char *digit = "0123456789abcdef"; *digit != '\0'; digit++) {
+        OK(f, db_blob_total(f->conn, *digit, &total, &f->err));
+        assert_int_equal(total.right, *digit != '7');
+        digits++;
+    }
+    assert_int_equal(digits, 16);
+    OK(f, db_blob_total(f->conn, '7', &total, &f->err));
+    assert_true(total.right);
+    fixture_commit(f);
+    assert_int_equal(fixture_number(f, stored), 20 * 1000 + 590);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -175,6 +221,7 @@ int main(void)
                                         fixture_close),
         cmocka_unit_test_setup_teardown(test_room_counts_what_is_promised, fixture_open,
                                         fixture_close),
+        cmocka_unit_test_setup_teardown(test_the_total_does_not_drift, fixture_open, fixture_close),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
