@@ -238,14 +238,26 @@ static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char 
     return MHD_YES;
 }
 
-/* version: as MHD hands it to srv_on_request(), right behind the target. */
-static void read_headers(struct exchange *x, const char *version)
+/* How much of the head lies behind `end`. */
+static size_t head_left(const struct exchange *x, const char *method, const char *end)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+
+    return info == NULL ? 0 : info->header_size - (size_t)(end - method);
+}
+
+/* method and version: as MHD hands them to srv_on_request(), first and last of the request line.
+ * Behind the last header is an empty line. MHD 0.9.75 also takes ":x" for one, and what follows for
+ * the next request. */
+static void read_headers(struct exchange *x, const char *method, const char *version)
 {
     struct header_walk walk = {.request = x->request, .end = line_end(version)};
 
     x->request->broken_lines = version != x->target_end + 1;
     (void)MHD_get_connection_values(x->connection, MHD_HEADER_KIND, on_header, &walk);
-    x->request->broken_lines = x->request->broken_lines || *walk.end != '\0';
+    x->request->broken_lines = x->request->broken_lines || *walk.end != '\0' ||
+                               head_left(x, method, walk.end) > sizeof "\r\n" - 1;
     if (strcmp(MHD_get_version(), "0.9.75") != 0) {
         x->request->broken_lines = false; /* later ones refuse such requests, and move the lines */
     }
@@ -310,7 +322,7 @@ static enum MHD_Result begin(struct exchange *x, const char *method, const char 
         srv_trust_peer(x->serving->trust, x->connection, &x->certificate)) {
         r->rq.certificate = &x->certificate;
     }
-    read_headers(x, version);
+    read_headers(x, method, version);
     err.text[0] = '\0';
     if (srv_request_finish(r, method, &err) != CP_OK) {
         return refuse(x, err.code, err.text);

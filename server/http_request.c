@@ -45,6 +45,7 @@ void srv_request_free(struct srv_request *r)
         explicit_bzero(r->body, r->body_room);
     }
     free(r->body);
+    free(r->joined);
     free(r->target);
     free(r->query);
     free(r);
@@ -123,8 +124,9 @@ static enum cp_err check_headers(const struct srv_request *r, struct cp_error *e
                             "header 'Authorization' has more than %d bytes", SRV_AUTHORIZATION_MAX);
     }
     if (r->broken_lines) {
-        return cp_error_set(err, CP_ERR_INVALID,
-                            "the request line or a header field has a NUL in it, or is folded");
+        return cp_error_set(
+            err, CP_ERR_INVALID,
+            "the request line or a header field has a NUL in it, is folded, or has no name");
     }
     for (size_t i = 0; i < r->rq.header_count; i++) {
         if (!is_token(r->headers[i].name) || !is_field_value(r->headers[i].value)) {
@@ -203,6 +205,92 @@ static enum cp_err check_length(struct srv_request *r, struct cp_error *err)
     if (lengths == 0 && codings == 0) {
         r->rq.content_length = 0;
     }
+    return CP_OK;
+}
+
+/* What has one value: of two the first is no better than the second. */
+static enum cp_err check_single(const struct srv_request *r, struct cp_error *err)
+{
+    static const char *const names[] = {"Authorization",
+                                        "Content-Type",
+                                        "Content-Range",
+                                        "Range",
+                                        "If-Range",
+                                        "Idempotency-Key",
+                                        "If-Modified-Since",
+                                        "Last-Event-ID",
+                                        "Origin",
+                                        "Sec-Fetch-Site",
+                                        "Tus-Resumable",
+                                        "Upload-Length",
+                                        "Upload-Offset",
+                                        "Upload-Checksum",
+                                        "Upload-Concat",
+                                        "Upload-Defer-Length",
+                                        "X-Castpoint-Mode",
+                                        "Access-Control-Request-Method"};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const char *value;
+
+        if (count_header(r, names[i], &value) > 1) {
+            return cp_error_set(err, CP_ERR_INVALID, "the request has more than one %s header",
+                                names[i]);
+        }
+    }
+    return CP_OK;
+}
+
+/* Whether line k is one more of what line i is. */
+static bool is_more_of(const struct srv_request *r, size_t i, size_t k)
+{
+    const char *name = r->headers[k].name;
+
+    return name != NULL && strcasecmp(name, r->headers[i].name) == 0;
+}
+
+/* Appends the values of the lines behind i that have its name to its own, and takes their names.
+ * The bytes used of what there is room for. */
+static size_t join(struct srv_request *r, size_t i, char *room)
+{
+    size_t size = 0;
+
+    for (size_t k = i + 1; k < r->rq.header_count; k++) {
+        if (is_more_of(r, i, k)) {
+            size +=
+                (size_t)sprintf(room + size, "%s%s", size == 0 ? r->headers[i].value : "", ", ");
+            size += (size_t)sprintf(room + size, "%s", r->headers[k].value);
+            r->headers[k].name = NULL;
+        }
+    }
+    if (size > 0) {
+        r->headers[i].value = room;
+        size++;
+    }
+    return size;
+}
+
+/* RFC9110 5.3: "A recipient MAY combine multiple field lines within a field section that have the
+ * same field name into one field line, without changing the semantics of the message, by appending
+ * each subsequent field line value to the initial field line value in order, separated by a comma
+ * (",") and optional whitespace". Who looks for a header then finds all of it. */
+static enum cp_err join_lines(struct srv_request *r, struct cp_error *err)
+{
+    size_t kept = 0;
+    size_t used = 0;
+
+    /* Authorization's value, which is not counted, is never one of several. */
+    r->joined = malloc(r->headers_size + sizeof ", " * r->rq.header_count);
+    if (r->joined == NULL) {
+        return cp_error_set(err, CP_ERR_NO_MEMORY, "no memory for the headers");
+    }
+    for (size_t i = 0; i < r->rq.header_count; i++) {
+        if (r->headers[i].name != NULL) {
+            used += join(r, i, r->joined + used);
+            r->headers[kept++] = r->headers[i];
+        }
+    }
+    r->rq.header_count = kept;
     return CP_OK;
 }
 
@@ -312,6 +400,8 @@ enum cp_err srv_request_finish(struct srv_request *r, const char *method, struct
     CP_TRY(check_headers(r, err));
     CP_TRY(check_host(r, err));
     CP_TRY(check_length(r, err));
+    CP_TRY(check_single(r, err));
+    CP_TRY(join_lines(r, err));
     if (r->target[0] != '/' || !is_visible(r->target)) {
         return cp_error_set(err, CP_ERR_INVALID, "the request's target is not a path");
     }
