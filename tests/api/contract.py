@@ -7,12 +7,10 @@ import sys
 
 import openapi
 
-SECURITY = {
-    'public': [], 'content': [{}, {'basic': []}, {'bearer': []}], 'receiver': [{'bearer': []}],
-}
 # What may be wrong with any request before anybody looks at its address, and the service that is not there (docs/limits.md).
 ANY = {'400', '413', '414', '431', '503'}
-SIGNED_IN = [{'basic': []}, {'bearer': []}]
+SIGNED_IN = [{'basic': []}, {'bearer': []}, {'mutualTLS': []}, {'negotiate': []}]
+SECURITY = {'public': [], 'content': [{}, *SIGNED_IN], 'receiver': [{'bearer': []}]}
 
 
 def routes(program):
