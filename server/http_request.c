@@ -241,33 +241,28 @@ static enum cp_err check_single(const struct srv_request *r, struct cp_error *er
     return CP_OK;
 }
 
-/* Whether line k is one more of what line i is. */
-static bool is_more_of(const struct srv_request *r, size_t i, size_t k)
+/* The next line of what line i is, behind line k; 0: none. */
+static size_t next_line(const struct srv_request *r, size_t i, size_t k)
 {
-    const char *name = r->headers[k].name;
-
-    return name != NULL && strcasecmp(name, r->headers[i].name) == 0;
-}
-
-/* Appends the values of the lines behind i that have its name to its own, and takes their names.
- * The bytes used of what there is room for. */
-static size_t join(struct srv_request *r, size_t i, char *room)
-{
-    size_t size = 0;
-
-    for (size_t k = i + 1; k < r->rq.header_count; k++) {
-        if (is_more_of(r, i, k)) {
-            size +=
-                (size_t)sprintf(room + size, "%s%s", size == 0 ? r->headers[i].value : "", ", ");
-            size += (size_t)sprintf(room + size, "%s", r->headers[k].value);
-            r->headers[k].name = NULL;
+    while (++k < r->rq.header_count) {
+        if (r->headers[k].name != NULL && strcasecmp(r->headers[k].name, r->headers[i].name) == 0) {
+            return k;
         }
     }
-    if (size > 0) {
-        r->headers[i].value = room;
-        size++;
+    return 0;
+}
+
+/* Makes line i's value that of all lines of its name, the others' names NULL. Where its text ends. */
+static char *join(struct srv_request *r, size_t i, char *room)
+{
+    char *end = stpcpy(room, r->headers[i].value);
+
+    for (size_t k = next_line(r, i, i); k != 0; k = next_line(r, i, k)) {
+        end = stpcpy(stpcpy(end, ", "), r->headers[k].value);
+        r->headers[k].name = NULL;
     }
-    return size;
+    r->headers[i].value = room;
+    return end + 1;
 }
 
 /* RFC9110 5.3: "A recipient MAY combine multiple field lines within a field section that have the
@@ -276,19 +271,24 @@ static size_t join(struct srv_request *r, size_t i, char *room)
  * (",") and optional whitespace". Who looks for a header then finds all of it. */
 static enum cp_err join_lines(struct srv_request *r, struct cp_error *err)
 {
+    char *room = NULL;
     size_t kept = 0;
-    size_t used = 0;
 
-    /* Authorization's value, which is not counted, is never one of several. */
-    r->joined = malloc(r->headers_size + sizeof ", " * r->rq.header_count);
-    if (r->joined == NULL) {
-        return cp_error_set(err, CP_ERR_NO_MEMORY, "no memory for the headers");
-    }
     for (size_t i = 0; i < r->rq.header_count; i++) {
-        if (r->headers[i].name != NULL) {
-            used += join(r, i, r->joined + used);
-            r->headers[kept++] = r->headers[i];
+        if (r->headers[i].name == NULL) {
+            continue;
         }
+        if (next_line(r, i, i) != 0) {
+            if (room == NULL) {
+                /* Authorization's value, which is not counted, is never one of several. */
+                room = r->joined = malloc(r->headers_size + sizeof ", " * r->rq.header_count);
+            }
+            if (room == NULL) {
+                return cp_error_set(err, CP_ERR_NO_MEMORY, "no memory for the headers");
+            }
+            room = join(r, i, room);
+        }
+        r->headers[kept++] = r->headers[i];
     }
     r->rq.header_count = kept;
     return CP_OK;

@@ -27,7 +27,8 @@ struct srv_request {
     struct api_pair query_pairs[SRV_QUERY_MAX];
     char id[64];
     char remote[64];
-    char *body; /* collected */
+    char *joined; /* owned: values of headers that came in several lines */
+    char *body;   /* collected */
     size_t body_room;
     size_t target_size, headers_size, authorization_size;
     bool chunked, http_1_0;
@@ -45,8 +46,9 @@ void srv_request_add_header(struct srv_request *r, const char *name, const char 
 
 /* Once all headers are in: takes method, length, id, query out of them and refuses what could be
  * understood in two ways (RFC 9112 3.2, 6.1, 6.3): no Host or two, two Content-Lengths,
- * Content-Length with Transfer-Encoding, foreign codings; and what is over a limit. CP_ERR_INVALID,
- * METHOD_NOT_ALLOWED, TARGET_TOO_LONG, HEADERS_TOO_LARGE;
+ * Content-Length with Transfer-Encoding, foreign codings, twice what has one value; and what is over
+ * a limit. No header is there twice afterwards: the lines of a list are one. CP_ERR_INVALID,
+ * METHOD_NOT_ALLOWED, TARGET_TOO_LONG, HEADERS_TOO_LARGE, NO_MEMORY;
  * the connection must then be closed, for where the next request begins is not known. */
 CP_MUST_CHECK enum cp_err srv_request_finish(struct srv_request *r, const char *method,
                                              struct cp_error *err);

@@ -37,7 +37,7 @@ void api_header_add(struct api_response *rs, const char *name, const char *fmt, 
 /* The response's header of that name, NULL when there is none. */
 const char *api_header_get(const struct api_response *rs, const char *name);
 
-/* The request's header, NULL when absent. With several of one name: the first. */
+/* The request's header, NULL when absent. server/ lets no name in twice. */
 const char *api_request_header(const struct api_request *rq, const char *name);
 
 /* X-Request-Id, Cache-Control (no-store unless set) and nosniff, unless they are there already. */

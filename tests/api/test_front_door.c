@@ -18,6 +18,9 @@
 
 #define DEEP 60
 
+/* of "abc" */
+#define SHA256_ABC "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
 static struct srv_http *http;
 static struct raw_answer answer;
 
@@ -167,6 +170,49 @@ static void hostile_paths(void **state)
     }
 }
 
+/* Two lines of a header are one list, or a mistake; never is only the first of them looked at. */
+static void headers_in_two_lines(void **state)
+{
+    static const struct {
+        const char *line, *headers;
+        int status;
+        const char *word;
+    } cases[] = {
+        {"PUT /api/v1/packages/lines/versions/1/files/a.bin",
+         "If-None-Match: \"0\"\r\nIf-None-Match: *\r\n", 412, "If-None-Match"},
+        {"PUT /api/v1/packages/lines/versions/1/files/a.bin",
+         "If-Match: \"0\"\r\nIf-Match: \"" SHA256_ABC "\"\r\n", 200, "a.bin"},
+        {"PUT /api/v1/packages/lines/versions/1/files/b.bin",
+         "Repr-Digest: sha-256=:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=:\r\n"
+         "Repr-Digest: sha-256=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:\r\n",
+         400, "the same wherever"},
+        {"PUT /api/v1/packages/lines/versions/1/files/b.bin",
+         "Content-Encoding: identity\r\nContent-Encoding: gzip\r\n", 415, "as they are"},
+        {"PUT /api/v1/packages/lines/versions/1/files/b.bin",
+         "X-Castpoint-Mode: 0644\r\nX-Castpoint-Mode: 0600\r\n", 400, "X-Castpoint-Mode"},
+        {"PATCH /api/v1/uploads/x", "Upload-Offset: 0\r\nUpload-Offset: 1\r\n", 400,
+         "Upload-Offset"},
+        {"POST /api/v1/packages", "Idempotency-Key: a\r\nIdempotency-Key: b\r\n", 400,
+         "Idempotency-Key"},
+        {"POST /api/v1/packages", "Content-Type: application/json\r\n", 400, "Content-Type"},
+        {"GET /api/v1/packages", "Authorization: Bearer x\r\n", 400, "Authorization"},
+        {"PUT /api/v1/packages/lines/versions/1/files/b.bin", "", 201, "b.bin"},
+    };
+    char headers[600];
+
+    (void)state;
+    rig_package(rig, "lines", "");
+    rig_put(rig, "lines", 1, "a.bin", "abc");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        (void)snprintf(headers, sizeof headers, "%s%s", admin("application/json"),
+                       cases[i].headers);
+        ask(srv_http_port(http), cases[i].line, headers, "abc", 3);
+        if (answer.status != cases[i].status || strstr(answer.body, cases[i].word) == NULL) {
+            fail_msg("'%s' gave %d '%s'", cases[i].headers, answer.status, answer.body);
+        }
+    }
+}
+
 static void content_without_tls(void **state)
 {
     uint16_t port = srv_http_plain_port(http);
@@ -194,9 +240,8 @@ static void content_without_tls(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(hostile_bodies),
-        cmocka_unit_test(deep_and_large_bodies),
-        cmocka_unit_test(hostile_paths),
+        cmocka_unit_test(hostile_bodies),      cmocka_unit_test(deep_and_large_bodies),
+        cmocka_unit_test(hostile_paths),       cmocka_unit_test(headers_in_two_lines),
         cmocka_unit_test(content_without_tls),
     };
 

@@ -44,6 +44,8 @@ static const char *const examples[] = {
     "GET /a HTTP/1.0\r\n" HOST "A: b\r\n  folded\r\n" END,
     "DELETE http://x/a HTTP/1.1\r\nhost:x\r\nHost: y\r\nCookie: a=b; c\r\nConnection: "
     "close\r\n" END,
+    "GET /a HTTP/1.1\r\n" HOST "If-Match: \"a\"\r\nA: b\r\nif-match: \"c\", *\r\na: d\r\n" END,
+    "GET /a HTTP/1.1\r\n" HOST "Range: bytes=0-1\r\nRange: bytes=2-3\r\n" END,
 };
 
 /* ---- the API's stand-in ---- */
@@ -78,6 +80,9 @@ static void check_request(const struct api_request *rq)
     for (size_t i = 0; i < rq->header_count; i++) {
         CP_ASSERT(rq->headers[i].name[0] != '\0' && strpbrk(rq->headers[i].value, "\r\n") == NULL);
         hosts += strcasecmp(rq->headers[i].name, "Host") == 0;
+        for (size_t k = 0; k < i; k++) {
+            CP_ASSERT(strcasecmp(rq->headers[i].name, rq->headers[k].name) != 0);
+        }
     }
     CP_ASSERT(hosts == 1);
     CP_ASSERT(rq->body_size <= BODY_MAX && (rq->body_size == 0) == (rq->body == NULL));

@@ -75,6 +75,15 @@ static void hostile_requests(void **state)
         CASE("invalid-request", "no Host", "GET / HTTP/1.0\r\n" END),
         CASE("invalid-request", "more than one Host", "GET / HTTP/1.1\r\n" HOST HOST END),
         CASE("invalid-request", "Host header is not", "GET / HTTP/1.1\r\nHost: a b\r\n" END),
+        CASE("invalid-request", "more than one Content-Type",
+             "POST / HTTP/1.1\r\n" HOST "Content-Type: a/b\r\ncontent-type: a/b\r\n" END),
+        CASE("invalid-request", "more than one Authorization",
+             "GET / HTTP/1.1\r\n" HOST "Authorization: x\r\nA: b\r\nAuthorization: y\r\n" END),
+        CASE("invalid-request", "more than one Range",
+             "GET / HTTP/1.1\r\n" HOST "Range: bytes=0-1\r\nRange: bytes=2-3\r\n" END),
+        CASE("invalid-request", "more than one Upload-Offset",
+             "PUT /up HTTP/1.1\r\n" HOST "Upload-Offset: 0\r\nUpload-Offset: 0\r\n"
+             "Content-Length: 1\r\n" END "x"),
         CASE("invalid-request", "more than one Content-Length",
              "POST / HTTP/1.1\r\n" HOST "Content-Length: 1\r\nContent-Length: 1\r\n" END "x"),
         CASE("invalid-request", "both Content-Length and Transfer-Encoding",
@@ -176,6 +185,23 @@ static void limits_are_exact(void **state)
     assert_int_equal(answer.status, 200);
     size = long_target(SRV_TARGET_MAX + 1);
     refused(port, text, size, "target-too-long", "8192");
+    srv_http_stop(http);
+}
+
+/* What comes in several lines is one list, whatever lies between them. */
+static void lines_are_one_list(void **state)
+{
+    struct srv_http *http = start((struct srv_http_config){.timeout_s = 5});
+
+    (void)state;
+    raw_ask(srv_http_port(http),
+            "GET /a HTTP/1.1\r\nX-Echo: \"a\"\r\nA: b\r\n" HOST
+            "x-echo: \"b\", \"c\"\r\nA:\r\nX-ECHO:\r\nX-Echo: d\r\n" END,
+            &answer);
+    assert_int_equal(answer.status, 200);
+    if (strstr(answer.body, "|\"a\", \"b\", \"c\", , d") == NULL) {
+        fail_msg("'%s'", answer.body);
+    }
     srv_http_stop(http);
 }
 
@@ -543,6 +569,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hostile_requests),
         cmocka_unit_test(limits_are_exact),
+        cmocka_unit_test(lines_are_one_list),
         cmocka_unit_test(largest_ticket_leaves_room),
         cmocka_unit_test(what_is_absurdly_large),
         cmocka_unit_test(headers_in_pieces),
