@@ -45,6 +45,7 @@ static bool v4_allowed(uint32_t a)
         {0xE0000000u, 0xE0000000u}, /* multicast, reserved, broadcast */
         {0x646464C8u, 0xFFFFFFFFu}, /* 100.100.100.200: metadata */
         {0xA83F8110u, 0xFFFFFFFFu}, /* 168.63.129.16: metadata */
+        {0xC00000C0u, 0xFFFFFFFFu}, /* 192.0.0.192: metadata */
     };
 
     for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
@@ -63,16 +64,26 @@ static uint32_t v4_of(const uint8_t *bytes)
 static bool v6_allowed(const struct in6_addr *a)
 {
     static const uint8_t nat64[12] = {0, 0x64, 0xFF, 0x9B};
-    /* fd00:ec2::254, metadata */
-    static const uint8_t metadata[16] = {0xFD, 0, 0x0E, 0xC2, 0, 0, 0, 0,
-                                         0,    0, 0,    0,    0, 0, 2, 0x54};
+    static const uint8_t six_to_four[2] = {0x20, 0x02};
+    /* fd00:ec2::254, fd20:ce::254 */
+    static const uint8_t metadata[][16] = {
+        {0xFD, 0, 0x0E, 0xC2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0x54},
+        {0xFD, 0x20, 0, 0xCE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0x54},
+    };
     const uint8_t *b = a->s6_addr;
 
-    if (IN6_IS_ADDR_V4MAPPED(a) || memcmp(b, nat64, sizeof nat64) == 0) {
+    if (IN6_IS_ADDR_V4MAPPED(a) || IN6_IS_ADDR_V4COMPAT(a) || memcmp(b, nat64, sizeof nat64) == 0) {
         return v4_allowed(v4_of(b + 12));
     }
-    return !IN6_IS_ADDR_LINKLOCAL(a) && !IN6_IS_ADDR_MULTICAST(a) && !IN6_IS_ADDR_UNSPECIFIED(a) &&
-           memcmp(b, metadata, sizeof metadata) != 0;
+    if (memcmp(b, six_to_four, sizeof six_to_four) == 0) {
+        return v4_allowed(v4_of(b + 2));
+    }
+    for (size_t i = 0; i < sizeof metadata / sizeof metadata[0]; i++) {
+        if (memcmp(b, metadata[i], sizeof metadata[i]) == 0) {
+            return false;
+        }
+    }
+    return !IN6_IS_ADDR_LINKLOCAL(a) && !IN6_IS_ADDR_MULTICAST(a) && !IN6_IS_ADDR_UNSPECIFIED(a);
 }
 
 static bool allowed(const struct sockaddr *sa)
@@ -181,6 +192,8 @@ static void set_up(struct hook_http *h, struct post *p, const char *url)
     (void)curl_easy_setopt(e, CURLOPT_PROXY, "");
     (void)curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
     (void)curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
+    /* A name server that does not answer must not hold up what else is sent, nor the stop. */
+    (void)curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L);
     (void)curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, h->timeout_ms);
     (void)curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, h->timeout_ms);
     (void)curl_easy_setopt(e, CURLOPT_USERAGENT, "castpointd/" CASTPOINT_VERSION);

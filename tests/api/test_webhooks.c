@@ -98,6 +98,11 @@ static void another_nodes_secret_is_made_there(void **state)
 
 static void wrong_urls_and_kinds_are_refused(void **state)
 {
+    static const char *const wrong_kinds[][2] = {
+        {"\"session-failed\", \"version-seeled\"", "'version-seeled' (number 2) is no kind"},
+        {"\"session-fäiled\"", "'session-fäiled' (number 1)"},
+        {"\"äääääääääääääääääääääääääääääääääääääääääääääää\"", "'…' (number 1)"},
+    };
     static const char *const wrong[] = {
         "\"url\": \"ftp://h.example/\"",
         "\"url\": \"http://h.example/\"",
@@ -120,6 +125,20 @@ static void wrong_urls_and_kinds_are_refused(void **state)
 
         (void)snprintf(body, sizeof body, "{\"name\": \"w\", %s}", wrong[i]);
         rig_refused(rig, RIG_ADMIN, &call, "invalid-request", NULL);
+    }
+    for (size_t i = 0; i < sizeof wrong_kinds / sizeof wrong_kinds[0]; i++) {
+        char body[256];
+        struct rig_call call = {.method = API_POST, .path = HOOKS, .body = body};
+        struct rig_answer a;
+
+        (void)snprintf(body, sizeof body,
+                       "{\"name\": \"w\", \"url\": \"https://h/\", \"kinds\": [%s]}",
+                       wrong_kinds[i][0]);
+        a = rig_expect(rig, RIG_ADMIN, &call, 400);
+        assert_non_null(
+            strstr(rig_text_in(json_array_get(json_object_get(a.json, "errors"), 0), "message"),
+                   wrong_kinds[i][1]));
+        rig_answer_done(&a);
     }
     hook_make("w", "http://h.example/", ", \"allow_http\": true", NULL);
     hook_drop("w");
@@ -146,6 +165,10 @@ static void addresses_of_the_neighbourhood_are_not_reached(void **state)
                                           "fd00:ec2::254",
                                           "::ffff:169.254.1.1",
                                           "64:ff9b::a9fe:a9fe",
+                                          "192.0.0.192",
+                                          "fd20:ce::254",
+                                          "2002:a9fe:a9fe::1",
+                                          "::169.254.169.254",
                                           "nonsense"};
     static const char *const fine[] = {"127.0.0.1", "10.0.0.1", "192.168.1.1", "203.0.113.9",
                                        "::1",       "fd00::1",  "2001:db8::1", "::ffff:10.0.0.1"};
