@@ -52,6 +52,7 @@
     X("identity-key-revoked", WARNING, "A identity key was revoked: it is trusted no more.", "reason, fingerprint") \
     X("identity-key-damaged", ERROR, "A identity key cannot be used.", "reason, fingerprint") \
     X("identity-key-healed", INFO, "A damaged identity key can be used again.", "reason, fingerprint") \
+    X("identity-key-restored", INFO, "An identity key that was damaged and replaced can be used again, and certifies for clients that know it.", "reason, fingerprint, overlap_until") \
     X("multicast-key-prepared", INFO, "The multicast key that follows at the next rotation was made.", "reason, fingerprint, old_fingerprint") \
     X("multicast-key-retired", INFO, "The overlap of a rotated multicast key has ended.", "reason, fingerprint") \
     X("multicast-key-revoked", WARNING, "A multicast key was revoked: it is trusted no more.", "reason, fingerprint") \
@@ -61,6 +62,7 @@
     X("manifests-signed", INFO, "Manifests that a former multicast key had signed were signed anew.", "count") \
     X("master-key-changed", INFO, "The master key was changed, all secrets were sealed anew.", "fingerprint, old_fingerprint, sealed") \
     X("master-key-foreign", ERROR, "The master key is not the one that the secrets were sealed under.", "reason, fingerprint, old_fingerprint") \
+    X("master-key-lost", ERROR, "The master key is not where it should be.", "reason, old_fingerprint") \
     X("session-rekeyed", INFO, "A session that waits got a new secret.", "reason") \
     X("session-started", INFO, "A session began to send.", "package, version, group, port") \
     X("session-finished", INFO, "A session came to its end.", "package, version, group, port") \

@@ -18,6 +18,12 @@ static const struct db_stmt active_stmt = {
 static const struct db_stmt present_stmt = {
     "key_present", "SELECT " COLUMNS " FROM keys WHERE node_id = $1 AND kind = $2"
                    " AND retired_at IS NULL ORDER BY created_at DESC, id DESC LIMIT $3"};
+/* What was only prepared, or had its overlap, comes back no more. */
+static const struct db_stmt lost_stmt = {
+    "key_lost", "SELECT " COLUMNS " FROM keys WHERE node_id = $1 AND kind = $2"
+                " AND state = 'damaged' AND retired_at IS NOT NULL AND activated_at IS NOT NULL"
+                " AND (overlap_until IS NULL OR overlap_until > now())"
+                " ORDER BY created_at DESC, id DESC LIMIT $3"};
 static const struct db_stmt fingerprint_stmt = {
     "key_by_fingerprint", "SELECT " COLUMNS " FROM keys WHERE node_id = $1 AND kind = $2"
                           " AND fingerprint = $3 ORDER BY created_at DESC, id DESC LIMIT 1"};
@@ -33,11 +39,11 @@ static const struct db_stmt move_stmt = {
     " activated_at = CASE WHEN $3 = 'active' THEN coalesce(activated_at, now())"
     "   ELSE activated_at END,"
     " overlap_until = CASE WHEN $3 = 'overlap' THEN $5::timestamptz ELSE overlap_until END,"
-    " retired_at = CASE WHEN $3 = 'active' THEN NULL"
+    " retired_at = CASE WHEN $3 IN ('active', 'overlap') THEN NULL"
     "   WHEN $3 IN ('retired', 'revoked') OR ($3 = 'damaged' AND $6::boolean) THEN "
     "coalesce(retired_at, now())"
     "   ELSE retired_at END,"
-    " retired_reason = CASE WHEN $3 = 'active' THEN '' ELSE $4::text END,"
+    " retired_reason = CASE WHEN $3 IN ('active', 'overlap') THEN '' ELSE $4::text END,"
     " private_sealed = CASE WHEN $3 IN ('retired', 'revoked') THEN '' ELSE private_sealed END"
     " WHERE id = $1 AND state = $2::text"};
 static const struct db_stmt certify_stmt = {
@@ -115,6 +121,17 @@ enum cp_err db_key_present(struct db_conn *conn, const char *node_id, enum db_ke
     struct db_rows rows = {ret_items, sizeof *ret_items, limit, ret_count};
 
     return db_many(conn, DB_QUERY(&present_stmt, params, cols), rows, err);
+}
+
+enum cp_err db_key_lost(struct db_conn *conn, const char *node_id, enum db_key_kind kind,
+                        size_t limit, struct db_key *ret_items, size_t *ret_count,
+                        struct cp_error *err)
+{
+    struct db_param params[] = {db_p_id(node_id), db_p_text(db_key_kind_name(kind)),
+                                db_p_u64(limit)};
+    struct db_rows rows = {ret_items, sizeof *ret_items, limit, ret_count};
+
+    return db_many(conn, DB_QUERY(&lost_stmt, params, cols), rows, err);
 }
 
 enum cp_err db_key_by_fingerprint(struct db_conn *conn, const char *node_id, enum db_key_kind kind,

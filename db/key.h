@@ -56,6 +56,11 @@ CP_MUST_CHECK enum cp_err db_key_present(struct db_conn *conn, const char *node_
                                          struct db_key *ret_items, size_t *ret_count,
                                          struct cp_error *err);
 
+/* Those of a kind that were in use, could be used no more, and were replaced; newest first. */
+CP_MUST_CHECK enum cp_err db_key_lost(struct db_conn *conn, const char *node_id,
+                                      enum db_key_kind kind, size_t limit, struct db_key *ret_items,
+                                      size_t *ret_count, struct cp_error *err);
+
 /* CP_ERR_NOT_FOUND: the node has no key of that kind and fingerprint. */
 CP_MUST_CHECK enum cp_err db_key_by_fingerprint(struct db_conn *conn, const char *node_id,
                                                 enum db_key_kind kind, const char *fingerprint,

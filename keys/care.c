@@ -82,10 +82,14 @@ static enum cp_err check_beside(struct ring *ring, struct db_key *row, struct ke
 static enum cp_err check_others(struct ring *ring, enum db_key_kind kind, struct keys_care *care,
                                 struct cp_error *err)
 {
-    struct db_key *rows = calloc(ROWS_MAX, sizeof *rows);
+    struct db_key *rows;
     size_t count = 0;
     enum cp_err rc;
 
+    if (ring->masters.missing) {
+        return CP_OK; /* they stay as they are */
+    }
+    rows = calloc(ROWS_MAX, sizeof *rows);
     if (rows == NULL) {
         return cp_error_set(err, CP_ERR_NO_MEMORY, "No memory to check the keys.");
     }
@@ -97,6 +101,37 @@ static enum cp_err check_others(struct ring *ring, enum db_key_kind kind, struct
     }
     free(rows);
     return rc;
+}
+
+/* ---- identities that come back ---- */
+
+/* One that was damaged, was replaced and can be used again (the right master key is back) certifies
+ * for the clients that know only it, as if it had been rotated. */
+static enum cp_err restore_identities(struct ring *ring, struct keys_care *care,
+                                      struct cp_error *err)
+{
+    struct db_key rows[KEYS_PREVIOUS_MAX];
+    size_t room = KEYS_PREVIOUS_MAX - ring->previous_count;
+    char why[DB_TEXT_SIZE];
+    struct jws_key pair;
+    size_t count = 0;
+
+    if (ring->masters.missing || ring->settings.key_overlap_hours == 0 || room == 0) {
+        return CP_OK;
+    }
+    CP_TRY(db_key_lost(ring->conn, ring->k->node_id, DB_KEY_IDENTITY, room, rows, &count, err));
+    for (size_t i = 0; i < count; i++) {
+        if (!ring_check(ring, &rows[i], &pair, why)) {
+            continue;
+        }
+        jws_key_wipe(&pair);
+        CP_TRY(ring_move(ring, &rows[i], KEYS_RESTORE, NULL, false, err));
+        CP_TRY(db_key_checked(ring->conn, rows[i].id, "ok", err));
+        CP_TRY(ring_event(ring, &rows[i], "restored", "its self-check is good again", NULL, err));
+        ring->previous[ring->previous_count++] = rows[i];
+        care->repaired++;
+    }
+    return CP_OK;
 }
 
 /* ---- the calendar ---- */
@@ -188,7 +223,7 @@ static enum cp_err check_secret(struct ring *ring, const struct db_session_secre
         return CP_OK;
     }
     care->secrets_unusable++;
-    if (!s->waiting || !ring->settings.key_repair) {
+    if (!s->waiting || !ring->settings.key_repair || ring->masters.missing) {
         return CP_OK; /* one that runs has its secret in memory */
     }
     care->cancelled++;
@@ -227,24 +262,95 @@ static enum cp_err take_care(struct ring *ring, struct keys_care *care, struct c
     CP_TRY(ring_read(ring, err));
     CP_TRY(check_in_use(ring, DB_KEY_IDENTITY, care, err));
     CP_TRY(check_in_use(ring, DB_KEY_MULTICAST, care, err));
+    CP_TRY(restore_identities(ring, care, err));
     CP_TRY(keep_calendar(ring, DB_KEY_IDENTITY, care, err));
     CP_TRY(keep_calendar(ring, DB_KEY_MULTICAST, care, err));
     return check_secrets(ring, care, err);
 }
 
-enum cp_err keys_ring_care(struct keys_ring *k, struct db_conn *conn,
-                           const struct keys_caller *caller, struct keys_care *ret_care,
-                           struct cp_error *err)
+/* ---- the master key ---- */
+
+static enum cp_err tell_master(struct ring *ring, const char *kind, const char *why,
+                               const char *ours, const char *stored, struct cp_error *err)
+{
+    struct keys_event event = {.kind = kind,
+                               .subject = "master key",
+                               .actor = ring->actor,
+                               .request_id = ring->request_id,
+                               .detail = json_pack("{s:s, s:s?, s:s?}", "reason", why,
+                                                   "fingerprint", ours, "old_fingerprint", stored)};
+
+    return keys_event_write(ring->conn, ring->k, &event, err);
+}
+
+/* How the master key is to the one that the database was sealed under. */
+enum sealed_under { UNTOLD, OUR_KEY, FOREIGN_KEY };
+
+/* Another one can only have come with the start, or when the one that is missing was given up. */
+static enum cp_err compare_master(struct ring *ring, bool starting, char ret_ours[DB_DIGEST_SIZE],
+                                  enum sealed_under *ret_under, struct cp_error *err)
+{
+    struct db_master_key stored = {.fingerprint = ""};
+    enum cp_err rc;
+
+    *ret_under = OUR_KEY;
+    if (ring->masters.missing || !(starting || keys_ring_adopted(ring->k))) {
+        return CP_OK;
+    }
+    CP_TRY(keys_ring_master_fingerprint(ring->k, ret_ours, err));
+    rc = db_master_key_get(ring->conn, ring->k->node_id, &stored, err);
+    if (rc == CP_ERR_NOT_FOUND) {
+        *ret_under = UNTOLD;
+        return CP_OK;
+    }
+    CP_TRY(rc);
+    if (strcmp(stored.fingerprint, ret_ours) == 0) {
+        keys_ring_settle_adopted(ring->k);
+        return CP_OK;
+    }
+    *ret_under = FOREIGN_KEY;
+    return starting || ring->settings.key_repair
+               ? tell_master(ring, "master-key-foreign",
+                             "the secrets in the database were sealed under another master key",
+                             ret_ours, stored.fingerprint, err)
+               : CP_OK;
+}
+
+static enum cp_err care_for(struct ring *ring, bool starting, struct keys_care *care,
+                            struct cp_error *err)
+{
+    enum sealed_under under = OUR_KEY;
+    char ours[DB_DIGEST_SIZE];
+    bool counts;
+
+    CP_TRY(ring_lock(ring, err));
+    CP_TRY(compare_master(ring, starting, ours, &under, err));
+    CP_TRY(take_care(ring, care, err));
+    if (ring->masters.missing && starting) {
+        struct cp_error why;
+
+        keys_ring_say_missing(ring->k, &why);
+        return tell_master(ring, "master-key-lost", why.text, NULL, ring->k->missed, err);
+    }
+    counts = ring->settings.key_repair || care->damaged == 0;
+    return under == UNTOLD || (under == FOREIGN_KEY && counts)
+               ? db_master_key_set(ring->conn, ring->k->node_id, ours, err)
+               : CP_OK;
+}
+
+static enum cp_err care_or_start(struct keys_ring *k, struct db_conn *conn,
+                                 const struct keys_caller *caller, bool starting,
+                                 struct keys_care *ret_care, struct cp_error *err)
 {
     struct keys_care care = {.checked = 0};
     struct ring *ring = NULL;
     enum cp_err rc;
 
-    CP_TRY(ring_new(k, conn, caller->actor, caller->request_id, &ring, err));
-    rc = ring_lock(ring, err);
-    if (rc == CP_OK) {
-        rc = take_care(ring, &care, err);
+    if (!keys_ring_has_master(k)) {
+        (void)keys_ring_seek_master(k, true);
     }
+    CP_TRY(ring_new(k, conn, caller->actor, caller->request_id, &ring, err));
+    rc = care_for(ring, starting, &care, err);
     if (rc == CP_OK) {
         *ret_care = care;
     }
@@ -252,57 +358,19 @@ enum cp_err keys_ring_care(struct keys_ring *k, struct db_conn *conn,
     return rc;
 }
 
-/* ---- the start ---- */
-
-static enum cp_err tell_foreign(struct keys_ring *k, struct db_conn *conn, const char *ours,
-                                const char *theirs, struct cp_error *err)
+enum cp_err keys_ring_care(struct keys_ring *k, struct db_conn *conn,
+                           const struct keys_caller *caller, struct keys_care *ret_care,
+                           struct cp_error *err)
 {
-    struct keys_event event = {
-        .kind = "master-key-foreign",
-        .subject = "master key",
-        .actor = "",
-        .request_id = "start",
-        .detail = json_pack("{s:s, s:s, s:s}", "reason",
-                            "the secrets in the database were sealed under another master key",
-                            "fingerprint", ours, "old_fingerprint", theirs)};
-
-    return keys_event_write(conn, k, &event, err);
-}
-
-/* What the database was sealed under. */
-enum sealed_under { NOTHING_SEALED, OUR_KEY, FOREIGN_KEY };
-
-static enum cp_err compare_master(struct keys_ring *k, struct db_conn *conn, const char *ours,
-                                  enum sealed_under *ret_under, struct cp_error *err)
-{
-    struct db_master_key stored;
-    enum cp_err rc = db_master_key_get(conn, k->node_id, &stored, err);
-
-    if (rc == CP_ERR_NOT_FOUND) {
-        *ret_under = NOTHING_SEALED;
-        return CP_OK;
-    }
-    CP_TRY(rc);
-    *ret_under = strcmp(stored.fingerprint, ours) == 0 ? OUR_KEY : FOREIGN_KEY;
-    return *ret_under == OUR_KEY ? CP_OK : tell_foreign(k, conn, ours, stored.fingerprint, err);
+    return care_or_start(k, conn, caller, false, ret_care, err);
 }
 
 enum cp_err keys_ring_start(struct keys_ring *k, struct db_conn *conn, struct keys_care *ret_care,
                             struct cp_error *err)
 {
     struct keys_caller caller = {.actor = "", .request_id = "start"};
-    enum sealed_under under = OUR_KEY;
-    struct db_settings settings;
-    char ours[DB_DIGEST_SIZE];
 
-    CP_TRY(keys_ring_master_fingerprint(k, ours, err));
-    CP_TRY(compare_master(k, conn, ours, &under, err));
-    CP_TRY(keys_ring_care(k, conn, &caller, ret_care, err));
-    CP_TRY(db_settings_get(conn, k->node_id, &settings, err));
-    if (under == OUR_KEY || (under == FOREIGN_KEY && !settings.key_repair)) {
-        return CP_OK;
-    }
-    return db_master_key_set(conn, k->node_id, ours, err);
+    return care_or_start(k, conn, &caller, true, ret_care, err);
 }
 
 /* ---- manifests ---- */

@@ -19,15 +19,17 @@ struct keys_care {
 };
 
 /* Checks every key and secret of the node, notes the results, and does what the settings key_repair,
- * key_rotation_days and key_overlap_hours say. In a body of db_run_tx_locking. Finding damage is no
+ * key_rotation_days and key_overlap_hours say. While the master key is missing it only notes that;
+ * another one in its place is then taken. In a body of db_run_tx_locking. Finding damage is no
  * failure. */
 CP_MUST_CHECK enum cp_err keys_ring_care(struct keys_ring *k, struct db_conn *conn,
                                          const struct keys_caller *caller,
                                          struct keys_care *ret_care, struct cp_error *err);
 
 /* The same at the start of the service, which first compares the master key with the one that the
- * database was sealed under. Another one is told by the event "master-key-foreign"; with key_repair
- * it is the master key from now on. */
+ * database was sealed under. Another one is told by the event "master-key-foreign"; with key_repair,
+ * or when all keys are in order, it is the master key from now on. One that is missing is told by
+ * "master-key-lost". */
 CP_MUST_CHECK enum cp_err keys_ring_start(struct keys_ring *k, struct db_conn *conn,
                                           struct keys_care *ret_care, struct cp_error *err);
 

@@ -15,6 +15,9 @@
 #define KEYS_CERTIFICATE_LIFETIME (365 * 86400 * CP_SEC)
 #define KEYS_CERTIFICATE_RENEWAL  (30 * 86400 * CP_SEC)
 
+/* Why no key can be used, nor repaired, while the master key is not there. */
+#define KEYS_MASTER_MISSING "the master key is missing"
+
 /* Unseals the row's private key and checks it against everything else in the row. True: *ret_pair
  * is usable (wipe it). False: reason says in plain words what is wrong. */
 bool keys_check(const struct db_key *row, const uint8_t *master_key, struct jws_key *ret_pair,

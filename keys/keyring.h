@@ -96,10 +96,12 @@ CP_MUST_CHECK enum cp_err keys_ring_sign_detached(const struct keys_multicast *k
 
 /* Seals what is stored in the database under the present master key; purpose as with keys_seal.
  * ret_sealed has room for size + KEYS_SEAL_OVERHEAD. Every column of sealed bytes has a row in
- * db/sealed.c: what has none is lost when the master key changes. CP_ERR_INTERNAL, NO_MEMORY. */
+ * db/sealed.c: what has none is lost when the master key changes. CP_ERR_KEY_UNUSABLE: the master
+ * key is missing; CP_ERR_INTERNAL, NO_MEMORY. */
 CP_MUST_CHECK enum cp_err keys_ring_seal(struct keys_ring *k, const char *purpose, const void *data,
                                          size_t size, uint8_t *ret_sealed, size_t *ret_sealed_size);
-/* CP_ERR_SIGNATURE: damaged, for another purpose, or sealed under another master key. cap: room in
+/* CP_ERR_SIGNATURE: damaged, for another purpose, or sealed under another master key.
+ * CP_ERR_KEY_UNUSABLE: the master key is missing; it opens again when that is back. cap: room in
  * ret_data; wipe it after use. */
 CP_MUST_CHECK enum cp_err keys_ring_unseal(struct keys_ring *k, const char *purpose,
                                            struct keys_sealed sealed, void *ret_data, size_t cap,

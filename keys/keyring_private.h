@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "keys/credentials.h"
@@ -17,6 +18,7 @@ struct keys_masters {
     uint8_t current[KEYS_MASTER_SIZE];
     uint8_t other[KEYS_MASTER_SIZE];
     bool has_other;
+    bool missing; /* there is none: nothing can be sealed, opened or repaired */
 };
 
 struct keys_ring {
@@ -25,10 +27,24 @@ struct keys_ring {
     pthread_mutex_t changing;       /* held by a change of the master key, and by settling one */
     pthread_rwlock_t lock;          /* of masters; taken after the other one */
     struct keys_masters masters;
+    char missed[DB_DIGEST_SIZE]; /* fingerprint of the one that is missing */
+    atomic_bool adopted;         /* another one was taken instead, which the database must learn */
 };
 
-/* A copy; wipe it after use. */
+/* A copy; wipe it after use. One that was missing is looked for first. */
 void keys_ring_masters(struct keys_ring *k, struct keys_masters *ret_masters);
+
+/* ---- a master key that is not there (master_lost.c) ---- */
+
+/* The keyring is without a master key; fingerprint: of the one that the database was sealed under. */
+void keys_ring_lose_master(struct keys_ring *k, const char *fingerprint);
+/* Takes the key that is missing when its file is there again; any: another key, too. */
+bool keys_ring_seek_master(struct keys_ring *k, bool any);
+bool keys_ring_adopted(const struct keys_ring *k);
+void keys_ring_settle_adopted(struct keys_ring *k);
+/* CP_ERR_KEY_UNUSABLE, for everybody; with its place and the remedy, for administrators. */
+CP_MUST_CHECK enum cp_err keys_ring_missing(struct cp_error *err);
+void keys_ring_say_missing(const struct keys_ring *k, struct cp_error *err);
 
 /* Writes an event of the keyring's node; takes over detail. */
 struct keys_event {

@@ -64,8 +64,12 @@ enum cp_err keys_ring_master_fingerprint(struct keys_ring *k, char ret_text[DB_D
     enum cp_err rc;
 
     keys_ring_masters(k, &masters);
-    rc = keys_master_fingerprint(masters.current, ret_text);
+    rc = masters.missing ? CP_ERR_KEY_UNUSABLE : keys_master_fingerprint(masters.current, ret_text);
     keys_wipe(&masters, sizeof masters);
+    if (rc == CP_ERR_KEY_UNUSABLE) {
+        keys_ring_say_missing(k, err);
+        return rc;
+    }
     return rc == CP_OK ? CP_OK : cp_error_set(err, rc, "fingerprint of the master key");
 }
 
@@ -327,11 +331,46 @@ static enum cp_err take_other(struct keys_ring *k, const struct stored *s, struc
     return rc == CP_ERR_NOT_FOUND ? CP_OK : rc;
 }
 
-static enum cp_err load(const struct keys_master_place *place, uint8_t ret_key[KEYS_MASTER_SIZE],
-                        struct cp_error *err)
+/* A change that was cut off may have left the key under one of its two names: into its place. */
+static enum cp_err find_beside(struct keys_ring *k, const struct stored *s, struct cp_error *err)
 {
-    return place->credential ? keys_master_read(place->path, true, ret_key, err)
-                             : keys_master_load(place->path, ret_key, err);
+    static const char *const suffixes[] = {NEXT, OLD};
+    uint8_t key[KEYS_MASTER_SIZE];
+    char path[KEYS_PATH_SIZE];
+    enum cp_err rc = CP_ERR_NOT_FOUND;
+
+    for (size_t i = 0; rc == CP_ERR_NOT_FOUND && i < sizeof suffixes / sizeof suffixes[0]; i++) {
+        beside(k, suffixes[i], path);
+        rc = keys_master_read(path, false, key, err);
+        if (rc == CP_OK) {
+            rc = is_stored(s, key) ? keys_master_write(k->place.path, key, err) : CP_ERR_NOT_FOUND;
+        }
+    }
+    keys_wipe(key, sizeof key);
+    return rc;
+}
+
+/* Only a node that never had a master key is given one: in the place of one that is not there, a new
+ * one would be the end of everything that is sealed. */
+static enum cp_err load(struct keys_ring *k, const struct stored *s, struct cp_error *err)
+{
+    uint8_t key[KEYS_MASTER_SIZE];
+    enum cp_err rc = keys_master_read(k->place.path, k->place.credential, key, err);
+
+    if (rc == CP_ERR_NOT_FOUND && !k->place.credential) {
+        rc = s->key.fingerprint[0] == '\0' ? CP_OK : find_beside(k, s, err);
+        if (rc == CP_OK) {
+            rc = keys_master_load(k->place.path, key, err);
+        }
+    }
+    if (rc == CP_OK) {
+        memcpy(k->masters.current, key, sizeof key);
+    } else if (rc == CP_ERR_NOT_FOUND && s->key.fingerprint[0] != '\0') {
+        keys_ring_lose_master(k, s->key.fingerprint);
+        rc = CP_OK;
+    }
+    keys_wipe(key, sizeof key);
+    return rc;
 }
 
 static enum cp_err settle(struct keys_ring *k, struct db_pool *db, struct cp_error *err)
@@ -366,19 +405,20 @@ enum cp_err keys_ring_open(const struct keys_master_place *place, struct db_pool
                            struct cp_error *err)
 {
     struct stored stored = {.node_id = node_id};
-    uint8_t key[KEYS_MASTER_SIZE];
+    const uint8_t none[KEYS_MASTER_SIZE] = {0};
     struct keys_ring *k = NULL;
     enum cp_err rc;
 
     CP_TRY(db_run_tx_locking(db, "master-key", stored_body, &stored, err));
-    CP_TRY(load(place, key, err));
-    rc = keys_ring_new(key, node_id, &k);
-    keys_wipe(key, sizeof key);
+    rc = keys_ring_new(none, node_id, &k);
     if (rc != CP_OK) {
         return cp_error_set(err, rc, "No memory for the keys.");
     }
     k->place = *place;
-    rc = place->credential ? CP_OK : take_other(k, &stored, err);
+    rc = load(k, &stored, err);
+    if (rc == CP_OK && !place->credential && !k->masters.missing) {
+        rc = take_other(k, &stored, err);
+    }
     if (rc == CP_OK && k->masters.has_other) {
         rc = settle(k, db, err);
     }
@@ -474,6 +514,10 @@ enum cp_err keys_ring_change_master(struct keys_ring *k, struct db_pool *db, con
     uint8_t key[KEYS_MASTER_SIZE];
     enum cp_err rc;
 
+    if (!keys_ring_has_master(k)) {
+        keys_ring_say_missing(k, err);
+        return CP_ERR_KEY_UNUSABLE;
+    }
     if (new_key == NULL && k->place.credential) {
         return cp_error_set(err, CP_ERR_CONFLICT,
                             "The master key is a credential of systemd, which only you can "
@@ -514,6 +558,10 @@ enum cp_err keys_ring_check_master(struct keys_ring *k, struct cp_error *err)
     bool same = true;
     enum cp_err rc;
 
+    if (!keys_ring_has_master(k)) {
+        keys_ring_say_missing(k, err);
+        return CP_ERR_KEY_UNUSABLE;
+    }
     if (!has_file(k) || pthread_mutex_trylock(&k->changing) != 0) {
         return CP_OK;
     }

@@ -10,10 +10,10 @@
 
 #define KEYS_PATH_SIZE 4096
 
-/* Where the master key is. */
+/* Where the master key is, or should be. */
 struct keys_master_place {
     char path[KEYS_PATH_SIZE];
-    /* False: a file of ours, made when it is missing, replaced when the key changes. True: systemd
+    /* False: a file of ours, made at the first start, replaced when the key changes. True: systemd
      * gives it ($CREDENTIALS_DIRECTORY/master.key): never written, may belong to root. */
     bool credential;
 };
@@ -36,7 +36,10 @@ const char *keys_ring_master_source(const struct keys_ring *k);
 
 /* The keyring of a node with the master key of that place. A change that was cut off is brought to
  * its end, or undone: whichever of the two keys the database was sealed under counts. Call while
- * nobody else works for the node. CP_ERR_KEY_UNUSABLE (the file), CP_ERR_DATABASE, NO_MEMORY. */
+ * nobody else works for the node. A node whose database was sealed under a key that is not there
+ * gets a keyring without one: nothing of it works (CP_ERR_KEY_UNUSABLE), and nothing is made or
+ * replaced, until the right key is back, which is noticed at the next use, or keys_ring_care finds
+ * another one. CP_ERR_KEY_UNUSABLE (the file), CP_ERR_DATABASE, NO_MEMORY. */
 CP_MUST_CHECK enum cp_err keys_ring_open(const struct keys_master_place *place, struct db_pool *db,
                                          const char *node_id, struct keys_ring **ret_keyring,
                                          struct cp_error *err);
@@ -57,9 +60,12 @@ CP_MUST_CHECK enum cp_err keys_ring_change_master(struct keys_ring *k, struct db
 CP_MUST_CHECK enum cp_err keys_ring_settle_master(struct keys_ring *k, struct db_pool *db,
                                                   uint64_t min_age, struct cp_error *err);
 
+/* Is the master key of the database there? */
+bool keys_ring_has_master(struct keys_ring *k);
+
 /* Does its file hold the master key that is in use? CP_ERR_KEY_UNUSABLE, with what is wrong: it does
- * not, and the next start will not find the key. CP_OK also for a credential, and while the key is
- * being changed. */
+ * not, and the next start will not find the key; or none is in use, since it is missing. CP_OK also
+ * for a credential, and while the key is being changed. */
 CP_MUST_CHECK enum cp_err keys_ring_check_master(struct keys_ring *k, struct cp_error *err);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "common/clock.h"
 #include "keys/care.h"
+#include "keys/check.h"
 
 #define OVERDUE (86400 * CP_SEC)
 
@@ -39,7 +40,9 @@ static void say_broken(const struct db_key *key, const struct db_settings *setti
 
     r->health = KEYS_HEALTH_BROKEN;
     (void)snprintf(r->summary, sizeof r->summary, "Cannot be used: %s. %s", what,
-                   settings->key_repair
+                   strcmp(what, KEYS_MASTER_MISSING) == 0
+                       ? "Nothing is replaced: it can be used again when that is back."
+                   : settings->key_repair
                        ? "It is replaced at its next use, or by the next check."
                        : "key_repair is off: joins are refused until somebody rotates it.");
 }

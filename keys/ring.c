@@ -45,6 +45,10 @@ void ring_free(struct ring *ring)
 bool ring_check(const struct ring *ring, const struct db_key *row, struct jws_key *ret_pair,
                 char ret_reason[DB_TEXT_SIZE])
 {
+    if (ring->masters.missing) {
+        (void)snprintf(ret_reason, DB_TEXT_SIZE, KEYS_MASTER_MISSING);
+        return false;
+    }
     return keys_check(row, ring->masters.current, ret_pair, ret_reason) ||
            (ring->masters.has_other && keys_check(row, ring->masters.other, ret_pair, ret_reason));
 }
@@ -265,6 +269,9 @@ enum cp_err ring_replace(struct ring *ring, enum db_key_kind kind, const struct 
     struct db_key old, row;
     struct jws_key pair;
 
+    if (ring->masters.missing) {
+        return keys_ring_missing(err);
+    }
     if (word == NULL) {
         CP_TRY(event_word(ring, kind, &word, err));
     }
@@ -344,6 +351,9 @@ static enum cp_err may_repair(struct ring *ring, enum db_key_kind kind, struct c
     const struct ring_key *s = &ring->keys[kind];
     bool before = true;
 
+    if (ring->masters.missing) {
+        return keys_ring_missing(err); /* what it sealed opens again when it is back */
+    }
     if (ring->force || ring->settings.key_repair) {
         return CP_OK;
     }

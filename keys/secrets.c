@@ -52,6 +52,11 @@ void keys_ring_masters(struct keys_ring *k, struct keys_masters *ret_masters)
     (void)pthread_rwlock_rdlock(&k->lock);
     *ret_masters = k->masters;
     (void)pthread_rwlock_unlock(&k->lock);
+    if (ret_masters->missing && keys_ring_seek_master(k, false)) {
+        (void)pthread_rwlock_rdlock(&k->lock);
+        *ret_masters = k->masters;
+        (void)pthread_rwlock_unlock(&k->lock);
+    }
 }
 
 enum cp_err keys_event_write(struct db_conn *conn, const struct keys_ring *k,
@@ -86,7 +91,9 @@ enum cp_err keys_ring_seal(struct keys_ring *k, const char *purpose, const void 
     enum cp_err rc;
 
     keys_ring_masters(k, &masters);
-    rc = keys_seal(masters.current, purpose, data, size, ret_sealed, ret_sealed_size);
+    rc = masters.missing
+             ? keys_ring_missing(NULL)
+             : keys_seal(masters.current, purpose, data, size, ret_sealed, ret_sealed_size);
     keys_wipe(&masters, sizeof masters);
     return rc;
 }
@@ -98,7 +105,8 @@ enum cp_err keys_ring_unseal(struct keys_ring *k, const char *purpose, struct ke
     enum cp_err rc;
 
     keys_ring_masters(k, &masters);
-    rc = keys_unseal(masters.current, purpose, sealed, ret_data, cap, ret_size);
+    rc = masters.missing ? keys_ring_missing(NULL)
+                         : keys_unseal(masters.current, purpose, sealed, ret_data, cap, ret_size);
     if (rc == CP_ERR_SIGNATURE && masters.has_other) {
         rc = keys_unseal(masters.other, purpose, sealed, ret_data, cap, ret_size);
     }
@@ -144,6 +152,8 @@ enum cp_err keys_ring_secret_open(struct keys_ring *k, const char *session_id,
                           sizeof secret, &size);
     if (rc == CP_OK && size == sizeof secret) {
         memcpy(ret_secret, secret, sizeof secret);
+    } else if (rc == CP_ERR_KEY_UNUSABLE) {
+        rc = keys_ring_missing(err);
     } else {
         rc = cp_error_set(err, CP_ERR_KEY_UNUSABLE,
                           "the secret of session %s is damaged or was sealed under another master "

@@ -6,13 +6,13 @@
 
 /* clang-format off */
 static const enum db_key_state next[DB_KEY_STATE_COUNT][KEYS_CHANGE_COUNT] = {
-    /*                   activate        supersede       retire          revoke          damage          heal */
-    [DB_KEY_PENDING] = {DB_KEY_ACTIVE,  NONE,           DB_KEY_RETIRED, DB_KEY_REVOKED, DB_KEY_DAMAGED, NONE},
-    [DB_KEY_ACTIVE]  = {NONE,           DB_KEY_OVERLAP, DB_KEY_RETIRED, DB_KEY_REVOKED, DB_KEY_DAMAGED, NONE},
-    [DB_KEY_OVERLAP] = {NONE,           NONE,           DB_KEY_RETIRED, DB_KEY_REVOKED, DB_KEY_DAMAGED, NONE},
-    [DB_KEY_RETIRED] = {NONE,           NONE,           NONE,           DB_KEY_REVOKED, NONE,           NONE},
-    [DB_KEY_REVOKED] = {NONE,           NONE,           NONE,           NONE,           NONE,           NONE},
-    [DB_KEY_DAMAGED] = {NONE,           NONE,           DB_KEY_RETIRED, DB_KEY_REVOKED, DB_KEY_DAMAGED, DB_KEY_ACTIVE},
+    /*                   activate        supersede       retire          revoke          damage          heal            restore */
+    [DB_KEY_PENDING] = {DB_KEY_ACTIVE,  NONE,           DB_KEY_RETIRED, DB_KEY_REVOKED, DB_KEY_DAMAGED, NONE,           NONE},
+    [DB_KEY_ACTIVE]  = {NONE,           DB_KEY_OVERLAP, DB_KEY_RETIRED, DB_KEY_REVOKED, DB_KEY_DAMAGED, NONE,           NONE},
+    [DB_KEY_OVERLAP] = {NONE,           NONE,           DB_KEY_RETIRED, DB_KEY_REVOKED, DB_KEY_DAMAGED, NONE,           NONE},
+    [DB_KEY_RETIRED] = {NONE,           NONE,           NONE,           DB_KEY_REVOKED, NONE,           NONE,           NONE},
+    [DB_KEY_REVOKED] = {NONE,           NONE,           NONE,           NONE,           NONE,           NONE,           NONE},
+    [DB_KEY_DAMAGED] = {NONE,           NONE,           DB_KEY_RETIRED, DB_KEY_REVOKED, DB_KEY_DAMAGED, DB_KEY_ACTIVE,  DB_KEY_OVERLAP},
 };
 /* clang-format on */
 

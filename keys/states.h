@@ -15,6 +15,7 @@ enum keys_change {
     KEYS_REVOKE,    /* somebody else may have it */
     KEYS_DAMAGE,    /* its self-check failed, or another one takes a damaged key's place */
     KEYS_HEAL,      /* its self-check is good again */
+    KEYS_RESTORE,   /* the same, after another one took its place */
     KEYS_CHANGE_COUNT
 };
 

@@ -169,6 +169,12 @@ static enum cp_err view_secrets(struct db_conn *conn, struct keys_tx *t, struct 
     if (!t->local) {
         (void)snprintf(text, sizeof text,
                        "Whether they open is known to their distribution point only.");
+    } else if (!keys_ring_has_master(t->ctx->keyring)) {
+        health = s.unusable > 0 ? KEYS_HEALTH_ATTENTION : KEYS_HEALTH_OK;
+        (void)snprintf(text, sizeof text,
+                       "%u of %u cannot be opened: the master key is missing. They can when it is "
+                       "back.",
+                       s.unusable, s.waiting + s.running);
     } else if (s.unusable == 0) {
         (void)snprintf(text, sizeof text, "Every session that has not ended has a good secret.");
     } else {
@@ -201,9 +207,15 @@ static enum cp_err view_master(struct db_conn *conn, struct keys_tx *t, struct c
     if (rc != CP_OK && rc != CP_ERR_NOT_FOUND) {
         return rc;
     }
-    CP_TRY(keys_ring_master_fingerprint(t->ctx->keyring, ours, err));
+    if (keys_ring_master_fingerprint(t->ctx->keyring, ours, &file) != CP_OK) {
+        health = KEYS_HEALTH_BROKEN;
+        (void)snprintf(ours, sizeof ours, "%s", stored.fingerprint);
+    }
     if (!t->local) {
+        health = KEYS_HEALTH_OK;
         text = "Whether it is there is known to its distribution point only.";
+    } else if (health != KEYS_HEALTH_OK) {
+        text = file.text;
     } else if (rc == CP_ERR_NOT_FOUND) {
         text = "Nothing is sealed under it yet.";
     } else if (strcmp(ours, stored.fingerprint) != 0) {
@@ -277,7 +289,7 @@ struct api_response api_keys_get(const struct api_context *ctx, const struct api
     struct cp_error err = {.code = CP_OK};
     struct api_response rs;
 
-    if (!api_fields_none(call, &rs) || !read_word(call, &t.word, &rs)) {
+    if (!read_word(call, &t.word, &rs)) {
         return rs;
     }
     err.code = db_run_read(ctx->db, "get-keys", get_body, &t, &err);

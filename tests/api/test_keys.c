@@ -443,13 +443,55 @@ static void another_master_key_is_told(void **state)
     expect_kind(KEYS "/master", "ok", "sealed under it");
     joins("master", 200);
     rig_settings(rig, "{\"key_repair\": true}");
+    assert_int_equal(rig_events(rig, "identity-key-restored"), 1);
     care = start_with(8);
-    assert_int_equal(care.repaired, 2);
+    assert_int_equal(care.repaired, 3); /* with the identity in overlap */
     assert_int_equal(care.cancelled, 1);
     joins("master", 201);
     expect_kind(KEYS "/master", "ok", "sealed under it");
     assert_int_equal(rig_events(rig, "master-key-foreign"), 2);
     (void)start_with(7);
+}
+
+static void open_ring(const struct keys_master_place *place)
+{
+    struct cp_error err = {.code = CP_OK};
+    struct start s = {.ring = NULL};
+
+    keys_ring_free(rig->ctx.keyring);
+    assert_int_equal(keys_ring_open(place, rig->ctx.db, rig->node_id, &rig->ctx.keyring, &err),
+                     CP_OK);
+    rig->jobs.keyring = s.ring = rig->ctx.keyring;
+    assert_int_equal(db_run_tx_locking(rig->ctx.db, "start", start_body, &s, &err), CP_OK);
+}
+
+/* The service started without the file: everything says so, and nothing is the worse for it. */
+static void the_master_key_is_missing(const struct keys_master_place *place)
+{
+    struct rig_call rotate = post(IDENTITY "/rotate", NULL);
+    struct rig_call webhook =
+        post("/api/v1/webhooks", "{\"name\": \"w\", \"url\": \"https://hooks.example/w\"}");
+    char away[KEYS_PATH_SIZE + 8], before[65], after[65];
+
+    active_fingerprint(IDENTITY, before);
+    (void)snprintf(away, sizeof away, "%s.away", place->path);
+    assert_int_equal(rename(place->path, away), 0);
+    open_ring(place);
+    expect_kind(KEYS "/master", "broken", "--new-master-key");
+    expect_kind(IDENTITY, "broken", "can be used again when that is back");
+    expect_kind(MULTICAST, "broken", "master key is missing");
+    expect_kind(KEYS "/session-secrets", "attention", "master key is missing");
+    refused("goes on by itself");
+    rig_refused(rig, RIG_ADMIN, &rotate, "multicast-key-unusable", "master key is missing");
+    rig_refused(rig, RIG_ADMIN, &webhook, "multicast-key-unusable", NULL);
+    assert_int_equal(access(place->path, F_OK), -1);
+    assert_int_equal(rename(away, place->path), 0);
+    joins("changed", 200);
+    expect_kind(KEYS "/master", "ok", "sealed under it");
+    active_fingerprint(IDENTITY, after);
+    assert_string_equal(before, after);
+    assert_int_equal(rig_events(rig, "master-key-lost"), 1);
+    assert_int_equal(rig_events(rig, "identity-key-healed"), 1);
 }
 
 /* That is told, and a change writes it anew. */
@@ -487,10 +529,10 @@ static void the_master_key_changes(void **state)
     (void)state;
     (void)snprintf(place.path, sizeof place.path, "%s/master.key", rig->folder);
     keys_ring_free(rig->ctx.keyring);
+    rig_sql("DELETE FROM master_keys"); /* else no file is made */
     assert_int_equal(keys_ring_open(&place, rig->ctx.db, rig->node_id, &rig->ctx.keyring, &err),
                      CP_OK);
     rig->jobs.keyring = rig->ctx.keyring;
-    rig_sql("DELETE FROM master_keys");
     joins("changed", 201);
     active_fingerprint(IDENTITY, before);
     a = rig_task(rig, RIG_ADMIN, &rotate, "done");
@@ -513,6 +555,7 @@ static void the_master_key_changes(void **state)
     rig->jobs.keyring = rig->ctx.keyring;
     assert_int_equal(access(old, F_OK), -1);
     joins("changed", 200);
+    the_master_key_is_missing(&place);
     the_master_keys_file_is_lost(place.path);
     rig_refused(rig, RIG_ADMIN, &secrets, "conflict", "secret of its own");
     assert_int_equal(rig_status(rig, RIG_OPERATOR, &rotate), 403);
