@@ -65,6 +65,11 @@ def check_operation(api, key, op, complaints):
         response = api.resolve(response)
         if int(status) >= 400 and list(response['content']) != ['application/problem+json']:
             complaints.append(f'{key}: {status} is no problem')
+    conditions = {p['name'] for p in parameters if p['in'] == 'header'}
+    if '304' in op['responses'] and 'If-None-Match' not in conditions:
+        complaints.append(f'{key}: 304, but no If-None-Match')
+    if '412' in op['responses'] and not conditions & {'If-Match', 'If-None-Match', 'Tus-Resumable'}:
+        complaints.append(f'{key}: 412, but no header that it could come of')
     body = op.get('requestBody', {}).get('content', {}).get('application/json')
     if body:
         if 'example' not in body:
