@@ -63,6 +63,7 @@
     X("master-key-changed", INFO, "The master key was changed, all secrets were sealed anew.", "fingerprint, old_fingerprint, sealed") \
     X("master-key-foreign", ERROR, "The master key is not the one that the secrets were sealed under.", "reason, fingerprint, old_fingerprint") \
     X("master-key-lost", ERROR, "The master key is not where it should be.", "reason, old_fingerprint") \
+    X("master-key-found", INFO, "The master key is where it should be again.", "reason") \
     X("session-rekeyed", INFO, "A session that waits got a new secret.", "reason") \
     X("session-started", INFO, "A session began to send.", "package, version, group, port") \
     X("session-finished", INFO, "A session came to its end.", "package, version, group, port") \

@@ -75,19 +75,23 @@ static enum cp_err sign_manifests(struct check *c, uint64_t *ret_count, struct c
 }
 
 /* A file that is not as it should be is told, and the keys are looked after all the same. */
-static enum cp_err check_master(struct job *job, struct cp_error *err)
+static enum cp_err check_master(struct check *c, struct cp_error *err)
 {
-    struct keys_ring *ring = job_context(job)->keyring;
-    enum cp_err rc = keys_ring_settle_master(ring, job_context(job)->db, OLD_KEY_MIN_AGE, err);
+    struct keys_ring *ring = job_context(c->job)->keyring;
+    struct db_pool *db = job_context(c->job)->db;
+    struct cp_error finding = {.code = CP_OK};
+    enum cp_err rc = keys_ring_settle_master(ring, db, OLD_KEY_MIN_AGE, err);
 
-    if (rc == CP_OK) {
-        rc = keys_ring_check_master(ring, err);
-    }
     if (rc == CP_ERR_KEY_UNUSABLE) {
-        job_log(job, DB_TASK_WARNING, "%s", err->text);
-        return CP_OK;
+        job_log(c->job, DB_TASK_WARNING, "%s", err->text);
+    } else {
+        CP_TRY(rc);
     }
-    return rc;
+    CP_TRY(keys_ring_watch_master(ring, db, &c->caller, &finding, err));
+    if (rc == CP_OK && finding.code != CP_OK) {
+        job_log(c->job, DB_TASK_WARNING, "%s", finding.text);
+    }
+    return CP_OK;
 }
 
 enum cp_err job_check_keys(struct job *job, struct cp_error *err)
@@ -98,7 +102,7 @@ enum cp_err job_check_keys(struct job *job, struct cp_error *err)
         .caller = {.actor = job_task(job)->actor, .request_id = job_task(job)->request_id}};
     uint64_t manifests = 0;
 
-    CP_TRY(check_master(job, err));
+    CP_TRY(check_master(&c, err));
     CP_TRY(db_run_tx_locking(db, "check-keys", care_body, &c, err));
     CP_TRY(sign_manifests(&c, &manifests, err));
     say_result(&c, manifests);

@@ -330,6 +330,7 @@ static enum cp_err care_for(struct ring *ring, bool starting, struct keys_care *
         struct cp_error why;
 
         keys_ring_say_missing(ring->k, &why);
+        (void)snprintf(ring->k->told, sizeof ring->k->told, "%s", why.text);
         return tell_master(ring, "master-key-lost", why.text, NULL, ring->k->missed, err);
     }
     counts = ring->settings.key_repair || care->damaged == 0;

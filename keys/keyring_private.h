@@ -25,6 +25,7 @@ struct keys_ring {
     char node_id[DB_ID_SIZE];
     struct keys_master_place place; /* path "": the master key came without a file */
     pthread_mutex_t changing;       /* held by a change of the master key, and by settling one */
+    char told[CP_ERROR_TEXT_SIZE];  /* what was last told of its file, "" it is as it should be */
     pthread_rwlock_t lock;          /* of masters; taken after the other one */
     struct keys_masters masters;
     char missed[DB_DIGEST_SIZE]; /* fingerprint of the one that is missing */

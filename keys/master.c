@@ -552,7 +552,8 @@ enum cp_err keys_ring_settle_master(struct keys_ring *k, struct db_pool *db, uin
     return rc;
 }
 
-enum cp_err keys_ring_check_master(struct keys_ring *k, struct cp_error *err)
+/* While nobody changes it. */
+static enum cp_err check_file(struct keys_ring *k, struct cp_error *err)
 {
     struct keys_masters masters;
     bool same = true;
@@ -562,16 +563,75 @@ enum cp_err keys_ring_check_master(struct keys_ring *k, struct cp_error *err)
         keys_ring_say_missing(k, err);
         return CP_ERR_KEY_UNUSABLE;
     }
-    if (!has_file(k) || pthread_mutex_trylock(&k->changing) != 0) {
+    if (!has_file(k)) {
         return CP_OK;
     }
     keys_ring_masters(k, &masters);
     rc = compare_file(k->place.path, masters.current, &same, err);
     keys_wipe(&masters, sizeof masters);
-    (void)pthread_mutex_unlock(&k->changing);
     if (rc == CP_OK && !same) {
         return cp_error_set(err, CP_ERR_KEY_UNUSABLE, "master key file %s: it holds another key",
                             k->place.path);
     }
     return rc == CP_ERR_NOT_FOUND ? CP_ERR_KEY_UNUSABLE : rc;
+}
+
+enum cp_err keys_ring_check_master(struct keys_ring *k, struct cp_error *err)
+{
+    enum cp_err rc;
+
+    if (pthread_mutex_trylock(&k->changing) != 0) {
+        return CP_OK;
+    }
+    rc = check_file(k, err);
+    (void)pthread_mutex_unlock(&k->changing);
+    return rc;
+}
+
+/* ---- what is told of it ---- */
+
+struct watch {
+    struct keys_ring *k;
+    const struct keys_caller *caller;
+    struct cp_error finding; /* text "": the file is as it should be */
+};
+
+static enum cp_err tell_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    struct watch *w = arg;
+    bool lost = w->finding.text[0] != '\0';
+    struct keys_event event = {
+        .kind = lost ? "master-key-lost" : "master-key-found",
+        .subject = "master key",
+        .actor = w->caller->actor,
+        .request_id = w->caller->request_id,
+        .detail = json_pack("{s:s}", "reason",
+                            lost ? w->finding.text : "its file holds the key in use again")};
+
+    return keys_event_write(conn, w->k, &event, err);
+}
+
+enum cp_err keys_ring_watch_master(struct keys_ring *k, struct db_pool *db,
+                                   const struct keys_caller *caller, struct cp_error *ret_finding,
+                                   struct cp_error *err)
+{
+    struct watch w = {.k = k, .caller = caller, .finding = {.code = CP_OK}};
+    enum cp_err rc = CP_OK;
+
+    (void)pthread_mutex_lock(&k->changing);
+    w.finding.code = check_file(k, &w.finding);
+    if (strcmp(k->told, w.finding.text) != 0) {
+        rc = db_run_tx(db, "master-key-file", tell_body, &w, err);
+        if (rc == CP_OK) {
+            (void)snprintf(k->told, sizeof k->told, "%s", w.finding.text);
+        }
+        if (w.finding.code != CP_OK) {
+            cp_log_error(CP_LOG_ERROR, "master-key-lost", &w.finding);
+        } else {
+            cp_log(CP_LOG_INFO, "master-key-found", "file", k->place.path, NULL);
+        }
+    }
+    (void)pthread_mutex_unlock(&k->changing);
+    *ret_finding = w.finding;
+    return rc;
 }

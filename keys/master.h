@@ -68,4 +68,12 @@ bool keys_ring_has_master(struct keys_ring *k);
  * for a credential, and while the key is being changed. */
 CP_MUST_CHECK enum cp_err keys_ring_check_master(struct keys_ring *k, struct cp_error *err);
 
+/* The same, waiting for a change to end; a finding that is another one than the last time is told by
+ * the event "master-key-lost" or "master-key-found", and in the log. *ret_finding: code and text, as
+ * keys_ring_check_master has them. CP_ERR_DATABASE. */
+CP_MUST_CHECK enum cp_err keys_ring_watch_master(struct keys_ring *k, struct db_pool *db,
+                                                 const struct keys_caller *caller,
+                                                 struct cp_error *ret_finding,
+                                                 struct cp_error *err);
+
 #endif
