@@ -22,8 +22,11 @@
 #include "server/http_tls.h"
 #include "server/http_work.h"
 
-/* A body that was refused on the way is read on, so that the client sees the answer; not for ever. */
-#define DISCARD_MAX (16u * 1024u * 1024u)
+/* The rest of a body that is refused is read all the same, so that the client sees the answer
+ * (docs/limits.md): longer when the service knows who it is. */
+static const struct srv_linger_bounds let_in = {.bytes = (uint64_t)256 << 20, .time = 60 * CP_SEC};
+static const struct srv_linger_bounds strangers = {.bytes = (uint64_t)16 << 20,
+                                                   .time = 20 * CP_SEC};
 /* A body of no more costs what its connection costs anyway: it is not counted, so that what
  * receivers send is taken however many large bodies there are. */
 #define SMALL_BODY (16u * 1024u)
@@ -50,7 +53,9 @@ struct exchange {
     size_t body_max;           /* while collecting */
     struct srv_source *source; /* has given `taken` bytes for the body */
     size_t taken;
+    bool is_let_in; /* as the sender of an upload */
     uint64_t discarded;
+    cp_time discard_until;
     enum cp_err refusal; /* while discarding: what to say at the end */
     struct api_response response;
     bool close;                         /* the connection ends after the response */
@@ -133,6 +138,11 @@ static bool wait_if_busy(struct exchange *x)
 
 /* ---- answers ---- */
 
+static const struct srv_linger_bounds *bounds_of(const struct exchange *x)
+{
+    return x->is_let_in ? &let_in : &strangers;
+}
+
 static enum MHD_Result answer(struct exchange *x, struct api_response *rs, bool close)
 {
     struct srv_asker asker = {.connection = x->connection,
@@ -146,6 +156,9 @@ static enum MHD_Result answer(struct exchange *x, struct api_response *rs, bool 
     x->stage = STAGE_ANSWERED;
     x->status = rs->status;
     x->bytes = x->request->rq.method == API_HEAD ? 0 : api_response_size(rs);
+    if (close && x->request->rq.content_length != 0) {
+        srv_peer_leaves(x->peer, bounds_of(x));
+    }
     return srv_answer(&asker, rs, close);
 }
 
@@ -166,6 +179,12 @@ static enum MHD_Result refuse_stopping(struct exchange *x)
 
 /* ---- jobs ---- */
 
+/* What is said to who has not shown who it is, or may not ask at all. */
+static bool is_for_strangers(int status)
+{
+    return status == 401 || status == 403 || status == 429 || status == 503;
+}
+
 static void begin_upload(struct srv_job *job)
 {
     struct exchange *x = (struct exchange *)job;
@@ -174,6 +193,7 @@ static void begin_upload(struct srv_job *job)
     (void)api_upload_start(x->serving->api, &x->request->rq, &x->upload, &x->response);
     x->stage = x->upload != NULL ? STAGE_UPLOAD : STAGE_READY;
     x->begun = x->upload != NULL;
+    x->is_let_in = x->upload != NULL || !is_for_strangers(x->response.status);
     x->close = true; /* refused before the body: what follows on the connection is that body */
     cp_log_correlation(NULL);
     job_done(x);
@@ -338,9 +358,15 @@ static enum MHD_Result begin(struct exchange *x, const char *method, const char 
 
 static enum MHD_Result discard(struct exchange *x, size_t *size)
 {
+    const struct srv_linger_bounds *bounds = bounds_of(x);
+    cp_time now = cp_clock_now();
+
+    if (x->discarded == 0) {
+        x->discard_until = now + bounds->time;
+    }
     x->discarded += *size;
     *size = 0;
-    return x->discarded > DISCARD_MAX ? MHD_NO : MHD_YES;
+    return x->discarded > bounds->bytes || now > x->discard_until ? MHD_NO : MHD_YES;
 }
 
 /* The data are MHD's and may move as soon as this returns: the worker gets a copy. */

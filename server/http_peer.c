@@ -24,13 +24,15 @@ struct srv_peer {
     int fd;
     const char *surplus; /* why it is one too many, or NULL */
     struct srv_source *source;
-    _Atomic cp_time deadline; /* CP_TIME_NEVER: it is not the peer's turn */
+    _Atomic cp_time deadline;        /* CP_TIME_NEVER: it is not the peer's turn */
+    struct srv_linger_bounds leaves; /* once its last answer is out */
     struct srv_batch batch;
     size_t missing; /* bytes of the body that must come before the deadline */
 };
 
 struct srv_peers {
     struct srv_peers_config config;
+    struct srv_linger *linger;
     pthread_mutex_t lock;
     pthread_cond_t changed;
     pthread_t thread;
@@ -75,9 +77,15 @@ enum cp_err srv_peers_new(const struct srv_peers_config *config, struct srv_peer
 {
     struct srv_peers *p = calloc(1, sizeof *p);
     pthread_condattr_t monotonic;
+    enum cp_err rc;
 
     if (p == NULL) {
         return cp_error_set(err, CP_ERR_NO_MEMORY, "No memory for the list of connections.");
+    }
+    rc = srv_linger_new(&p->linger, err);
+    if (rc != CP_OK) {
+        free(p);
+        return rc;
     }
     p->config = *config;
     (void)pthread_mutex_init(&p->lock, NULL);
@@ -88,6 +96,7 @@ enum cp_err srv_peers_new(const struct srv_peers_config *config, struct srv_peer
     if (pthread_create(&p->thread, NULL, run, p) != 0) {
         (void)pthread_cond_destroy(&p->changed);
         (void)pthread_mutex_destroy(&p->lock);
+        srv_linger_free(p->linger);
         free(p);
         return cp_error_set(err, CP_ERR_NO_MEMORY, "No thread to watch connections.");
     }
@@ -108,6 +117,7 @@ void srv_peers_free(struct srv_peers *p)
     (void)pthread_join(p->thread, NULL);
     (void)pthread_cond_destroy(&p->changed);
     (void)pthread_mutex_destroy(&p->lock);
+    srv_linger_free(p->linger);
     free(p);
 }
 
@@ -170,6 +180,9 @@ static void drop(struct srv_peers *p, struct srv_peer *peer)
     }
     p->count--;
     (void)pthread_mutex_unlock(&p->lock);
+    if (peer->leaves.bytes > 0) {
+        srv_linger_take(p->linger, peer->fd, &peer->leaves);
+    }
     srv_batch_done(&peer->batch);
     srv_source_leave(peer->source);
     free(peer);
@@ -243,6 +256,13 @@ void srv_peer_waits(struct srv_peer *peer)
     if (peer != NULL) {
         peer->missing = 0;
         atomic_store(&peer->deadline, CP_TIME_NEVER);
+    }
+}
+
+void srv_peer_leaves(struct srv_peer *peer, const struct srv_linger_bounds *bounds)
+{
+    if (peer != NULL) {
+        peer->leaves = *bounds;
     }
 }
 

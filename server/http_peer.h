@@ -11,6 +11,7 @@
 
 #include "common/err.h"
 #include "common/time.h"
+#include "server/http_linger.h"
 
 struct srv_peer;
 struct srv_source;  /* server/http_source.h */
@@ -50,6 +51,10 @@ struct srv_source *srv_peer_source(const struct srv_peer *peer);
 void srv_peer_awaits_request(struct srv_peer *peer);
 void srv_peer_sent_body(struct srv_peer *peer, size_t size);
 void srv_peer_waits(struct srv_peer *peer);
+
+/* The connection ends with the answer that is queued now, and the peer may still be sending: it is
+ * read on within `bounds`, so that the answer arrives. */
+void srv_peer_leaves(struct srv_peer *peer, const struct srv_linger_bounds *bounds);
 
 /* So many bytes of a body go out next (server/http_batch.h). */
 void srv_peer_sends(struct srv_peer *peer, size_t size);

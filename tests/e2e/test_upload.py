@@ -106,6 +106,39 @@ class Upload(Uploads):
             self.stored('broken.bin')
         self.assertEqual(e.exception.status, 404)
 
+    # ---- refusals ----
+
+    def refused(self, method, path, data, **headers):
+        """By a client that sends all before it looks. -> status, code, headers"""
+        try:
+            self.service.api(method, path, data, headers=headers)
+        except Problem as e:
+            return e.status, e.code, e.headers
+        raise AssertionError(f'{method} {path} is taken')
+
+    def test_a_refusal_reaches_who_sends_at_once(self):
+        data, local = random_bytes(CHUNK, 29) * 8, os.path.join(self.folder, 'refused.bin')
+        with open(local, 'wb') as f:
+            f.write(data)
+        upload, sealed = self.begin('offset.bin', 2 * len(data)), '/api/v1/packages/refusing/versions/1/files/a'
+        self.service.publish('refusing', {'a': b'a'})
+        for _ in range(20):
+            status, code, headers = self.refused('PATCH', upload, data, **PIECE, **{'Upload-Offset': '5'})
+            self.assertEqual((status, code, headers['Upload-Offset']), (409, 'upload-offset-mismatch', '0'))
+            self.assertEqual(self.refused('PUT', sealed, data)[:2], (409, 'version-sealed'))
+            status, body, error = self.curl('-H', 'Expect:', '-T', local, self.service.url + sealed)
+            self.assertEqual((status, body and body['code']), (409, 'version-sealed'), error)
+        self.service.settings(library_quota_bytes=20 * CHUNK)
+        try:
+            for _ in range(20):
+                self.assertEqual(self.refused('PUT', FILES + '/over.bin', data)[:2], (507, 'storage-full'))
+                with open(local, 'rb') as f:  # chunked: more than fits becomes known on the way
+                    status, body, error = self.curl('-H', 'Expect:', '-T', '-', f'{self.service.url}{FILES}/over.bin', stdin=f)
+                self.assertEqual((status, body and body['code']), (507, 'storage-full'), error)
+        finally:
+            self.service.settings(library_quota_bytes=None)
+            self.service.api('DELETE', upload, headers=TUS)
+
     # ---- breaks ----
 
     def test_a_broken_connection_keeps_what_came(self):

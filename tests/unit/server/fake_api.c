@@ -228,7 +228,7 @@ bool api_is_prompt(const struct api_request *rq)
 
 bool api_is_upload(const struct api_request *rq)
 {
-    return rq->method == API_PUT && strncmp(rq->path, "/up", 3) == 0;
+    return (rq->method == API_PUT || rq->method == API_PATCH) && strncmp(rq->path, "/up", 3) == 0;
 }
 
 bool api_upload_start(const struct api_context *ctx, const struct api_request *rq,
@@ -241,7 +241,9 @@ bool api_upload_start(const struct api_context *ctx, const struct api_request *r
     if (strcmp(rq->path, "/up") != 0) {
         struct cp_error err;
 
-        (void)cp_error_set(&err, CP_ERR_AUTH_REQUIRED, "no upload for you");
+        (void)cp_error_set(
+            &err, strcmp(rq->path, "/up/full") == 0 ? CP_ERR_STORAGE_FULL : CP_ERR_AUTH_REQUIRED,
+            "no upload for you");
         *ret_upload = NULL;
         *ret_response = api_problem(rq, &err);
         return true;

@@ -6,8 +6,8 @@
 
 /* Paths: "/wait" is answered after fake_release(); "/file" answers bytes 10…29 of a file, "/pieces" a body of
  * several pieces, "/big" FAKE_BIG_SIZE zeros, "/big/short" half of that and then nothing; "/plain" whether
- * it came without TLS; "/empty" 204; "/prompt" is answered without a worker; PUT "/up" is an upload, "/up/no" a
- * refused one; everything else echoes "METHOD path|query…|content_length|body|header X-Echo". */
+ * it came without TLS; "/empty" 204; "/prompt" is answered without a worker; PUT and PATCH "/up" is an upload,
+ * "/up/no" one refused to a stranger, "/up/full" to one who is let in; everything else echoes "METHOD path|query…|content_length|body|header X-Echo". */
 #define FAKE_REFUSED  0xff  /* a piece of an upload that begins so is refused */
 #define FAKE_BODY_MAX 1000u /* unless fake_set_body_max() says otherwise */
 /* "/cold": so many bytes from the disk, each four of them their own place. */
