@@ -73,7 +73,7 @@ static unsigned look(struct srv_event_reader *r)
         return RETRY_MS;
     }
     say(r, NULL);
-    if (upto > r->told && r->config.news != NULL) {
+    if (upto != r->told && r->config.news != NULL) {
         r->config.news(r->config.news_arg, upto);
     }
     r->told = upto;

@@ -469,6 +469,21 @@ static uint64_t end_of(const struct reading *r, size_t made)
     return made > 0 ? r->stream->rows[made - 1].id : r->after;
 }
 
+/* A standby took over that had not got the newest events: their numbers will be used again. */
+static void start_over(struct api_stream *s, uint64_t position)
+{
+    while (s->ring_count > 0) {
+        api_frame_drop(ring_at(s, --s->ring_count));
+    }
+    s->read = position;
+    s->floor = position;
+    for (struct api_feed *feed = s->feeds; feed != NULL; feed = feed->next) {
+        drop_page(feed->page);
+        feed->page = NULL;
+        feed->position = feed->position < position ? feed->position : position;
+    }
+}
+
 /* What is new. */
 static enum cp_err read_new(struct api_stream *s, struct db_pool *db, struct reading *r,
                             struct cp_error *err)
@@ -484,6 +499,8 @@ static enum cp_err read_new(struct api_stream *s, struct db_pool *db, struct rea
         s->read = r->upto;
         s->floor = r->upto;
         s->ready = true;
+    } else if (!r->pending && r->upto < s->read) {
+        start_over(s, r->upto);
     } else {
         for (size_t i = 0; i < made; i++) {
             add_to_ring(s, frames[i]);

@@ -312,6 +312,32 @@ static void a_place_in_the_future_is_now(void **state)
     close_stream(&l);
 }
 
+/* The service goes on running meanwhile. */
+static void a_standby_lacks_the_last_events(void **state)
+{
+    static struct listener l;
+    uint64_t upto;
+    bool again;
+
+    (void)state;
+    rig_follow(rig);
+    assert_int_equal(open_stream(&l, RIG_VIEWER, NULL, NULL, NULL), 200);
+    for (int i = 0; i < 3; i++) {
+        rig_write_event("package-changed", "package lost");
+    }
+    rig_follow(rig);
+    read_all(&l);
+    assert_int_equal(count_of(l.text, "package lost"), 3);
+    rig_sql("DELETE FROM events WHERE id > (SELECT max(id) - 3 FROM events)");
+    rig_sql("SELECT setval('events_number', (SELECT max(id) FROM events))");
+    assert_int_equal(api_stream_poll(rig->ctx.stream, rig->ctx.db, &upto, &again, NULL), CP_OK);
+    rig_write_event("package-changed", "package of the standby");
+    assert_int_equal(api_stream_poll(rig->ctx.stream, rig->ctx.db, &upto, &again, NULL), CP_OK);
+    read_all(&l);
+    assert_int_equal(count_of(l.text, "package of the standby"), 1);
+    close_stream(&l);
+}
+
 static void wrong_requests_and_too_many(void **state)
 {
     static struct api_feed *all[API_FEEDS_MAX];
@@ -463,6 +489,7 @@ int main(void)
         cmocka_unit_test(who_was_changed_must_come_again),
         cmocka_unit_test(who_expired_must_come_again),
         cmocka_unit_test(a_place_in_the_future_is_now),
+        cmocka_unit_test(a_standby_lacks_the_last_events),
         cmocka_unit_test(wrong_requests_and_too_many),
         cmocka_unit_test(readers_on_many_threads_get_all),
         cmocka_unit_test(the_service_stops),
