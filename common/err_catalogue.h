@@ -117,6 +117,9 @@
     X(CONTENT_DAMAGED, "content-damaged", 503, 4, 0x80070017u, "Content of this version is damaged.", \
       "Validation of the content library found that bytes of a file are missing or are not what was uploaded; they were set aside.", \
       "Upload the same file again, to a draft of any package: it heals every version that has it. 'GET …/files' shows which one.") \
+    X(LIBRARY_FOREIGN, "library-foreign", 409, 1, 0x8007045Du, "The content library belongs to another database.", \
+      "The library's identity is not the one that this database knows, or the database knows hardly anything of what is in it: a wrong --database or --state-dir, or a start before the dump was restored. Nothing is removed from it; uploads and downloads go on.", \
+      "Name the right database or restore it. Where this database is to have the library from now on: stop castpointd, run it once with --adopt-library, start it; what the database does not know then goes after library_grace_hours.") \
     X(KEY_UNUSABLE, "multicast-key-unusable", 503, 6, 0x80004005u, "A key cannot be used and could not be replaced.", \
       "The stored key is missing, damaged or sealed under another master key, and making a new one failed or is switched off (key_repair).", \
       "'GET …/distribution-points/local/keys' says what is wrong. Put the right master key back, or make new keys with 'POST …/keys/identity/rotate' and 'POST …/keys/multicast/rotate'.") \

@@ -73,6 +73,8 @@
     X("session-resumed", INFO, "A session that was interrupted goes on.", "package, version, group, port") \
     X("receiver-too-slow", WARNING, "A receiver could not keep up and was left behind.", "package, version, receiver, client_name, node_id, text, asked_symbols, loss_ppm, rate_bps, session_rate_bps") \
     X("library-collected", INFO, "Content that nobody refers to any more was removed.", "blobs, bytes, stray_files, stray_bytes, quarantined, quarantined_bytes") \
+    X("library-foreign", ERROR, "The content library belongs to another database: nothing is removed from it.", "found, expected, files, known") \
+    X("library-accepted", INFO, "The content library belongs to this database, again or from now on.", "library, found, adopted, files, known") \
     X("library-references-corrected", WARNING, "Counts of references to content were wrong and were corrected.", "blobs, example, stored, counted") \
     X("library-total-corrected", WARNING, "The sum of the library's sizes, which the quota is held against, was wrong and was corrected.", "part, stored, counted") \
     X("library-validated", INFO, "Content of the library was read and compared.", "scope, blobs, bytes, good, missing, damaged, healed, unreadable") \

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The content library on a file system: root/sha256/ab/<64 digits>, root/incoming/, root/partial/,
- * root/quarantine/, root/lock.
+ * root/quarantine/, root/identity, root/lock.
  * Thread-safe: the only shared thing that changes is the counter that names incoming files. */
 #include "content/blob.h"
 

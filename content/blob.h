@@ -16,6 +16,7 @@
 
 struct blob_store;
 struct blob_writer;
+struct blob_found; /* content/blob_care.h */
 
 /* Opens (and makes, mode 0700) root/ with its folders incoming, partial, sha256 and quarantine; takes the
  * store's lock, so that one process owns it, and removes what a killed one left in incoming/.
@@ -85,8 +86,9 @@ CP_MUST_CHECK enum cp_err blob_partial_publish(struct blob_partial *p,
                                                struct cp_error *err);
 /* Throws the file away, opened or not; one that is not there is fine. Close it then. */
 CP_MUST_CHECK enum cp_err blob_partial_remove(struct blob_partial *p, struct cp_error *err);
-/* Calls fn with every file's name, as long as it returns CP_OK. */
-typedef enum cp_err blob_partial_fn(void *arg, const char *name, struct cp_error *err);
+/* Calls fn with every file, as long as it returns CP_OK. */
+typedef enum cp_err blob_partial_fn(void *arg, const char *name, const struct blob_found *found,
+                                    struct cp_error *err);
 CP_MUST_CHECK enum cp_err blob_partial_each(struct blob_store *s, blob_partial_fn *fn, void *arg,
                                             struct cp_error *err);
 

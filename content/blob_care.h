@@ -29,6 +29,19 @@ CP_MUST_CHECK enum cp_err blob_claim(struct blob_store *s,
                                      const uint8_t digest[CONTENT_DIGEST_SIZE]);
 void blob_unclaim(struct blob_store *s, const uint8_t digest[CONTENT_DIGEST_SIZE]);
 
+/* ---- whose library it is ---- */
+
+#define BLOB_IDENTITY_SIZE 37 /* a UUID and its NUL */
+
+/* What the library says of itself; "" when it says nothing, "?" when that is no identity.
+ * CP_ERR_STORAGE. */
+CP_MUST_CHECK enum cp_err blob_identity_get(struct blob_store *s,
+                                            char ret_identity[BLOB_IDENTITY_SIZE],
+                                            struct cp_error *err);
+/* Writes it durably, whole or not at all. CP_ERR_STORAGE, CP_ERR_STORAGE_FULL. */
+CP_MUST_CHECK enum cp_err blob_identity_set(struct blob_store *s, const char *identity,
+                                            struct cp_error *err);
+
 /* ---- what is there ---- */
 
 enum blob_place { BLOB_IN_STORE, BLOB_IN_QUARANTINE, BLOB_INCOMING };
@@ -37,7 +50,8 @@ struct blob_found {
     uint8_t digest[CONTENT_DIGEST_SIZE]; /* by its name; zeros in BLOB_INCOMING */
     uint64_t size;
     uint64_t disk_bytes; /* what it takes of the disk: less with holes in it */
-    uint64_t changed_at; /* wall-clock nanoseconds: when it got its name */
+    uint64_t changed_at; /* wall-clock nanoseconds: when it got its name, or its mark */
+    bool stray;          /* marked as one that nobody knows: blob_stray_mark */
 };
 
 /* Any failure ends the walk. It may remove what it is shown. */
@@ -47,6 +61,16 @@ typedef enum cp_err blob_visit(void *arg, const struct blob_found *found, struct
  * CP_ERR_STORAGE, and what visit answers. */
 CP_MUST_CHECK enum cp_err blob_store_walk(struct blob_store *s, enum blob_place place,
                                           blob_visit *visit, void *arg, struct cp_error *err);
+
+/* Marks a file as one that the database does not know, or takes the mark off; changed_at says since
+ * when. Whoever stores the same bytes again stores them in a new file, without it. name: as walks and
+ * blob_partial_each show it (BLOB_INCOMING: of an upload that may be resumed). One that is gone is
+ * fine. CP_ERR_STORAGE. */
+CP_MUST_CHECK enum cp_err blob_stray_mark(struct blob_store *s, enum blob_place place,
+                                          const char *name, bool stray, struct cp_error *err);
+
+/* When a blob's file got its name, wall-clock nanoseconds; 0: there is none. */
+uint64_t blob_changed_at(struct blob_store *s, const uint8_t digest[CONTENT_DIGEST_SIZE]);
 
 /* Bytes of the library's file system: in all, and those that may still be written. CP_ERR_STORAGE. */
 CP_MUST_CHECK enum cp_err blob_store_space(struct blob_store *s, uint64_t *ret_size,

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "content/blob_care.h"
 #include "content/blob_private.h"
 
 /* Hashes kept of uploads that nobody has open: under 1 KiB each. The others are read again. */
@@ -344,6 +345,16 @@ enum cp_err blob_partial_remove(struct blob_partial *p, struct cp_error *err)
     return CP_OK;
 }
 
+static enum cp_err show(int folder, const char *name, blob_partial_fn *fn, void *arg,
+                        struct cp_error *err)
+{
+    struct blob_found found = {.size = 0};
+    bool is_file;
+
+    CP_TRY(blob_look(folder, name, &found, &is_file, err));
+    return is_file ? fn(arg, name, &found, err) : CP_OK;
+}
+
 enum cp_err blob_partial_each(struct blob_store *s, blob_partial_fn *fn, void *arg,
                               struct cp_error *err)
 {
@@ -361,7 +372,7 @@ enum cp_err blob_partial_each(struct blob_store *s, blob_partial_fn *fn, void *a
     }
     while (code == CP_OK && (entry = readdir(dir)) != NULL) {
         if (entry->d_name[0] != '.') {
-            code = fn(arg, entry->d_name, err);
+            code = show(dirfd(dir), entry->d_name, fn, arg, err);
         }
     }
     (void)closedir(dir);

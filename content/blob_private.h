@@ -52,6 +52,12 @@ CP_MUST_CHECK enum cp_err blob_file_add(struct blob_file *f, const void *data, s
 /* As long as its bytes, trailing zeros too, and on the disk. */
 CP_MUST_CHECK enum cp_err blob_file_sync(struct blob_file *f, struct cp_error *err);
 
+struct blob_found; /* content/blob_care.h */
+
+/* What a file is by itself: all but its digest. *ret_is_file false: it is gone, or something else. */
+CP_MUST_CHECK enum cp_err blob_look(int folder, const char *name, struct blob_found *ret_found,
+                                    bool *ret_is_file, struct cp_error *err);
+
 /* Renames a whole and synced file of `folder` to its digest and holds it (content/blob_care.h).
  * CP_ERR_BLOB_MISSING: it is gone. */
 CP_MUST_CHECK enum cp_err blob_publish(struct blob_store *s, int folder, const char *name,

@@ -24,25 +24,34 @@ struct walk {
     bool named; /* files are named by their digest */
 };
 
+enum cp_err blob_look(int folder, const char *name, struct blob_found *ret_found, bool *ret_is_file,
+                      struct cp_error *err)
+{
+    struct stat st;
+
+    *ret_is_file = false;
+    if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+        return errno == ENOENT ? CP_OK : blob_storage_error(err, errno, name);
+    }
+    *ret_is_file = S_ISREG(st.st_mode);
+    ret_found->size = (uint64_t)st.st_size;
+    ret_found->disk_bytes = (uint64_t)st.st_blocks * DISK_UNIT;
+    ret_found->changed_at = (uint64_t)st.st_ctim.tv_sec * SEC + (uint64_t)st.st_ctim.tv_nsec;
+    ret_found->stray = (st.st_mode & S_ISVTX) != 0;
+    return CP_OK;
+}
+
 static enum cp_err show(const struct walk *w, int folder, const char *name, struct cp_error *err)
 {
     struct blob_found found = {.size = 0};
-    struct stat st;
+    bool is_file;
 
     if (w->named && (strlen(name) != CONTENT_DIGEST_TEXT_SIZE - 1 ||
                      !cp_hex_decode(name, found.digest, sizeof found.digest))) {
         return CP_OK;
     }
-    if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
-        return errno == ENOENT ? CP_OK : blob_storage_error(err, errno, name);
-    }
-    if (!S_ISREG(st.st_mode)) {
-        return CP_OK;
-    }
-    found.size = (uint64_t)st.st_size;
-    found.disk_bytes = (uint64_t)st.st_blocks * DISK_UNIT;
-    found.changed_at = (uint64_t)st.st_ctim.tv_sec * SEC + (uint64_t)st.st_ctim.tv_nsec;
-    return w->visit(w->arg, &found, err);
+    CP_TRY(blob_look(folder, name, &found, &is_file, err));
+    return is_file ? w->visit(w->arg, &found, err) : CP_OK;
 }
 
 /* Takes the descriptor over. */
@@ -105,6 +114,22 @@ enum cp_err blob_store_walk(struct blob_store *s, enum blob_place place, blob_vi
     }
     CP_TRY(walk_folder(&w, open_again(s->incoming, "."), err));
     return walk_folder(&w, open_again(s->partial, "."), err);
+}
+
+uint64_t blob_changed_at(struct blob_store *s, const uint8_t digest[CONTENT_DIGEST_SIZE])
+{
+    char hex[CONTENT_DIGEST_TEXT_SIZE];
+    struct blob_found found = {.size = 0};
+    bool is_file = false;
+    int folder = blob_digest_folder(s, digest, hex);
+
+    if (folder >= 0) {
+        if (blob_look(folder, hex, &found, &is_file, NULL) != CP_OK) {
+            is_file = false;
+        }
+        (void)close(folder);
+    }
+    return is_file ? found.changed_at : 0;
 }
 
 enum cp_err blob_store_space(struct blob_store *s, uint64_t *ret_size, uint64_t *ret_free,

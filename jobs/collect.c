@@ -14,10 +14,13 @@
 #include "content/blob_care.h"
 #include "db/blob.h"
 #include "db/settings.h"
+#include "jobs/library.h"
 
 #define EVERY_S 3600
 #define PAGE    100
 #define HOUR_S  3600
+/* What the database's and this machine's may be apart. */
+#define CLOCKS_DIFFER (300 * CP_SEC)
 
 struct sum {
     uint64_t count, bytes;
@@ -78,6 +81,15 @@ static enum cp_err delete_body(struct db_conn *conn, void *arg, struct cp_error 
     return db_blob_delete(conn, a->sha256, a->grace_s, &a->deleted, err);
 }
 
+/* Stored again since the row was written: by an upload that did not come to its row, or after the
+ * dump was made that the database was restored from. Such a file waits as any other stray. */
+static bool is_newer(const struct collecting *c, const struct db_blob *blob,
+                     const uint8_t digest[CONTENT_DIGEST_SIZE])
+{
+    return c->grace_s > 0 &&
+           blob_changed_at(job_context(c->job)->blobs, digest) > blob->created_at + CLOCKS_DIFFER;
+}
+
 /* Under the claim. */
 static enum cp_err remove_claimed(struct collecting *c, const struct db_blob *blob,
                                   const uint8_t digest[CONTENT_DIGEST_SIZE], struct cp_error *err)
@@ -88,6 +100,9 @@ static enum cp_err remove_claimed(struct collecting *c, const struct db_blob *bl
     CP_TRY(db_run_tx_locking(ctx->db, "collect-blob", delete_body, &a, err));
     if (!a.deleted) {
         return CP_OK; /* somebody needs it again */
+    }
+    if (is_newer(c, blob, digest)) {
+        return CP_OK;
     }
     add(&c->blobs, blob->size);
     return blob_remove(ctx->blobs, digest, err);
@@ -100,12 +115,14 @@ static enum cp_err collect_blob(struct collecting *c, const struct db_blob *blob
     uint8_t digest[CONTENT_DIGEST_SIZE];
     enum cp_err code;
 
-    if (c->dry_run) {
-        add(&c->blobs, blob->size);
-        return CP_OK;
-    }
     if (!cp_hex_decode(blob->sha256, digest, sizeof digest)) {
         return cp_error_set(err, CP_ERR_INTERNAL, "A digest in the database is damaged.");
+    }
+    if (c->dry_run) {
+        if (!is_newer(c, blob, digest)) {
+            add(&c->blobs, blob->size);
+        }
+        return CP_OK;
     }
     if (blob_claim(store, digest) != CP_OK) {
         return cp_error_set(err, CP_ERR_NO_MEMORY, "No memory to collect a blob.");
@@ -154,7 +171,14 @@ static enum cp_err still_body(struct db_conn *conn, void *arg, struct cp_error *
     return db_blob_unknown(conn, &a->name, 1, a->only_bad, &a->unknown, &a->count, err);
 }
 
-/* Under the claim, so that the answer stays true until the file is gone. */
+/* An unknown file that does not wait (visit) has been marked for as long as the grace. */
+static bool is_due(const struct collecting *c, const struct blob_found *found)
+{
+    return found->stray || c->grace_s == 0;
+}
+
+/* Under the claim, so that the answer stays true until the file is gone. One that is seen for the
+ * first time is only marked: its grace begins now, whatever its age. */
 static enum cp_err remove_stray_claimed(struct collecting *c, const struct db_blob_name *name,
                                         const struct blob_found *found, struct cp_error *err)
 {
@@ -165,6 +189,9 @@ static enum cp_err remove_stray_claimed(struct collecting *c, const struct db_bl
     CP_TRY(db_run_read(ctx->db, "stray-blob", still_body, &a, err));
     if (a.count == 0) {
         return CP_OK;
+    }
+    if (!is_due(c, found)) {
+        return blob_stray_mark(ctx->blobs, c->place, name->sha256, true, err);
     }
     c->disk_bytes -= in_store ? found->disk_bytes : 0;
     add(in_store ? &c->strays : &c->quarantined, found->size);
@@ -179,7 +206,9 @@ static enum cp_err collect_stray(struct collecting *c, const struct db_blob_name
     enum cp_err code;
 
     if (c->dry_run) {
-        add(c->place == BLOB_IN_STORE ? &c->strays : &c->quarantined, found->size);
+        if (is_due(c, found)) {
+            add(c->place == BLOB_IN_STORE ? &c->strays : &c->quarantined, found->size);
+        }
         return CP_OK;
     }
     if (blob_claim(store, found->digest) != CP_OK) {
@@ -210,20 +239,23 @@ static enum cp_err look_at_names(struct collecting *c, struct cp_error *err)
         CP_TRY(go_on(c, err));
         if (is_unknown(c, &c->names[i])) {
             CP_TRY(collect_stray(c, &c->names[i], &c->found[i], err));
+        } else if (c->found[i].stray && !c->dry_run) {
+            CP_TRY(blob_stray_mark(job_context(c->job)->blobs, c->place, c->names[i].sha256, false,
+                                   err));
         }
     }
     return CP_OK;
 }
 
-/* A file that is younger than the grace may be of an upload that is about to write its row, or of
- * one that was killed before it could. */
+/* A marked file waits for its grace: it may be of an upload that was killed before it could write
+ * its row, or known to a newer dump of the database. */
 static enum cp_err visit(void *arg, const struct blob_found *found, struct cp_error *err)
 {
     struct collecting *c = arg;
     uint64_t now = cp_clock_wall();
 
     c->disk_bytes += c->place == BLOB_IN_STORE ? found->disk_bytes : 0;
-    if (found->changed_at + c->grace_s * CP_SEC > now) {
+    if (found->stray && found->changed_at + c->grace_s * CP_SEC > now) {
         return CP_OK;
     }
     c->found[c->name_count] = *found;
@@ -272,6 +304,7 @@ static enum cp_err collect(struct collecting *c, struct cp_error *err)
 
     CP_TRY(job_settings(c->job, &settings, err));
     c->grace_s = (uint64_t)settings.library_grace_hours * HOUR_S;
+    CP_TRY(jobs_library_own(job_context(c->job), "Garbage", err));
     CP_TRY(collect_unused(c, err));
     CP_TRY(collect_strays(c, BLOB_IN_STORE, err));
     CP_TRY(collect_strays(c, BLOB_IN_QUARANTINE, err));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Expired uploads: the row goes first, then the file; files without a row are those of uploads whose
- * draft was deleted, or whose row went when the process died. Touches the database and the blob
+ * draft was deleted, or whose row went when the process died, or of another dump of the database. Touches the database and the blob
  * store. */
 #include "jobs/expire.h"
 
@@ -8,14 +8,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "content/blob.h"
+#include "content/blob_care.h"
+#include "db/settings.h"
 #include "db/upload.h"
+#include "jobs/library.h"
 
 #define EXPIRE_EVERY_S 3600
 #define ROWS_AT_ONCE   64
 
+#define HOUR_S 3600
+
 struct expiring {
     struct job *job;
+    uint64_t grace_s;       /* of files without a row */
     struct db_upload *rows; /* ROWS_AT_ONCE */
     size_t count;
     uint64_t skipped; /* somebody works at them: next time */
@@ -103,30 +110,54 @@ static enum cp_err exists_body(struct db_conn *conn, void *arg, struct cp_error 
     return db_upload_exists(conn, e->name, &e->exists, err);
 }
 
-/* A row is there before its file is: what has none now will not get one. */
-static enum cp_err remove_stray(void *arg, const char *name, struct cp_error *err)
+/* Nobody works at it. A row is there before its file is: what has none now will not get one, unless
+ * another dump of the database is restored. So it waits for the library's grace, from the moment when
+ * it was found. */
+static enum cp_err settle_stray(struct expiring *e, const struct blob_found *found,
+                                struct blob_partial *file, struct cp_error *err)
 {
-    struct expiring *e = arg;
-    struct blob_partial *file = NULL;
-    enum cp_err code;
-
-    if (!db_is_uuid(name) || strlen(name) >= sizeof e->name) {
-        return CP_OK; /* none of ours */
-    }
-    (void)snprintf(e->name, sizeof e->name, "%s", name);
     CP_TRY(db_run_read(job_context(e->job)->db, "find-upload", exists_body, e, err));
+    if (e->exists ? found->stray : !found->stray && e->grace_s > 0) {
+        return blob_stray_mark(job_context(e->job)->blobs, BLOB_INCOMING, e->name, !e->exists, err);
+    }
     if (e->exists) {
         return CP_OK;
     }
+    e->strays++;
+    return blob_partial_remove(file, err);
+}
+
+static enum cp_err look_at_file(void *arg, const char *name, const struct blob_found *found,
+                                struct cp_error *err)
+{
+    struct expiring *e = arg;
+    struct blob_partial *file = NULL;
+    bool waits = found->stray && found->changed_at + e->grace_s * CP_SEC > cp_clock_wall();
+    enum cp_err code;
+
+    if (waits || !db_is_uuid(name) || strlen(name) >= sizeof e->name) {
+        return CP_OK; /* or none of ours */
+    }
+    (void)snprintf(e->name, sizeof e->name, "%s", name);
     code = blob_partial_open(job_context(e->job)->blobs, name, &file, err);
     if (code == CP_ERR_UPLOAD_LOCKED) {
         return CP_OK;
     }
     CP_TRY(code);
-    code = blob_partial_remove(file, err);
+    code = settle_stray(e, found, file, err);
     blob_partial_close(file);
-    e->strays++;
     return code;
+}
+
+static enum cp_err expire_all(struct expiring *e, struct cp_error *err)
+{
+    struct db_settings settings;
+
+    CP_TRY(job_settings(e->job, &settings, err));
+    e->grace_s = (uint64_t)settings.library_grace_hours * HOUR_S;
+    CP_TRY(jobs_library_own(job_context(e->job), "What is left of uploads", err));
+    CP_TRY(expire_rows(e, err));
+    return blob_partial_each(job_context(e->job)->blobs, look_at_file, e, err);
 }
 
 enum cp_err job_expire(struct job *job, struct cp_error *err)
@@ -137,10 +168,7 @@ enum cp_err job_expire(struct job *job, struct cp_error *err)
     if (e.rows == NULL) {
         return cp_error_set(err, CP_ERR_NO_MEMORY, "No memory for the list of uploads.");
     }
-    code = expire_rows(&e, err);
-    if (code == CP_OK) {
-        code = blob_partial_each(job_context(job)->blobs, remove_stray, &e, err);
-    }
+    code = expire_all(&e, err);
     free(e.rows);
     if (code == CP_OK) {
         job_result(job, json_pack("{s:I, s:I, s:I}", "uploads", (json_int_t)e.uploads, "bytes",

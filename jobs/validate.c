@@ -15,6 +15,7 @@
 #include "db/blob.h"
 #include "db/session.h"
 #include "db/settings.h"
+#include "jobs/library.h"
 #include "jobs/pace.h"
 
 #define PAGE         64
@@ -28,6 +29,7 @@ struct validating {
     struct db_blob page[PAGE];
     size_t page_count;
     uint64_t blobs, good, missing, damaged, healed;
+    bool own;            /* the library is this database's: what is damaged may be set aside */
     uint64_t unreadable; /* the system refused to open them: nothing is known */
 };
 
@@ -200,7 +202,7 @@ static enum cp_err write_down(struct looking *l, int fd, struct cp_error *err)
         return CP_OK;
     }
     count(l);
-    if (l->found == BLOB_DAMAGED || l->found == BLOB_SIZE_DIFFERS) {
+    if (l->v->own && (l->found == BLOB_DAMAGED || l->found == BLOB_SIZE_DIFFERS)) {
         CP_TRY(blob_quarantine(ctx->blobs, l->digest, fd, &moved, err));
     }
     return moved ? db_run_tx_locking(ctx->db, "content-quarantined", quarantined_body, l, err)
@@ -281,10 +283,26 @@ static enum cp_err end_body(struct db_conn *conn, void *arg, struct cp_error *er
     return job_done_in(v->job, conn, err);
 }
 
+/* What the library has is worth knowing, whoever filled it; only nothing is taken out of it. */
+static enum cp_err look_whose(struct validating *v, struct cp_error *err)
+{
+    struct jobs_library library;
+
+    CP_TRY(jobs_library_look(job_context(v->job), false, &library, err));
+    v->own = library.own;
+    if (!v->own) {
+        job_log(v->job, DB_TASK_ERROR, "%s What is damaged is told, and left where it is. %s",
+                cp_err_info(CP_ERR_LIBRARY_FOREIGN)->title,
+                cp_err_info(CP_ERR_LIBRARY_FOREIGN)->remedy);
+    }
+    return CP_OK;
+}
+
 static enum cp_err validate(struct validating *v, struct cp_error *err)
 {
     struct db_pool *db = job_context(v->job)->db;
 
+    CP_TRY(look_whose(v, err));
     CP_TRY(db_run_read(db, "unchecked-bytes", total_body, v, err));
     do {
         CP_TRY(db_run_read(db, "unchecked-blobs", page_body, v, err));

@@ -15,7 +15,9 @@
 #include "db/db.h"
 #include "db/event.h"
 #include "db/listener.h"
+#include "jobs/job.h"
 #include "jobs/jobs.h"
+#include "jobs/library.h"
 #include "keys/care.h"
 #include "keys/credentials.h"
 #include "keys/master.h"
@@ -166,6 +168,22 @@ static enum cp_err listen_for_tasks(const struct srv_config *c, struct srv_parts
     static const char *const channels[] = {DB_CHANNEL_TASKS};
 
     return db_listener_open(c->database, channels, 1, &p->task_listener, err);
+}
+
+/* Before the first collection. A foreign library is no reason not to start: content goes in and out,
+ * and the operator sees it where he looks. */
+static enum cp_err look_at_library(struct srv_parts *p, struct cp_error *err)
+{
+    struct jobs_context ctx = {.db = p->db, .blobs = p->blobs, .node_id = p->node.id};
+    struct jobs_library library;
+
+    CP_TRY(jobs_library_look(&ctx, false, &library, err));
+    if (!library.own) {
+        cp_log(CP_LOG_WARN, "library-foreign", "files", cp_log_u64(library.files), "known",
+               cp_log_u64(library.known), "remedy", cp_err_info(CP_ERR_LIBRARY_FOREIGN)->remedy,
+               NULL);
+    }
+    return CP_OK;
 }
 
 struct keys_arg {
@@ -328,6 +346,7 @@ static enum cp_err make_stored(const struct srv_config *c, srv_pause *pause, str
     CP_TRY(open_database(c, p, err));
     CP_TRY(db_run_tx(p->db, "register-node", register_node, &node, err));
     CP_TRY(claim_node(c, pause, p, err));
+    CP_TRY(look_at_library(p, err));
     CP_TRY(listen_for_tasks(c, p, err));
     CP_TRY(open_keyring(c, p, err));
     CP_TRY(check_keys(p, err));

@@ -362,6 +362,28 @@ static enum cp_err read_file(struct srv_config *c, const char *path, struct cp_e
     return rc;
 }
 
+/* What is done once, and then the program ends. */
+static const struct step {
+    const char *name;
+    enum srv_action action;
+    const char *help;
+} steps[] = {
+    {"migrate", SRV_ACTION_MIGRATE, "bring the database's schema up to date, then end"},
+    {"adopt-library", SRV_ACTION_ADOPT_LIBRARY,
+     "make a content library of another database this one's own, then end"},
+};
+#define STEP_COUNT (sizeof steps / sizeof steps[0])
+
+static const struct step *find_step(const char *argument)
+{
+    for (size_t i = 0; i < STEP_COUNT; i++) {
+        if (strncmp(argument, "--", 2) == 0 && strcmp(argument + 2, steps[i].name) == 0) {
+            return &steps[i];
+        }
+    }
+    return NULL;
+}
+
 /* Splits "--name=value" or takes the next argument as the value. */
 static enum cp_err next_option(int argc, const char *const *argv, int *at, char name[64],
                                const char **ret_value, struct cp_error *err)
@@ -395,7 +417,7 @@ static enum cp_err read_arguments(int argc, const char *const *argv, bool files,
     for (int i = 1; i < argc; i++) {
         bool is_file;
 
-        if (strcmp(argv[i], "--migrate") == 0) {
+        if (find_step(argv[i]) != NULL) {
             continue;
         }
         CP_TRY(next_option(argc, argv, &i, name, &value, err));
@@ -430,14 +452,22 @@ static enum cp_err complete(struct srv_config *c, struct cp_error *err)
     return CP_OK;
 }
 
-static bool wants_migration(int argc, const char *const *argv)
+static enum cp_err choose(int argc, const char *const *argv, const struct srv_config *c,
+                          enum srv_action *ret_action, struct cp_error *err)
 {
-    bool wants = false;
+    enum srv_action action =
+        c->rotate_master_key[0] != '\0' ? SRV_ACTION_ROTATE_MASTER_KEY : SRV_ACTION_RUN;
 
     for (int i = 1; i < argc; i++) {
-        wants = wants || strcmp(argv[i], "--migrate") == 0;
+        const struct step *step = find_step(argv[i]);
+
+        if (step != NULL && action != SRV_ACTION_RUN && action != step->action) {
+            return cp_error_set(err, CP_ERR_USAGE, "--%s is done by itself", step->name);
+        }
+        action = step != NULL ? step->action : action;
     }
-    return wants;
+    *ret_action = action;
+    return CP_OK;
 }
 
 enum cp_err srv_config_read(int argc, const char *const *argv, struct srv_config *ret_config,
@@ -455,10 +485,8 @@ enum cp_err srv_config_read(int argc, const char *const *argv, struct srv_config
     CP_TRY(read_arguments(argc, argv, true, &c, err));
     CP_TRY(read_arguments(argc, argv, false, &c, err));
     CP_TRY(complete(&c, err));
+    CP_TRY(choose(argc, argv, &c, ret_action, err));
     *ret_config = c;
-    *ret_action = wants_migration(argc, argv)      ? SRV_ACTION_MIGRATE
-                  : c.rotate_master_key[0] != '\0' ? SRV_ACTION_ROTATE_MASTER_KEY
-                                                   : SRV_ACTION_RUN;
     return CP_OK;
 }
 
@@ -474,8 +502,9 @@ void srv_config_help(FILE *out)
         (void)snprintf(left, sizeof left, "%s %s", options[i].name, options[i].argument);
         (void)fprintf(out, "  --%-24s %s\n", left, options[i].help);
     }
-    (void)fprintf(out, "  --%-24s %s\n", "migrate",
-                  "bring the database's schema up to date, then end");
+    for (size_t i = 0; i < STEP_COUNT; i++) {
+        (void)fprintf(out, "  --%-24s %s\n", steps[i].name, steps[i].help);
+    }
     (void)fprintf(out, "  --%-24s %s\n  --%-24s %s\n", "help", "this text", "version",
                   "the program's version");
 }

@@ -19,7 +19,8 @@ enum srv_action {
     SRV_ACTION_HELP,
     SRV_ACTION_VERSION,
     SRV_ACTION_MIGRATE,
-    SRV_ACTION_ROTATE_MASTER_KEY
+    SRV_ACTION_ROTATE_MASTER_KEY,
+    SRV_ACTION_ADOPT_LIBRARY
 };
 
 /* Plain values, no ownership. Text is "" when it was not given. */

@@ -19,6 +19,7 @@
 #include "db/db.h"
 #include "jobs/jobs.h"
 #include "jobs/webhooks.h"
+#include "server/adopt.h"
 #include "server/bootstrap.h"
 #include "server/config.h"
 #include "server/event_reader.h"
@@ -342,6 +343,13 @@ int main(int argc, char **argv)
     cp_log_init("castpointd", config.log_format, config.log_level, STDERR_FILENO);
     if (action == SRV_ACTION_MIGRATE) {
         return migrate(&config, &err);
+    }
+    if (action == SRV_ACTION_ADOPT_LIBRARY) {
+        rc = srv_adopt_library(&config, &err);
+        if (rc != CP_OK) {
+            cp_log_error(CP_LOG_ERROR, "library-not-adopted", &err);
+        }
+        return rc == CP_OK ? 0 : cp_err_info(rc)->exit_status;
     }
     if (action == SRV_ACTION_ROTATE_MASTER_KEY) {
         rc = srv_rotate_master_key(&config, &err);

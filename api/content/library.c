@@ -144,17 +144,26 @@ static enum cp_err add_local(struct library_tx *t, json_t *value, struct cp_erro
     return CP_OK;
 }
 
+/* As the node itself last found it: at its start, and at each collection. */
+static json_t *identity_json(const struct db_node *n)
+{
+    return json_pack("{s:o, s:b, s:o}", "id", api_json_text(n->library_id), "foreign",
+                     n->library_foreign_since != 0, "foreign_since",
+                     api_json_time(n->library_foreign_since));
+}
+
 static json_t *library_json(const struct library_tx *t)
 {
     const struct db_blob_figures *f = &t->figures;
     uint64_t stored = f->referenced.bytes + f->bad.bytes;
 
     return json_pack(
-        "{s:s, s:{s:o, s:o, s:o}, s:I, s:I, s:o, s:O?, s:n, s:n, s:n, s:O}", "distribution_point",
-        t->node.name, "blobs", "referenced", sum_json(f->referenced.blobs, f->referenced.bytes),
-        "unused", sum_json(f->unused.blobs, f->unused.bytes), "damaged",
-        sum_json(f->bad.blobs, f->bad.bytes), "logical_bytes", (json_int_t)f->logical_bytes,
-        "stored_bytes", (json_int_t)stored, "deduplication",
+        "{s:s, s:o, s:{s:o, s:o, s:o}, s:I, s:I, s:o, s:O?, s:n, s:n, s:n, s:O}",
+        "distribution_point", t->node.name, "identity", identity_json(&t->node), "blobs",
+        "referenced", sum_json(f->referenced.blobs, f->referenced.bytes), "unused",
+        sum_json(f->unused.blobs, f->unused.bytes), "damaged", sum_json(f->bad.blobs, f->bad.bytes),
+        "logical_bytes", (json_int_t)f->logical_bytes, "stored_bytes", (json_int_t)stored,
+        "deduplication",
         stored > 0 ? json_real((double)f->logical_bytes / (double)stored) : json_null(), "disk",
         t->disk, "quarantine", "partial_uploads", "file_system", "runs", t->runs);
 }

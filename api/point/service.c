@@ -23,15 +23,34 @@ bool api_is_prompt(const struct api_request *rq)
     return (rq->method == API_GET || rq->method == API_HEAD) && strcmp(rq->path, "/healthz") == 0;
 }
 
+struct readiness {
+    const struct api_context *ctx;
+    struct db_node node;
+};
+
+static enum cp_err read_readiness(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    struct readiness *r = arg;
+
+    return db_node_get(conn, r->ctx->node_id, &r->node, err);
+}
+
 struct api_response api_readyz(const struct api_context *ctx, const struct api_call *call)
 {
+    struct readiness r = {.ctx = ctx};
     struct cp_error err = {.code = CP_OK};
 
-    err.code = db_ping(ctx->db, &err);
+    err.code = db_run_read(ctx->db, "ready", read_readiness, &r, &err);
+    if (err.code == CP_ERR_NOT_FOUND) {
+        return api_refuse_text(call, CP_ERR_UNAVAILABLE,
+                               "The database does not know this distribution point any more: "
+                               "restart castpointd.");
+    }
     if (err.code != CP_OK) {
         return api_refuse(call, &err);
     }
-    return api_response_json(200, json_pack("{s:s}", "status", "ready"));
+    return api_response_json(200, json_pack("{s:s, s:s}", "status", "ready", "library",
+                                            r.node.library_foreign_since != 0 ? "foreign" : "own"));
 }
 
 struct identity {

@@ -22,6 +22,7 @@
 #include "db/account.h"
 #include "db/node.h"
 #include "db/token.h"
+#include "jobs/library.h"
 #include "keys/keyring.h"
 #include "tests/api/rig_audit.h"
 
@@ -103,6 +104,7 @@ static struct rig *rig_new(void)
     const char *record = getenv("CASTPOINT_API_RECORD");
     struct rig *r = calloc(1, sizeof *r);
     char content[80];
+    struct jobs_library library;
     struct cp_error err = {.code = CP_OK};
 
     assert_non_null(conninfo); /* run under tests/support/with-postgres */
@@ -129,6 +131,7 @@ static struct rig *rig_new(void)
     r->ctx.find_link = find_link;
     r->jobs = (struct jobs_context){
         .db = r->ctx.db, .blobs = r->ctx.blobs, .keyring = r->ctx.keyring, .node_id = r->node_id};
+    must(jobs_library_look(&r->jobs, false, &library, &err), &err);
     r->record = record != NULL ? fopen(record, "ae") : NULL;
     return r;
 }

@@ -156,6 +156,7 @@ static void what_nobody_has_goes_after_the_grace(void **state)
     result = library_work("collect?dry_run=true", NULL);
     assert_int_equal(rig_number_in(result, "blobs"), 1);
     assert_int_equal(rig_number_in(result, "bytes"), 7);
+    assert_int_equal(rig_number_in(result, "stray_files"), 0);
     assert_true(json_is_true(json_object_get(result, "dry_run")));
     json_decref(result);
     assert_int_equal(rig_blob_count(rig), before);

@@ -28,6 +28,7 @@
 #include "db/task.h"
 #include "db/version.h"
 #include "jobs/jobs.h"
+#include "jobs/library.h"
 
 #define ROUNDS   24
 #define FILES    12 /* of the draft */
@@ -54,11 +55,14 @@ static void must(enum cp_err code, const struct cp_error *err)
 /* A process's own connections and store; the other one has none open meanwhile. */
 static void enter(struct world *w)
 {
+    struct jobs_library library;
     struct cp_error err = {.code = CP_OK};
 
     must(db_pool_open(getenv("CASTPOINT_TEST_DB"), 2, &w->db, &err), &err);
     must(blob_store_open(w->root, &w->blobs, &err), &err);
     w->jobs = (struct jobs_context){.db = w->db, .blobs = w->blobs, .node_id = w->node_id};
+    must(jobs_library_look(&w->jobs, false, &library, &err), &err);
+    must(library.own ? CP_OK : CP_ERR_LIBRARY_FOREIGN, &err);
 }
 
 static void leave(struct world *w)

@@ -131,8 +131,12 @@ static void a_deleted_draft_takes_its_uploads_along(void **state)
     call = upload_piece(path, "Upload-Offset: 3", "def");
     rig_refused(rig, RIG_OPERATOR, &call, "not-found", NULL);
     assert_int_equal(upload_partial_files(), files + 1);
-    ask_to_expire(); /* its file is one that no row knows */
+    ask_to_expire(); /* its file is one that no row knows: it waits for the library's grace */
+    assert_int_equal(upload_partial_files(), files + 1);
+    rig_settings(rig, "{\"library_grace_hours\": 0}");
+    ask_to_expire();
     assert_int_equal(upload_partial_files(), files);
+    rig_settings(rig, "{\"library_grace_hours\": 24}");
 }
 
 /* What is refused at the end is told by HEAD too, and tried again by an empty piece. */

@@ -11,10 +11,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "common/hex.h"
 #include "content/blob_care.h"
 #include "tests/unit/content/fixture.h"
 
@@ -347,6 +349,91 @@ static void what_was_stored_anew_is_left_alone(void **state)
     assert_false(blob_is_still(f->store, digest, -1)); /* it was missing, and came */
 }
 
+/* ---- whose library it is, and what nobody knows ---- */
+
+static void identity_is(const struct fixture *f, const char *expected)
+{
+    char found[BLOB_IDENTITY_SIZE] = "untouched";
+
+    assert_int_equal(blob_identity_get(f->store, found, NULL), CP_OK);
+    assert_string_equal(found, expected);
+}
+
+static void the_identity_is_kept_whole(void **state)
+{
+    static const char first[] = "01234567-89ab-4cde-8f01-23456789abcd";
+    static const char second[] = "11111111-2222-4333-8444-555555555555";
+    static const char *const damaged[] = {"", "\n", "0123", "01234567-89AB-4cde-8f01-23456789abcd",
+                                          "01234567-89ab-4cde-8f01-23456789abcd0"};
+    struct fixture *f = *state;
+    char path[FIXTURE_PATH_SIZE];
+    struct stat st;
+
+    identity_is(f, "");
+    assert_int_equal(blob_identity_set(f->store, first, NULL), CP_OK);
+    identity_is(f, first);
+    assert_int_equal(blob_identity_set(f->store, second, NULL), CP_OK);
+    blob_store_close(f->store);
+    assert_int_equal(blob_store_open(f->root, &f->store, NULL), CP_OK);
+    identity_is(f, second);
+    (void)snprintf(path, sizeof path, "%s/identity", f->root);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    assert_int_equal(st.st_size, BLOB_IDENTITY_SIZE);
+    for (size_t i = 0; i < sizeof damaged / sizeof damaged[0]; i++) {
+        overwrite(path, damaged[i]);
+        identity_is(f, "?");
+    }
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(blob_identity_get(f->store, path, NULL), CP_ERR_STORAGE);
+    assert_int_equal(blob_identity_set(f->store, first, NULL), CP_ERR_STORAGE);
+}
+
+static enum cp_err see_mark(void *arg, const struct blob_found *found, struct cp_error *err)
+{
+    (void)err;
+    *(bool *)arg = found->stray;
+    return CP_OK;
+}
+
+static bool is_marked(const struct fixture *f)
+{
+    bool marked = false;
+
+    assert_int_equal(blob_store_walk(f->store, BLOB_IN_STORE, see_mark, &marked, NULL), CP_OK);
+    return marked;
+}
+
+static void a_mark_goes_with_the_file(void **state)
+{
+    const struct fixture *f = *state;
+    char name[CONTENT_DIGEST_TEXT_SIZE];
+    uint8_t digest[32];
+    uint64_t stored;
+
+    put(f, "bytes", digest);
+    cp_hex_encode(digest, sizeof digest, name);
+    stored = blob_changed_at(f->store, digest);
+    assert_true(stored > 0);
+    assert_false(is_marked(f));
+    assert_int_equal(blob_stray_mark(f->store, BLOB_IN_STORE, name, true, NULL), CP_OK);
+    assert_true(is_marked(f));
+    assert_true(blob_changed_at(f->store, digest) >= stored);
+    assert_true(blob_exists(f->store, digest, 5));
+    assert_int_equal(blob_stray_mark(f->store, BLOB_IN_STORE, name, false, NULL), CP_OK);
+    assert_false(is_marked(f));
+    assert_int_equal(blob_stray_mark(f->store, BLOB_IN_STORE, name, true, NULL), CP_OK);
+    put(f, "bytes", digest); /* a new file */
+    assert_false(is_marked(f));
+
+    assert_int_equal(blob_remove(f->store, digest, NULL), CP_OK);
+    assert_int_equal(blob_changed_at(f->store, digest), 0);
+    assert_int_equal(blob_stray_mark(f->store, BLOB_IN_STORE, name, true, NULL), CP_OK);
+    assert_int_equal(blob_stray_mark(f->store, BLOB_IN_QUARANTINE, name, true, NULL), CP_OK);
+    assert_int_equal(blob_stray_mark(f->store, BLOB_INCOMING, "01-23", true, NULL), CP_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -359,6 +446,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_pace_is_asked_for_every_byte, fixture_open,
                                         fixture_close),
         cmocka_unit_test_setup_teardown(what_is_damaged_is_set_aside, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(the_identity_is_kept_whole, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(a_mark_goes_with_the_file, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(what_was_stored_anew_is_left_alone, fixture_open,
                                         fixture_close),
     };

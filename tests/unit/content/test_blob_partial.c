@@ -147,12 +147,15 @@ static void a_lost_file_is_told(void **state)
     blob_partial_close(p);
 }
 
-static enum cp_err count_name(void *arg, const char *name, struct cp_error *err)
+static enum cp_err count_name(void *arg, const char *name, const struct blob_found *found,
+                              struct cp_error *err)
 {
     int *count = arg;
 
     (void)err;
     assert_string_equal(name, NAME);
+    assert_true(found->size >= 7);
+    assert_false(found->stray);
     (*count)++;
     return CP_OK;
 }

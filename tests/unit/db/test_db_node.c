@@ -32,6 +32,43 @@ static void test_node(void **state)
     fixture_commit(f);
 }
 
+static void test_library(void **state)
+{
+    static const char found[] = "01234567-89ab-4cde-8f01-23456789abcd";
+    static const char nobody[] = "00000000-0000-0000-0000-000000000000";
+    struct fixture *f = *state;
+    struct db_conn *c = fixture_begin(f);
+    char first[DB_ID_SIZE], then[DB_ID_SIZE];
+    struct db_node node;
+    bool news;
+
+    assert_string_equal(f->node.library_id, "");
+    assert_int_equal(f->node.library_foreign_since, 0);
+    OK(f, db_node_own_library(c, f->node.id, "", false, first, &f->err));
+    assert_true(db_is_uuid(first));
+    OK(f, db_node_own_library(c, f->node.id, found, false, then, &f->err));
+    assert_string_equal(then, first); /* it has one */
+    OK(f, db_node_own_library(c, f->node.id, found, true, then, &f->err));
+    assert_string_not_equal(then, first);
+    assert_string_not_equal(then, found);
+    OK(f, db_node_foreign_library(c, f->node.id, &news, &f->err));
+    assert_true(news);
+    OK(f, db_node_foreign_library(c, f->node.id, &news, &f->err));
+    assert_false(news);
+    OK(f, db_node_get(c, f->node.id, &node, &f->err));
+    assert_string_equal(node.library_id, then);
+    assert_true(node.library_foreign_since > 0);
+    OK(f, db_node_own_library(c, f->node.id, "?", false, then, &f->err));
+    assert_string_equal(then, node.library_id);
+    OK(f, db_node_get(c, f->node.id, &node, &f->err));
+    assert_int_equal(node.library_foreign_since, 0);
+    OK(f, db_node_register(c, "dp2", "0.2.0", &node, &f->err));
+    OK(f, db_node_own_library(c, node.id, found, false, then, &f->err));
+    assert_string_equal(then, found);
+    REFUSED(f, CP_ERR_NOT_FOUND, db_node_own_library(c, nobody, "", false, then, &f->err));
+    fixture_commit(f);
+}
+
 static void test_settings(void **state)
 {
     struct fixture *f = *state;
@@ -139,6 +176,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_node),
+        TEST(test_library),
         TEST(test_settings),
         TEST(test_address_ranges),
     };

@@ -89,6 +89,23 @@ static void migrating_is_an_action(void **state)
     assert_int_equal(srv_config_set(&c, "migrate", "yes", &err), CP_ERR_USAGE);
 }
 
+static void adopting_is_an_action_of_its_own(void **state)
+{
+    const char *argv[] = {"castpointd", "--name=a", "--adopt-library", "--rotate-master-key=/k"};
+    const char *both[] = {"castpointd", "--adopt-library", "--migrate"};
+    struct srv_config c;
+    enum srv_action action;
+    struct cp_error err;
+
+    (void)state;
+    assert_int_equal(srv_config_read(3, argv, &c, &action, &err), CP_OK);
+    assert_int_equal(action, SRV_ACTION_ADOPT_LIBRARY);
+    assert_string_equal(c.name, "a");
+    assert_int_equal(srv_config_read(4, argv, &c, &action, &err), CP_ERR_USAGE);
+    assert_int_equal(srv_config_read(3, both, &c, &action, &err), CP_ERR_USAGE);
+    assert_int_equal(srv_config_set(&c, "adopt-library", "yes", &err), CP_ERR_USAGE);
+}
+
 static void command_line_wins_over_file(void **state)
 {
     struct fixture *f = *state;
@@ -381,6 +398,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(migrating_is_an_action),
+        cmocka_unit_test(adopting_is_an_action_of_its_own),
         cmocka_unit_test(options_have_defaults),
         cmocka_unit_test_setup_teardown(command_line_wins_over_file, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(master_key_options, make_dir, remove_dir),
