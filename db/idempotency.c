@@ -10,24 +10,24 @@ static const struct db_stmt lock_stmt = {
     "SELECT pg_try_advisory_xact_lock(hashtextextended('idempotency ' || $1 || ' ' || $2, 0))"};
 static const struct db_stmt get_stmt = {
     "idempotency_get",
-    "SELECT account_id, key, request_sha256, status, answer_sealed FROM idempotency"
+    "SELECT account_id, key, status, answer_sealed FROM idempotency"
     " WHERE account_id = $1 AND key = $2 AND created_at > now() - $3 * interval '1 hour'"};
 /* An old row makes room. A row that this transaction's view does not have yet is a serialization
  * failure here: the next run sees it. */
 static const struct db_stmt put_stmt = {
     "idempotency_put",
-    "INSERT INTO idempotency (account_id, key, request_sha256, status, answer_sealed)"
-    " VALUES ($1, $2, $3, $4, $5)"
-    " ON CONFLICT (account_id, key) DO UPDATE SET request_sha256 = $3, status = $4,"
-    " answer_sealed = $5, created_at = now()"};
+    "INSERT INTO idempotency (account_id, key, status, answer_sealed) VALUES ($1, $2, $3, $4)"
+    " ON CONFLICT (account_id, key) DO UPDATE SET status = $3, answer_sealed = $4,"
+    " created_at = now()"};
 static const struct db_stmt drop_stmt = {
     "idempotency_drop",
     "DELETE FROM idempotency WHERE (account_id, key) IN (SELECT account_id, key FROM idempotency"
     " WHERE created_at <= now() - $1 * interval '1 hour' ORDER BY created_at LIMIT $2)"};
 
 static const struct db_col cols[] = {
-    DB_COL_TEXT(db_idempotency, account_id),          DB_COL_TEXT(db_idempotency, key),
-    DB_COL_TEXT(db_idempotency, request_sha256),      DB_COL_INT(db_idempotency, status),
+    DB_COL_TEXT(db_idempotency, account_id),
+    DB_COL_TEXT(db_idempotency, key),
+    DB_COL_INT(db_idempotency, status),
     DB_COL_BLOB(db_idempotency, answer, answer_size),
 };
 
@@ -55,8 +55,7 @@ enum cp_err db_idempotency_put(struct db_conn *conn, const struct db_idempotency
                                struct cp_error *err)
 {
     struct db_param params[] = {db_p_id(row->account_id), db_p_text(row->key),
-                                db_p_text(row->request_sha256), db_p_u64(row->status),
-                                db_p_bytes(row->answer, row->answer_size)};
+                                db_p_u64(row->status), db_p_bytes(row->answer, row->answer_size)};
 
     return db_do(conn, DB_COMMAND(&put_stmt, params), NULL, err);
 }

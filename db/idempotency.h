@@ -11,9 +11,10 @@
 struct db_idempotency {
     char account_id[DB_ID_SIZE];
     char key[DB_IDEMPOTENCY_KEY_SIZE];
-    char request_sha256[DB_DIGEST_SIZE]; /* role, method, address, query and body */
     uint32_t status;
-    char *answer; /* sealed for "idempotency <account_id> <key>" (keys/); malloced, caller frees */
+    /* With a digest of the request, sealed for "idempotency <account_id> <key>" (keys/); malloced,
+     * caller frees. */
+    char *answer;
     size_t answer_size;
 };
 

@@ -22,12 +22,14 @@ struct once {
     const struct api_context *ctx;
     const struct api_call *call;
     const struct api_creation *creation;
-    struct db_idempotency row; /* account, key and request of this call */
+    struct db_idempotency row;    /* account and key of this call */
+    char request[DB_DIGEST_SIZE]; /* digest of this call */
     char purpose[PURPOSE_SIZE];
     struct api_response response; /* of the last run */
 };
 
-/* ---- what is kept: "location\netag\nbody" ---- */
+/* ---- what is kept: "request\nlocation\netag\nbody", sealed as a whole: the body of a request may
+ * have had a password, which a plain digest of it would let anybody guess who reads the table ---- */
 
 static const char *text_or_empty(const char *text)
 {
@@ -39,14 +41,14 @@ static enum cp_err keep(struct db_conn *conn, struct once *o, struct cp_error *e
     const struct api_response *rs = &o->response;
     const char *location = text_or_empty(api_header_get(rs, "Location"));
     const char *etag = text_or_empty(api_header_get(rs, "ETag"));
-    size_t size = strlen(location) + strlen(etag) + 2 + rs->body_size;
+    size_t size = strlen(o->request) + strlen(location) + strlen(etag) + 3 + rs->body_size;
     char *plain = malloc(size + 1);
     uint8_t *sealed = malloc(size + KEYS_SEAL_OVERHEAD);
     struct db_idempotency row = o->row;
     enum cp_err rc = CP_ERR_NO_MEMORY;
 
     if (plain != NULL && sealed != NULL) {
-        int head = snprintf(plain, size + 1, "%s\n%s\n", location, etag);
+        int head = snprintf(plain, size + 1, "%s\n%s\n%s\n", o->request, location, etag);
 
         memcpy(plain + head, rs->body, rs->body_size);
         rc = keys_ring_seal(o->ctx->keyring, o->purpose, plain, size, sealed, &row.answer_size);
@@ -84,18 +86,35 @@ static struct api_response unpack(uint32_t status, char *plain, size_t size)
     return rs;
 }
 
+/* An answer is for the request that it was given to. */
+static bool is_for(const struct once *o, const char *plain)
+{
+    size_t size = strlen(o->request);
+
+    return strncmp(plain, o->request, size) == 0 && plain[size] == '\n';
+}
+
 static enum cp_err replay(struct once *o, const struct db_idempotency *kept, struct cp_error *err)
 {
     struct keys_sealed sealed = {(const uint8_t *)kept->answer, kept->answer_size};
     char *plain = malloc(kept->answer_size + 1);
     size_t size = 0;
+    enum cp_err rc;
 
     if (plain == NULL) {
         return cp_error_set(err, CP_ERR_NO_MEMORY, "No memory for the kept answer.");
     }
-    if (keys_ring_unseal(o->ctx->keyring, o->purpose, sealed, plain, kept->answer_size, &size) !=
-        CP_OK) {
+    rc = keys_ring_unseal(o->ctx->keyring, o->purpose, sealed, plain, kept->answer_size, &size);
+    if (rc != CP_OK) {
         free(plain);
+    }
+    if (rc == CP_ERR_KEY_UNUSABLE) {
+        return cp_error_set(err, rc,
+                            "The request with the Idempotency-Key '%s' was done, but its answer "
+                            "cannot be opened while the master key is missing.",
+                            o->row.key);
+    }
+    if (rc != CP_OK) {
         return cp_error_set(err, CP_ERR_CONFLICT,
                             "The request with the Idempotency-Key '%s' was done, but its answer "
                             "cannot be opened any more: the master key is another one. List what "
@@ -103,10 +122,19 @@ static enum cp_err replay(struct once *o, const struct db_idempotency *kept, str
                             o->row.key);
     }
     plain[size] = '\0';
-    o->response = unpack(kept->status, plain, size);
+    if (is_for(o, plain)) {
+        size_t head = strlen(o->request) + 1;
+
+        o->response = unpack(kept->status, plain + head, size - head);
+    } else {
+        rc = cp_error_set(err, CP_ERR_IDEMPOTENCY_REUSED,
+                          "Header 'Idempotency-Key': '%s' was the key of another request, or of "
+                          "the same one by another role: use a new key.",
+                          o->row.key);
+    }
     keys_wipe(plain, size);
     free(plain);
-    return CP_OK;
+    return rc;
 }
 
 /* ---- the transaction ---- */
@@ -133,14 +161,7 @@ static enum cp_err once_body(struct db_conn *conn, void *arg, struct cp_error *e
         err->retry_after_s = BUSY_RETRY_S;
     }
     CP_TRY(rc);
-    if (strcmp(kept.request_sha256, o->row.request_sha256) == 0) {
-        rc = replay(o, &kept, err);
-    } else {
-        rc = cp_error_set(err, CP_ERR_IDEMPOTENCY_REUSED,
-                          "Header 'Idempotency-Key': '%s' was the key of another request, or of "
-                          "the same one by another role: use a new key.",
-                          o->row.key);
-    }
+    rc = replay(o, &kept, err);
     free(kept.answer);
     return rc;
 }
@@ -197,7 +218,7 @@ static enum cp_err begin(struct once *o, const char *key, struct cp_error *err)
                             "for instance a uuid.",
                             DB_IDEMPOTENCY_KEY_SIZE - 1);
     }
-    if (digest_request(o->call, o->row.request_sha256) != CP_OK) {
+    if (digest_request(o->call, o->request) != CP_OK) {
         return cp_error_set(err, CP_ERR_NO_MEMORY, "No memory to digest the request.");
     }
     (void)snprintf(o->row.account_id, sizeof o->row.account_id, "%s", o->call->who->account_id);
