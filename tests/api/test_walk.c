@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -185,8 +186,11 @@ static void check_wrong_credentials(const struct api_route *route, struct rig_ca
                                         "Basic YWRtaW46d3Jvbmc=", /* admin:wrong */
                                         "Negotiate YQ==",
                                         "Digest x"};
-    static const struct api_certificate foreign = {.state = API_CERTIFICATE_FOREIGN,
-                                                   .sha256 = "00"};
+    static const struct api_certificate bad[] = {
+        {.state = API_CERTIFICATE_FOREIGN, .sha256 = "00"},
+        {.state = API_CERTIFICATE_EXPIRED, .sha256 = "00"},
+        {.state = API_CERTIFICATE_REVOKED, .sha256 = "00"},
+        {.state = API_CERTIFICATE_UNCHECKED, .sha256 = "00"}};
     static const struct api_certificate unknown = {.state = API_CERTIFICATE_VALID, .sha256 = "11"};
 
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
@@ -198,8 +202,10 @@ static void check_wrong_credentials(const struct api_route *route, struct rig_ca
         check_refused(route, &call, "authentication-failed");
     }
     call.authorization = NULL;
-    call.certificate = &foreign;
-    check_refused(route, &call, "authentication-failed");
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        call.certificate = &bad[i];
+        check_refused(route, &call, "authentication-failed");
+    }
     call.certificate = &unknown;
     check_refused(route, &call, "access-denied");
 }
@@ -221,6 +227,67 @@ static void join_once(void)
     rig_answer_done(&a);
 }
 
+/* Good tokens of the administrator, each of a smaller role than his. */
+static char smaller[API_ROLE_ADMIN][128];
+
+static void make_smaller_tokens(void)
+{
+    static const char *const roles[API_ROLE_ADMIN] = {[API_ROLE_CONTENT] = "content",
+                                                      [API_ROLE_VIEWER] = "viewer",
+                                                      [API_ROLE_OPERATOR] = "operator"};
+
+    for (size_t role = 0; role < sizeof roles / sizeof roles[0]; role++) {
+        char body[64];
+        struct rig_answer a;
+
+        if (roles[role] == NULL) {
+            continue;
+        }
+        (void)snprintf(body, sizeof body, "{\"role\": \"%s\"}", roles[role]);
+        a = rig_expect(rig, RIG_ADMIN,
+                       &(struct rig_call){.method = API_POST,
+                                          .path = "/api/v1/accounts/admin/tokens",
+                                          .body = body},
+                       201);
+        (void)snprintf(smaller[role], sizeof smaller[role], "Bearer %s", rig_text(&a, "secret"));
+        rig_answer_done(&a);
+    }
+}
+
+/* It is the token's role that counts, not its account's; and what lets a machine receive opens
+ * nothing else. */
+static void check_small_tokens(const struct api_route *route, struct rig_call call)
+{
+    enum api_role need = smallest(route->need);
+
+    for (size_t role = 0; role < need; role++) {
+        if (smaller[role][0] != '\0') {
+            call.authorization = smaller[role];
+            rig_refused(rig, RIG_NOBODY, &call, "access-denied", NULL);
+        }
+    }
+    call.authorization = other_join;
+    rig_refused(rig, RIG_NOBODY, &call, "access-denied", NULL);
+}
+
+/* HEAD is as closed as GET. */
+static void check_head(const struct api_route *route, struct rig_call call)
+{
+    if (route->method != API_GET || route->need == API_NEED_PUBLIC) {
+        return;
+    }
+    call.method = API_HEAD;
+    assert_int_equal(rig_status(rig, RIG_NOBODY, &call), 401);
+    for (size_t i = 0; i < SPOILED; i++) {
+        call.authorization = spoiled[i];
+        assert_int_equal(rig_status(rig, RIG_NOBODY, &call), 401);
+    }
+    if (smallest(route->need) > API_ROLE_VIEWER) {
+        call.authorization = smaller[API_ROLE_VIEWER];
+        assert_int_equal(rig_status(rig, RIG_NOBODY, &call), 403);
+    }
+}
+
 static void every_route(void **state)
 {
     const struct api_route *routes;
@@ -232,6 +299,7 @@ static void every_route(void **state)
     rig_seal(rig, "walk", 1);
     spoil_tokens();
     join_once();
+    make_smaller_tokens();
     routes = api_routes(&count);
     for (size_t i = 0; i < count; i++) {
         struct rig_call call;
@@ -240,6 +308,7 @@ static void every_route(void **state)
         fill(routes[i].pattern, path, sizeof path);
         call = call_of(&routes[i], path);
         check_wrong_credentials(&routes[i], call);
+        check_head(&routes[i], call);
         switch (routes[i].need) {
         case API_NEED_PUBLIC:
             assert_true(rig_status(rig, RIG_NOBODY, &call) < 400);
@@ -255,6 +324,7 @@ static void every_route(void **state)
             rig_refused(rig, RIG_NOBODY, &call, "access-denied", "another join");
             break;
         default:
+            check_small_tokens(&routes[i], call);
             check_roles(&routes[i], &call);
         }
     }
