@@ -122,7 +122,7 @@
       "Name the right database or restore it. Where this database is to have the library from now on: stop castpointd, run it once with --adopt-library, start it; what the database does not know then goes after library_grace_hours.") \
     X(KEY_UNUSABLE, "multicast-key-unusable", 503, 6, 0x80004005u, "A key cannot be used and could not be replaced.", \
       "The stored key is missing, damaged or sealed under another master key, and making a new one failed or is switched off (key_repair).", \
-      "'GET …/distribution-points/local/keys' says what is wrong. Put the right master key back, or make new keys with 'POST …/keys/identity/rotate' and 'POST …/keys/multicast/rotate'.") \
+      "'GET …/distribution-points/local/keys/master' says what is wrong. Put the right master key back: castpointd goes on by itself where it was missing. Or make new keys with 'POST …/keys/identity/rotate' and 'POST …/keys/multicast/rotate'.") \
     X(SIGNATURE, "signature-invalid", 502, 6, 0x80096010u, "A signature is not valid.", \
       "A ticket, certificate or manifest was not signed by this distribution point's keys, or was changed on the way.", \
       "Check that you talk to the right service; look for a proxy that rewrites content.") \

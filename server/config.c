@@ -369,6 +369,8 @@ static const struct step {
     const char *help;
 } steps[] = {
     {"migrate", SRV_ACTION_MIGRATE, "bring the database's schema up to date, then end"},
+    {"new-master-key", SRV_ACTION_NEW_MASTER_KEY,
+     "the master key is lost for good: make another one, then end"},
     {"adopt-library", SRV_ACTION_ADOPT_LIBRARY,
      "make a content library of another database this one's own, then end"},
 };

@@ -358,6 +358,13 @@ int main(int argc, char **argv)
         }
         return rc == CP_OK ? 0 : cp_err_info(rc)->exit_status;
     }
+    if (action == SRV_ACTION_NEW_MASTER_KEY) {
+        rc = srv_new_master_key(&config, &err);
+        if (rc != CP_OK) {
+            cp_log_error(CP_LOG_ERROR, "master-key-not-made", &err);
+        }
+        return rc == CP_OK ? 0 : cp_err_info(rc)->exit_status;
+    }
     block_signals();
     raise_descriptor_limit();
     check_receive_buffer();

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Changing the master key from the command line. */
+ * Changing the master key, or making another one, from the command line. */
 #include "server/master_key.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "db/listener.h"
 #include "db/node.h"
@@ -96,4 +97,25 @@ enum cp_err srv_rotate_master_key(const struct srv_config *config, struct cp_err
     }
     db_pool_close(db);
     return rc;
+}
+
+enum cp_err srv_new_master_key(const struct srv_config *config, struct cp_error *err)
+{
+    struct keys_master_place place;
+    uint8_t key[KEYS_MASTER_SIZE];
+
+    CP_TRY(keys_master_find(config->master_key, config->state_dir, &place, err));
+    if (access(place.path, F_OK) == 0) {
+        return cp_error_set(err, CP_ERR_CONFLICT,
+                            "There is a master key, %.300s: move it away if it is not the right "
+                            "one, and keep it.",
+                            place.path);
+    }
+    CP_TRY(keys_master_load(place.path, key, err));
+    keys_wipe(key, sizeof key);
+    (void)printf("%s holds a new master key; keep a backup of it. castpointd takes it at its next "
+                 "start, or check of its keys, and makes new keys.\n",
+                 place.path);
+    (void)fflush(stdout);
+    return CP_OK;
 }

@@ -177,6 +177,7 @@ class Keys(Case):
 
     def replace_master(self):
         with open(self.master, 'wb') as f:
+            os.fchmod(f.fileno(), 0o600)
             f.write(random.Random().randbytes(32))
 
     def test_another_master_key(self):
@@ -215,7 +216,8 @@ class Keys(Case):
         old = self.identity()
         self.service.stop()
         os.rename(self.master, self.master + '.kept')
-        self.service.start()  # makes another one
+        self.replace_master()
+        self.service.start()
         self.assertEqual(self.service.get(KEYS + '/master')['health'], 'broken')
         self.refused(self.fetch('r1', 'image', name='foreign'), 6, UNUSABLE)
         self.service.stop()
@@ -224,6 +226,67 @@ class Keys(Case):
         self.assertEqual(self.service.get(KEYS + '/master')['health'], 'ok')
         self.assertEqual(self.identity(), old)
         self.assert_by_multicast(self.fetch('r1', 'image', '--identity', old, name='back'))
+
+    def test_right_master_key_comes_back_too_late(self):
+        """Repaired meanwhile: who knows the first identity goes on."""
+        old = self.identity()
+        self.service.stop()
+        os.rename(self.master, self.master + '.kept')
+        self.replace_master()
+        self.service.start()
+        self.assertNotEqual(self.identity(), old)
+        self.refused(self.fetch('r1', 'image', '--identity', old, name='foreign'), 6, 'signature-invalid')
+        self.service.stop()
+        os.rename(self.master + '.kept', self.master)
+        self.service.start()
+        self.assert_by_multicast(self.fetch('r1', 'image', '--identity', old, name='back'))
+
+    def without_master(self):
+        self.service.stop()
+        os.rename(self.master, self.master + '.kept')
+        self.service.start()
+        shown = self.service.get(KEYS + '/master')
+        self.assertEqual(shown['health'], 'broken')
+        self.assertIn('--new-master-key', shown['summary'])
+        self.assertFalse(os.path.exists(self.master))
+
+    def test_master_key_is_away(self):
+        """A start without its volume is the end of nothing, however repair is set."""
+        for repair in True, False:
+            with self.subTest(repair=repair):
+                self.service.settings(key_repair=repair)
+                event, old = self.last_event(), self.identity()
+                self.without_master()
+                self.assertEqual(self.service.get('/readyz')['status'], 'ready')
+                shown = self.service.get(KEYS + '/identity')
+                self.assertEqual((shown['health'], shown['active']['fingerprint']), ('broken', old))
+                self.refused(self.fetch('r1', 'image', name=f'away{repair}'), 6, UNUSABLE)
+                self.ignore_problem('POST', KEYS + '/identity/rotate')
+                os.rename(self.master + '.kept', self.master)
+                self.assert_by_multicast(self.fetch('r1', 'image', '--identity', old, name=f'back{repair}'))
+                self.assertEqual(self.service.get(KEYS + '/master')['health'], 'ok')
+                kinds = self.kinds_since(event)
+                self.assertIn('master-key-lost', kinds)
+                self.assertFalse({'identity-key-replaced', 'identity-key-rotated', 'master-key-foreign'} & set(kinds))
+
+    def new_master(self):
+        words = [os.environ['CASTPOINTD'], '--state-dir', self.service.state, '--new-master-key']
+        p = self.lab.popen('srv', words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return p.communicate(timeout=60)[0], p.returncode
+
+    def test_master_key_is_lost_for_good(self):
+        out, status = self.new_master()
+        self.assertNotEqual(status, 0)
+        self.assertIn('There is a master key', out)
+        event, old = self.last_event(), self.identity()
+        self.without_master()
+        out, status = self.new_master()
+        self.assertEqual(status, 0, out)
+        self.post('/identity/check')
+        self.assertEqual(self.service.get(KEYS + '/master')['health'], 'ok')
+        self.assertNotEqual(self.identity(), old)
+        self.assertIn('master-key-foreign', self.kinds_since(event))
+        self.assert_by_multicast(self.fetch('r1', 'image', name='anew'))
 
     def rotate_master(self, new):
         words = [os.environ['CASTPOINTD'], '--state-dir', self.service.state, '--database', self.service.service_database,

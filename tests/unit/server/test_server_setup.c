@@ -84,6 +84,10 @@ static void migrating_is_an_action(void **state)
     assert_int_equal(action, SRV_ACTION_MIGRATE);
     assert_string_equal(c.migrate_database, "user=owner");
     assert_string_equal(c.database, "user=service");
+    argv[1] = "--new-master-key";
+    assert_int_equal(srv_config_read(COUNT(argv), argv, &c, &action, &err), CP_OK);
+    assert_int_equal(action, SRV_ACTION_NEW_MASTER_KEY);
+    assert_int_equal(srv_config_set(&c, "new-master-key", "yes", &err), CP_ERR_USAGE);
     argv[1] = "--migrate-database="; /* nothing is no conninfo */
     assert_int_equal(srv_config_read(COUNT(argv), argv, &c, &action, &err), CP_ERR_USAGE);
     assert_int_equal(srv_config_set(&c, "migrate", "yes", &err), CP_ERR_USAGE);
