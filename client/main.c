@@ -12,6 +12,7 @@
 #include "client/run.h"
 #include "common/err.h"
 #include "common/log.h"
+#include "common/process.h"
 
 static atomic_bool stop_requested; /* lock-free: a handler may set it */
 
@@ -92,8 +93,10 @@ int main(int argc, char *argv[])
 {
     struct cl_options options = {.log_format = CP_LOG_TEXT};
     struct cp_error err = {.code = CP_OK};
-    enum cp_err code = cl_options_parse(argc, argv, &options, &err);
+    enum cp_err code;
 
+    cp_process_guard_memory();
+    code = cl_options_parse(argc, argv, &options, &err);
     if (code == CP_OK && options.help) {
         (void)fputs(cl_options_help(), stdout);
         return 0;

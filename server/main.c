@@ -16,6 +16,7 @@
 #include "api/point/live.h"
 #include "api/session/progress.h"
 #include "common/log.h"
+#include "common/process.h"
 #include "db/db.h"
 #include "jobs/jobs.h"
 #include "jobs/webhooks.h"
@@ -327,6 +328,7 @@ int main(int argc, char **argv)
     struct cp_error err = {.code = CP_OK};
     enum cp_err rc;
 
+    cp_process_guard_memory();
     if (srv_config_read(argc, (const char *const *)argv, &config, &action, &err) != CP_OK) {
         (void)fprintf(stderr, "castpointd: %s\ncastpointd: %s\n", err.text,
                       cp_err_info(err.code)->remedy);

@@ -73,6 +73,18 @@ class Keys(Case):
         self.assert_fetched(fetch, self.files)
         self.assertGreater(fetch.summary()['bytes_multicast'], 0, fetch.text())
 
+    # ---- keys in memory ----
+
+    def test_no_core_dumps(self):
+        """Neither program leaves its memory behind when it dies."""
+        fetch = self.fetch('r1', 'image')
+        self.in_the_middle(fetch)
+        for pid in self.service.process.pid, fetch.process.pid:
+            with open(f'/proc/{pid}/limits') as f:
+                core = [line.split()[4:6] for line in f if line.startswith('Max core file size')]
+            self.assertEqual(core, [['0', '0']])
+        self.assert_by_multicast(fetch)
+
     # ---- harm ----
 
     HARM = ("DELETE FROM keys",
