@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * SQL of accounts. */
 #include "db/account.h"
+#include "db/batch.h"
 
 #include <string.h>
 
+#include "db/batch.h"
 #include "db/names.h"
 
 #define COLUMNS                                                                                    \
@@ -18,6 +20,9 @@ static const struct db_stmt create_stmt = {
 static const struct db_stmt get_stmt = {
     "account_get", "SELECT " COLUMNS " FROM accounts WHERE id = $1 OR name = $2"
                    " ORDER BY (id = $1) DESC NULLS LAST LIMIT 1"};
+static const struct db_stmt named_stmt = {
+    "account_named",
+    "SELECT " COLUMNS " FROM accounts WHERE name = ANY ($1::text[]) ORDER BY name"};
 static const struct db_stmt principal_stmt = {
     "account_by_principal", "SELECT " COLUMNS " FROM accounts WHERE principal = $1"};
 static const struct db_stmt list_stmts[2] = {
@@ -96,6 +101,17 @@ enum cp_err db_account_get(struct db_conn *conn, const char *ref, struct db_acco
     struct db_param params[] = {db_p_id(ref), db_p_text(ref)};
 
     return not_found(db_one(conn, DB_QUERY(&get_stmt, params, cols), ret_account, err), ref, err);
+}
+
+enum cp_err db_account_named(struct db_conn *conn, const char *const *names, size_t count,
+                             struct db_account *ret_items, size_t *ret_count, struct cp_error *err)
+{
+    struct db_query query = {.stmt = &named_stmt, .cols = cols, .col_count = DB_COUNT(cols)};
+    struct db_rows rows = {ret_items, sizeof *ret_items, count, ret_count};
+    struct db_batch batch = {.width = 0};
+
+    db_batch_add_names(&batch, names, count);
+    return db_batch_many(conn, query, &batch, rows, err);
 }
 
 enum cp_err db_account_by_principal(struct db_conn *conn, const char *principal,

@@ -34,6 +34,11 @@ CP_MUST_CHECK enum cp_err db_account_create(struct db_conn *conn, const struct d
 CP_MUST_CHECK enum cp_err db_account_get(struct db_conn *conn, const char *ref,
                                          struct db_account *ret_account, struct cp_error *err);
 
+/* Which of the names there are, in the order of names; count is at least one. */
+CP_MUST_CHECK enum cp_err db_account_named(struct db_conn *conn, const char *const *names,
+                                           size_t count, struct db_account *ret_items,
+                                           size_t *ret_count, struct cp_error *err);
+
 /* By its Kerberos principal. CP_ERR_NOT_FOUND. */
 CP_MUST_CHECK enum cp_err db_account_by_principal(struct db_conn *conn, const char *principal,
                                                   struct db_account *ret_account,

@@ -2,6 +2,7 @@
  * SQL of the audit log. */
 #include "db/audit.h"
 
+#include "db/batch.h"
 #include "db/names.h"
 #include "db/sql.h"
 
@@ -11,8 +12,10 @@ static const struct db_names outcome_names = {outcome_words, DB_COUNT(outcome_wo
 static const struct db_stmt add_stmt = {
     "audit_add",
     "INSERT INTO audit (node_id, account, role, authentication, address, operation, method, path,"
-    " request_id, outcome, code, subject, before, after, left_out) VALUES"
-    " ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13::jsonb, $14::jsonb, $15)"};
+    " request_id, outcome, code, subject, before, after, left_out)"
+    " SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],"
+    " $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::jsonb[],"
+    " $14::jsonb[], $15::bigint[])"};
 
 #define COLUMNS                                                                                    \
     "a.id, a.time, a.node_id, a.account, a.role, a.authentication, a.address, a.operation,"        \
@@ -82,17 +85,29 @@ bool db_audit_outcome_parse(const char *text, enum db_audit_outcome *ret_outcome
 
 enum cp_err db_audit_add(struct db_conn *conn, const struct db_audit *entry, struct cp_error *err)
 {
-    struct db_param params[] = {
-        db_p_id(entry->node_id),      db_p_text(entry->account),
-        db_p_text(entry->role),       db_p_text(entry->authentication),
-        db_p_text(entry->address),    db_p_text(entry->operation),
-        db_p_text(entry->method),     db_p_text(entry->path),
-        db_p_text(entry->request_id), db_p_text(db_audit_outcome_name(entry->outcome)),
-        db_p_text(entry->code),       db_p_text(entry->subject),
-        db_p_text(entry->before),     db_p_text(entry->after),
-        db_p_u64(entry->left_out)};
+    return db_audit_add_many(conn, entry, 1, err);
+}
 
-    return db_do(conn, DB_COMMAND(&add_stmt, params), NULL, err);
+enum cp_err db_audit_add_many(struct db_conn *conn, const struct db_audit *entries, size_t count,
+                              struct cp_error *err)
+{
+    struct db_batch batch = {.width = 0};
+
+    for (size_t i = 0; i < count; i++) {
+        const struct db_audit *e = &entries[i];
+        struct db_param row[] = {
+            db_p_id(e->node_id),      db_p_text(e->account),
+            db_p_text(e->role),       db_p_text(e->authentication),
+            db_p_text(e->address),    db_p_text(e->operation),
+            db_p_text(e->method),     db_p_text(e->path),
+            db_p_text(e->request_id), db_p_text(db_audit_outcome_name(e->outcome)),
+            db_p_text(e->code),       db_p_text(e->subject),
+            db_p_text(e->before),     db_p_text(e->after),
+            db_p_u64(e->left_out)};
+
+        db_batch_add(&batch, row, DB_COUNT(row));
+    }
+    return db_batch_do(conn, &add_stmt, &batch, err);
 }
 
 static const struct db_stmt *statement_for(const struct db_audit_filter *filter)

@@ -40,6 +40,10 @@ struct db_audit {
 CP_MUST_CHECK enum cp_err db_audit_add(struct db_conn *conn, const struct db_audit *entry,
                                        struct cp_error *err);
 
+/* At least one, numbered in their order, by one statement. */
+CP_MUST_CHECK enum cp_err db_audit_add_many(struct db_conn *conn, const struct db_audit *entries,
+                                            size_t count, struct cp_error *err);
+
 /* What a list shows; zeroed: everything. */
 struct db_audit_filter {
     const char *account, *subject, *operation, *address, *request_id; /* NULL: any */

@@ -7,11 +7,13 @@
 
 #include "common/event.h"
 #include "common/log.h"
-#include "db/sql.h"
+#include "db/batch.h"
 
 static const struct db_stmt add_stmt = {
     "event_add", "INSERT INTO events (node_id, kind, subject, actor, detail, request_id)"
-                 " VALUES ($1, $2, $3, $4, coalesce($5::jsonb, '{}'), $6)"};
+                 " SELECT node_id, kind, subject, actor, coalesce(detail, '{}'), request_id"
+                 " FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::jsonb[],"
+                 " $6::text[]) AS n (node_id, kind, subject, actor, detail, request_id)"};
 
 /* db_event_set_detail keeps a detail within the field; one that others wrote would not be JSON any
  * more when cut. */
@@ -65,16 +67,28 @@ static const struct db_col cols[] = {
 
 enum cp_err db_event_add(struct db_conn *conn, const struct db_event *event, struct cp_error *err)
 {
-    struct db_param params[] = {db_p_id(event->node_id),   db_p_text(event->kind),
-                                db_p_text(event->subject), db_p_text(event->actor),
-                                db_p_some(event->detail),  db_p_text(event->request_id)};
-    bool catalogued = cp_event_info(event->kind) != NULL;
+    return db_event_add_many(conn, event, 1, err);
+}
 
-    if (!catalogued) {
-        cp_log(CP_LOG_ERROR, "event-not-catalogued", "kind", event->kind, NULL);
+enum cp_err db_event_add_many(struct db_conn *conn, const struct db_event *events, size_t count,
+                              struct cp_error *err)
+{
+    struct db_batch batch = {.width = 0};
+
+    for (size_t i = 0; i < count; i++) {
+        const struct db_event *e = &events[i];
+        struct db_param row[] = {db_p_id(e->node_id),   db_p_text(e->kind),
+                                 db_p_text(e->subject), db_p_text(e->actor),
+                                 db_p_some(e->detail),  db_p_text(e->request_id)};
+        bool catalogued = cp_event_info(e->kind) != NULL;
+
+        if (!catalogued) {
+            cp_log(CP_LOG_ERROR, "event-not-catalogued", "kind", e->kind, NULL);
+        }
+        CP_ASSERT(catalogued); /* common/event_catalogue.h lacks the kind */
+        db_batch_add(&batch, row, DB_COUNT(row));
     }
-    CP_ASSERT(catalogued); /* common/event_catalogue.h lacks the kind */
-    return db_do(conn, DB_COMMAND(&add_stmt, params), NULL, err);
+    return db_batch_do(conn, &add_stmt, &batch, err);
 }
 
 /* Whether the array names it already. */

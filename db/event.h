@@ -26,6 +26,10 @@ struct db_event {
 CP_MUST_CHECK enum cp_err db_event_add(struct db_conn *conn, const struct db_event *event,
                                        struct cp_error *err);
 
+/* At least one, numbered in their order, by one statement. */
+CP_MUST_CHECK enum cp_err db_event_add_many(struct db_conn *conn, const struct db_event *events,
+                                            size_t count, struct cp_error *err);
+
 /* Kinds as the array that queries take: starts as "", which means all; each is there once. False: no
  * such kind. */
 bool db_kinds_add(char kinds[DB_KINDS_SIZE], const char *kind);

@@ -10,7 +10,11 @@
 CP_MUST_CHECK enum cp_err db_live_refuse(struct db_conn *conn, const char *package_id,
                                          const char *version_id, struct cp_error *err);
 
-/* The same sessions, the oldest first, at most limit. */
+/* The same of many packages; err names the first that is in use, too. */
+CP_MUST_CHECK enum cp_err db_live_refuse_named(struct db_conn *conn, const char *const *names,
+                                               size_t count, struct cp_error *err);
+
+/* The sessions of one, the oldest first, at most limit. */
 struct db_live {
     char id[DB_ID_SIZE];
 };

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "db/batch.h"
 #include "db/live.h"
 #include "db/names.h"
 
@@ -65,6 +66,39 @@ static const struct db_stmt update_stmt = {
     "UPDATE packages SET description = $2, policy = $3, encrypt = $4, access = $5,"
     " labels = coalesce($6::jsonb, '{}'), revision = revision + 1, updated_at = now()"
     " WHERE id = $1"};
+static const struct db_stmt named_stmt = {
+    "package_named",
+    "SELECT " COLUMNS " FROM packages p WHERE p.name = ANY ($1::text[]) ORDER BY p.name"};
+/* One order for all who hold many: they wait for each other instead of in a circle. */
+static const struct db_stmt hold_stmt = {
+    "package_hold", "SELECT 1 FROM packages WHERE name = ANY ($1::text[]) ORDER BY name"
+                    " FOR NO KEY UPDATE"};
+static const struct db_stmt create_many_stmt = {
+    "package_create_many",
+    "INSERT INTO packages (name, description, policy, encrypt, access, labels)"
+    " SELECT name, description, policy, encrypt, access, coalesce(labels, '{}')"
+    " FROM unnest($1::text[], $2::text[], $3::text[], $4::boolean[], $5::text[], $6::jsonb[])"
+    " AS n (name, description, policy, encrypt, access, labels)"};
+static const struct db_stmt update_many_stmt = {
+    "package_update_many",
+    "UPDATE packages p SET description = n.description, policy = n.policy, encrypt = n.encrypt,"
+    " access = n.access, labels = coalesce(n.labels, '{}'), revision = p.revision + 1,"
+    " updated_at = now()"
+    " FROM unnest($1::text[], $2::text[], $3::text[], $4::boolean[], $5::text[], $6::jsonb[])"
+    " AS n (name, description, policy, encrypt, access, labels) WHERE p.name = n.name"};
+static const struct db_stmt doom_stmt = {
+    "package_doom",
+    "SELECT 1 FROM packages WHERE name = ANY ($1::text[]) ORDER BY name FOR UPDATE"};
+static const struct db_stmt doom_versions_stmt = {
+    "package_doom_versions", "SELECT 1 FROM versions v JOIN packages p ON p.id = v.package_id"
+                             " WHERE p.name = ANY ($1::text[]) ORDER BY v.id FOR UPDATE OF v"};
+static const struct db_stmt delete_many_stmt = {
+    "package_delete_many", "DELETE FROM packages WHERE name = ANY ($1::text[])"};
+static const struct db_stmt sealed_stmt = {
+    "package_sealed",
+    "SELECT p.name, v.number FROM unnest($1::text[], $2::integer[]) AS w (name, number)"
+    " JOIN packages p ON p.name = w.name JOIN versions v ON v.package_id = p.id"
+    " AND v.number = w.number WHERE v.state = 'sealed' ORDER BY p.name"};
 static const struct db_stmt lock_versions_stmt = {
     "package_lock_versions", "SELECT 1 FROM versions WHERE package_id = $1 ORDER BY id FOR UPDATE"};
 static const struct db_stmt delete_stmt = {"package_delete", "DELETE FROM packages WHERE id = $1"};
@@ -110,17 +144,26 @@ static enum cp_err not_found(enum cp_err rc, const char *ref, struct cp_error *e
     return rc;
 }
 
+#define ROW_WIDTH 6
+
+static void row_params(const struct db_package *in, struct db_param ret_params[ROW_WIDTH])
+{
+    ret_params[0] = db_p_text(in->name);
+    ret_params[1] = db_p_text(in->description);
+    ret_params[2] = db_p_text(db_policy_name(in->policy));
+    ret_params[3] = db_p_bool(in->encrypt);
+    ret_params[4] = db_p_text(db_access_name(in->access));
+    ret_params[5] = db_p_some(in->labels);
+}
+
 enum cp_err db_package_create(struct db_conn *conn, const struct db_package *in,
                               struct db_package *ret_package, struct cp_error *err)
 {
-    struct db_param params[] = {db_p_text(in->name),
-                                db_p_text(in->description),
-                                db_p_text(db_policy_name(in->policy)),
-                                db_p_bool(in->encrypt),
-                                db_p_text(db_access_name(in->access)),
-                                db_p_some(in->labels)};
-    enum cp_err rc = db_do(conn, DB_COMMAND(&create_stmt, params), NULL, err);
+    struct db_param params[ROW_WIDTH];
+    enum cp_err rc;
 
+    row_params(in, params);
+    rc = db_do(conn, DB_COMMAND(&create_stmt, params), NULL, err);
     if (rc == CP_ERR_CONFLICT) {
         return cp_error_set(err, rc, "a package '%s' exists", in->name);
     }
@@ -180,6 +223,95 @@ enum cp_err db_package_update(struct db_conn *conn, const struct db_package *in,
     CP_TRY(db_revision_check(in->revision, present.revision, "package", err));
     CP_TRY(db_do(conn, DB_COMMAND(&update_stmt, params), NULL, err));
     return not_found(db_one(conn, DB_QUERY(&get_id_stmt, id, cols), ret_package, err), in->id, err);
+}
+
+enum cp_err db_package_named(struct db_conn *conn, const char *const *names, size_t count,
+                             struct db_package *ret_items, size_t *ret_count, struct cp_error *err)
+{
+    struct db_query query = {.stmt = &named_stmt, .cols = cols, .col_count = DB_COUNT(cols)};
+    struct db_rows rows = {ret_items, sizeof *ret_items, count, ret_count};
+    struct db_batch batch = {.width = 0};
+
+    db_batch_add_names(&batch, names, count);
+    return db_batch_many(conn, query, &batch, rows, err);
+}
+
+static enum cp_err write_many(struct db_conn *conn, const struct db_stmt *stmt,
+                              const struct db_package *const *items, size_t count,
+                              struct cp_error *err)
+{
+    struct db_batch batch = {.width = 0};
+
+    for (size_t i = 0; i < count; i++) {
+        struct db_param row[ROW_WIDTH];
+
+        row_params(items[i], row);
+        db_batch_add(&batch, row, ROW_WIDTH);
+    }
+    return db_batch_do(conn, stmt, &batch, err);
+}
+
+enum cp_err db_package_create_many(struct db_conn *conn, const struct db_package *const *items,
+                                   size_t count, struct cp_error *err)
+{
+    return write_many(conn, &create_many_stmt, items, count, err);
+}
+
+enum cp_err db_package_update_many(struct db_conn *conn, const struct db_package *const *items,
+                                   size_t count, struct cp_error *err)
+{
+    return write_many(conn, &update_many_stmt, items, count, err);
+}
+
+static enum cp_err by_names(struct db_conn *conn, const struct db_stmt *stmt,
+                            const char *const *names, size_t count, struct cp_error *err)
+{
+    struct db_batch batch = {.width = 0};
+
+    db_batch_add_names(&batch, names, count);
+    return db_batch_do(conn, stmt, &batch, err);
+}
+
+enum cp_err db_package_hold(struct db_conn *conn, const char *const *names, size_t count,
+                            struct cp_error *err)
+{
+    return by_names(conn, &hold_stmt, names, count, err);
+}
+
+enum cp_err db_package_doom(struct db_conn *conn, const char *const *names, size_t count,
+                            struct cp_error *err)
+{
+    CP_TRY(by_names(conn, &doom_stmt, names, count, err));
+    return by_names(conn, &doom_versions_stmt, names, count, err);
+}
+
+enum cp_err db_package_delete_many(struct db_conn *conn, const char *const *names, size_t count,
+                                   struct cp_error *err)
+{
+    CP_TRY(db_live_refuse_named(conn, names, count, err));
+    return by_names(conn, &delete_many_stmt, names, count, err);
+}
+
+static const struct db_col sealed_cols[] = {
+    DB_COL_TEXT(db_package_version, package),
+    DB_COL_INT(db_package_version, number),
+};
+
+enum cp_err db_package_sealed(struct db_conn *conn, const struct db_package_version *items,
+                              size_t count, struct db_package_version *ret_items, size_t *ret_count,
+                              struct cp_error *err)
+{
+    struct db_query query = {
+        .stmt = &sealed_stmt, .cols = sealed_cols, .col_count = DB_COUNT(sealed_cols)};
+    struct db_rows rows = {ret_items, sizeof *ret_items, count, ret_count};
+    struct db_batch batch = {.width = 0};
+
+    for (size_t i = 0; i < count; i++) {
+        struct db_param row[] = {db_p_text(items[i].package), db_p_u64(items[i].number)};
+
+        db_batch_add(&batch, row, DB_COUNT(row));
+    }
+    return db_batch_many(conn, query, &batch, rows, err);
 }
 
 enum cp_err db_package_delete(struct db_conn *conn, const char *name, int64_t expected_revision,

@@ -65,6 +65,45 @@ CP_MUST_CHECK enum cp_err db_package_list(struct db_conn *conn, const struct db_
 CP_MUST_CHECK enum cp_err db_package_update(struct db_conn *conn, const struct db_package *in,
                                             struct db_package *ret_package, struct cp_error *err);
 
+/* ---- many at once: each in one statement, whatever their number, which is at least one ---- */
+
+/* Which of the names there are, in the order of names. */
+CP_MUST_CHECK enum cp_err db_package_named(struct db_conn *conn, const char *const *names,
+                                           size_t count, struct db_package *ret_items,
+                                           size_t *ret_count, struct cp_error *err);
+
+/* Locks them: nobody else changes or deletes them before the transaction has ended. Joins and
+ * sessions of them go on. */
+CP_MUST_CHECK enum cp_err db_package_hold(struct db_conn *conn, const char *const *names,
+                                          size_t count, struct cp_error *err);
+
+/* As db_package_create and db_package_update; the latter of packages that are held. CP_ERR_CONFLICT:
+ * one of the names is taken. */
+CP_MUST_CHECK enum cp_err db_package_create_many(struct db_conn *conn,
+                                                 const struct db_package *const *items,
+                                                 size_t count, struct cp_error *err);
+CP_MUST_CHECK enum cp_err db_package_update_many(struct db_conn *conn,
+                                                 const struct db_package *const *items,
+                                                 size_t count, struct cp_error *err);
+
+/* Locks them to be deleted, as db_package_delete does; and deletes them, which are locked so.
+ * CP_ERR_CONFLICT while sessions of one have not ended: err names it and them. */
+CP_MUST_CHECK enum cp_err db_package_doom(struct db_conn *conn, const char *const *names,
+                                          size_t count, struct cp_error *err);
+CP_MUST_CHECK enum cp_err db_package_delete_many(struct db_conn *conn, const char *const *names,
+                                                 size_t count, struct cp_error *err);
+
+/* A package and one of its versions. */
+struct db_package_version {
+    char package[DB_NAME_SIZE];
+    uint32_t number;
+};
+/* Which of the versions are sealed, in the order of packages. */
+CP_MUST_CHECK enum cp_err db_package_sealed(struct db_conn *conn,
+                                            const struct db_package_version *items, size_t count,
+                                            struct db_package_version *ret_items, size_t *ret_count,
+                                            struct cp_error *err);
+
 /* Deletes the package, its versions, files, ended sessions and their receivers. CP_ERR_CONFLICT
  * while sessions of it have not ended: err names them (in db_run_tx_locking always in our words; in
  * db_run_tx a join at the same moment may leave it to the database's). Blobs stay until collected. */

@@ -171,27 +171,46 @@ static void fill(struct db_audit *e, const struct api_context *ctx, const struct
     put(e->request_id, sizeof e->request_id, rq->request_id);
 }
 
+/* False: no memory. */
+static bool describe(struct db_audit *e, const struct api_context *ctx, const struct api_call *call,
+                     const struct api_change *change)
+{
+    e->outcome = change->outcome;
+    fill(e, ctx, call->rq, call->who);
+    (void)snprintf(e->operation, sizeof e->operation, "%s",
+                   call->operation != NULL ? call->operation : "");
+    (void)snprintf(e->subject, sizeof e->subject, "%s", change->subject);
+    e->before = dump(change->before);
+    e->after = dump(change->after);
+    return (change->before == NULL || e->before != NULL) &&
+           (change->after == NULL || e->after != NULL);
+}
+
 enum cp_err api_audit_change(struct db_conn *conn, const struct api_context *ctx,
                              const struct api_call *call, const struct api_change *change,
                              struct cp_error *err)
 {
-    struct db_audit e = {.outcome = change->outcome};
+    return api_audit_changes(conn, ctx, call, change, 1, err);
+}
+
+enum cp_err api_audit_changes(struct db_conn *conn, const struct api_context *ctx,
+                              const struct api_call *call, const struct api_change *changes,
+                              size_t count, struct cp_error *err)
+{
+    struct db_audit *entries = calloc(count, sizeof *entries);
+    bool good = entries != NULL;
     enum cp_err code;
 
-    fill(&e, ctx, call->rq, call->who);
-    (void)snprintf(e.operation, sizeof e.operation, "%s",
-                   call->operation != NULL ? call->operation : "");
-    (void)snprintf(e.subject, sizeof e.subject, "%s", change->subject);
-    e.before = dump(change->before);
-    e.after = dump(change->after);
-    if ((change->before != NULL && e.before == NULL) ||
-        (change->after != NULL && e.after == NULL)) {
-        code = cp_error_set(err, CP_ERR_NO_MEMORY, "No memory for the audit log.");
-    } else {
-        code = db_audit_add(conn, &e, err);
+    for (size_t i = 0; good && i < count; i++) {
+        good = describe(&entries[i], ctx, call, &changes[i]);
     }
-    free(e.before);
-    free(e.after);
+    code = good ? db_audit_add_many(conn, entries, count, err)
+                : cp_error_set(err, CP_ERR_NO_MEMORY, "No memory for the audit log.");
+    for (size_t i = 0; entries != NULL && i < count; i++) {
+        free(entries[i].before);
+        free(entries[i].after);
+    }
+    free(entries);
     return code;
 }
 

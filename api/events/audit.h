@@ -28,6 +28,11 @@ struct api_change {
 CP_MUST_CHECK enum cp_err api_audit_change(struct db_conn *conn, const struct api_context *ctx,
                                            const struct api_call *call,
                                            const struct api_change *change, struct cp_error *err);
+/* The same of many, at least one, in their order. */
+CP_MUST_CHECK enum cp_err api_audit_changes(struct db_conn *conn, const struct api_context *ctx,
+                                            const struct api_call *call,
+                                            const struct api_change *changes, size_t count,
+                                            struct cp_error *err);
 
 /* An attempt that was refused by 401, 403 or because the account is locked; a transaction of its own.
  * Of methods that only read: wrong credentials, those of no account, and those that do not suffice

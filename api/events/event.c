@@ -9,26 +9,60 @@
 #include "api/events/audit.h"
 #include "db/event_json.h"
 
-static enum cp_err add_event(struct db_conn *conn, const struct api_context *ctx,
-                             const struct api_call *call, const struct api_event *event,
-                             struct cp_error *err)
+/* False: no memory. */
+static bool describe(struct db_event *row, const struct api_context *ctx,
+                     const struct api_call *call, const struct api_event *event)
 {
-    struct db_event *row = calloc(1, sizeof *row);
-    enum cp_err code;
-
-    if (row == NULL) {
-        return cp_error_set(err, CP_ERR_NO_MEMORY, "No memory for the event '%s'.", event->kind);
-    }
     (void)snprintf(row->node_id, sizeof row->node_id, "%s", ctx->node_id);
     (void)snprintf(row->kind, sizeof row->kind, "%s", event->kind);
     (void)snprintf(row->subject, sizeof row->subject, "%s", event->subject);
     (void)snprintf(row->actor, sizeof row->actor, "%s", call->who->account);
     (void)snprintf(row->request_id, sizeof row->request_id, "%s",
                    call->rq->request_id != NULL ? call->rq->request_id : "");
-    code = event->detail == NULL || db_event_set_detail(row, json_incref(event->detail))
-               ? db_event_add(conn, row, err)
-               : cp_error_set(err, CP_ERR_NO_MEMORY, "No memory for the event '%s'.", event->kind);
-    free(row);
+    return event->detail == NULL || db_event_set_detail(row, json_incref(event->detail));
+}
+
+static enum cp_err add_events(struct db_conn *conn, const struct api_context *ctx,
+                              const struct api_call *call, const struct api_event *events,
+                              size_t count, struct cp_error *err)
+{
+    struct db_event *rows = calloc(count, sizeof *rows);
+    bool good = rows != NULL;
+    enum cp_err code;
+
+    for (size_t i = 0; good && i < count; i++) {
+        good = describe(&rows[i], ctx, call, &events[i]);
+    }
+    code =
+        good ? db_event_add_many(conn, rows, count, err)
+             : cp_error_set(err, CP_ERR_NO_MEMORY, "No memory for the event '%s'.", events[0].kind);
+    free(rows);
+    return code;
+}
+
+static enum cp_err add_entries(struct db_conn *conn, const struct api_context *ctx,
+                               const struct api_call *call, const struct api_event *events,
+                               size_t count, struct cp_error *err)
+{
+    struct api_change *changes = calloc(count, sizeof *changes);
+    enum cp_err code;
+
+    if (changes == NULL) {
+        return cp_error_set(err, CP_ERR_NO_MEMORY, "No memory for the audit log.");
+    }
+    for (size_t i = 0; i < count; i++) {
+        const struct api_event *e = &events[i];
+
+        changes[i] = (struct api_change){.outcome = DB_AUDIT_DONE,
+                                         .subject = e->subject,
+                                         .before = e->before,
+                                         .after = e->after != NULL ? e->after : e->detail};
+        if (e->after == NULL && e->before != NULL && call->rq->method == API_DELETE) {
+            changes[i].after = NULL; /* it is gone, whatever the event tells of it */
+        }
+    }
+    code = api_audit_changes(conn, ctx, call, changes, count, err);
+    free(changes);
     return code;
 }
 
@@ -36,23 +70,23 @@ enum cp_err api_event_write(struct db_conn *conn, const struct api_context *ctx,
                             const struct api_call *call, const struct api_event *event,
                             struct cp_error *err)
 {
-    struct api_change change = {.outcome = DB_AUDIT_DONE,
-                                .subject = event->subject,
-                                .before = event->before,
-                                .after = event->after != NULL ? event->after : event->detail};
-    enum cp_err code;
+    return api_events_write(conn, ctx, call, event, 1, err);
+}
 
-    if (event->after == NULL && event->before != NULL && call->rq->method == API_DELETE) {
-        change.after = NULL; /* it is gone, whatever the event tells of it */
-    }
-    code = add_event(conn, ctx, call, event, err);
+enum cp_err api_events_write(struct db_conn *conn, const struct api_context *ctx,
+                             const struct api_call *call, const struct api_event *events,
+                             size_t count, struct cp_error *err)
+{
+    enum cp_err code = add_events(conn, ctx, call, events, count, err);
 
     if (code == CP_OK) {
-        code = api_audit_change(conn, ctx, call, &change, err);
+        code = add_entries(conn, ctx, call, events, count, err);
     }
-    json_decref(event->detail);
-    json_decref(event->before);
-    json_decref(event->after);
+    for (size_t i = 0; i < count; i++) {
+        json_decref(events[i].detail);
+        json_decref(events[i].before);
+        json_decref(events[i].after);
+    }
     return code;
 }
 

@@ -25,6 +25,12 @@ CP_MUST_CHECK enum cp_err api_event_write(struct db_conn *conn, const struct api
                                           const struct api_call *call,
                                           const struct api_event *event, struct cp_error *err);
 
+/* The same of many, at least one: all events in their order by one statement, all entries by another. */
+CP_MUST_CHECK enum cp_err api_events_write(struct db_conn *conn, const struct api_context *ctx,
+                                           const struct api_call *call,
+                                           const struct api_event *events, size_t count,
+                                           struct cp_error *err);
+
 /* Names of the members of `after` that differ from those of `before`, for a detail that must not
  * show values; both are taken over. */
 json_t *api_event_changed(json_t *before, json_t *after);

@@ -49,13 +49,12 @@ static void forget(struct api_import_found *found)
 static enum cp_err read_item(struct db_conn *conn, struct api_import *im,
                              const struct api_import_section *s, size_t i, struct cp_error *err)
 {
-    const json_t *list = json_object_get(im->f.body, s->name);
     struct api_fields item;
     char prefix[PREFIX_SIZE];
     enum cp_err rc;
 
-    (void)snprintf(prefix, sizeof prefix, "%s[%zu]", s->name, i);
-    api_fields_inside(&item, &im->f, json_array_get(list, i));
+    (void)snprintf(prefix, sizeof prefix, "%s[%zu]", s->name, im->batch.places[i]);
+    api_fields_inside(&item, &im->f, im->batch.items[i]);
     rc = s->item(conn, im, &item, err);
     api_fields_inside_end(&item, &im->f, prefix);
     if (rc != CP_OK) {
@@ -64,29 +63,74 @@ static enum cp_err read_item(struct db_conn *conn, struct api_import *im,
     return rc;
 }
 
+/* ---- going through a section ---- */
+
+/* Items from `next` on that are to be looked at, or written, as many as go together; gives the place
+ * behind them. */
+static size_t fill(struct api_import *im, const json_t *list, size_t next)
+{
+    struct api_import_batch *b = &im->batch;
+    size_t count = json_array_size(list);
+
+    b->count = 0;
+    b->name_count = 0;
+    for (; next < count && b->count < API_IMPORT_BATCH; next++) {
+        json_t *item = json_array_get(list, next);
+        const char *name = json_string_value(json_object_get(item, "name"));
+
+        if (!im->looking && !im->section->differs[next]) {
+            continue;
+        }
+        if (name != NULL && strlen(name) < DB_NAME_SIZE) {
+            b->names[b->name_count++] = name;
+        }
+        b->places[b->count] = next;
+        b->items[b->count++] = item;
+    }
+    return next;
+}
+
+static enum cp_err go_through(struct db_conn *conn, struct api_import *im,
+                              const struct api_import_section *s, struct cp_error *err)
+{
+    const json_t *list = json_object_get(im->f.body, s->name);
+    size_t next = fill(im, list, 0);
+
+    for (; im->batch.count > 0; next = fill(im, list, next)) {
+        if (s->fetch != NULL) {
+            CP_TRY(s->fetch(conn, im, err));
+        }
+        for (size_t i = 0; i < im->batch.count; i++) {
+            im->differs = false;
+            CP_TRY(read_item(conn, im, s, i, err));
+            if (im->looking) { /* what is written may be written again, from the same look */
+                im->section->differs[im->batch.places[i]] = im->differs;
+            }
+        }
+        if (s->flush != NULL && !im->looking) {
+            CP_TRY(s->flush(conn, im, err));
+        }
+    }
+    return CP_OK;
+}
+
 /* ---- the look: what is wrong, and what differs ---- */
 
 static enum cp_err look_at_section(struct db_conn *conn, struct api_import *im,
                                    const struct api_import_section *s, struct cp_error *err)
 {
     const json_t *list = api_field_array(&im->f, s->name, API_OPTIONAL);
-    size_t count = json_array_size(list);
 
     forget(im->section);
     if (list == NULL) {
         return CP_OK;
     }
     im->section->names = json_object();
-    im->section->differs = calloc(count + 1, sizeof *im->section->differs);
+    im->section->differs = calloc(json_array_size(list) + 1, sizeof *im->section->differs);
     if (im->section->names == NULL || im->section->differs == NULL) {
         return cp_error_set(err, CP_ERR_NO_MEMORY, "No memory for the configuration.");
     }
-    for (size_t i = 0; i < count; i++) {
-        im->differs = false;
-        CP_TRY(read_item(conn, im, s, i, err));
-        im->section->differs[i] = im->differs;
-    }
-    return CP_OK;
+    return go_through(conn, im, s, err);
 }
 
 static enum cp_err look_body(struct db_conn *conn, void *arg, struct cp_error *err)
@@ -112,16 +156,13 @@ static enum cp_err look_body(struct db_conn *conn, void *arg, struct cp_error *e
 static enum cp_err write_section(struct db_conn *conn, struct api_import *im,
                                  const struct api_import_section *s, struct cp_error *err)
 {
-    size_t count = json_array_size(json_object_get(im->f.body, s->name));
-
     if (im->section->names == NULL) {
         return CP_OK;
     }
-    for (size_t i = 0; i < count; i++) {
-        if (im->section->differs[i]) {
-            CP_TRY(read_item(conn, im, s, i, err));
-        }
+    if (s->hold != NULL) {
+        CP_TRY(s->hold(conn, im, err));
     }
+    CP_TRY(go_through(conn, im, s, err));
     return im->prune && s->prune != NULL ? s->prune(conn, im, err) : CP_OK;
 }
 
@@ -248,6 +289,8 @@ struct api_response api_configuration_put(const struct api_context *ctx,
     for (size_t i = 0; i < API_IMPORT_SECTIONS; i++) {
         forget(&im->found[i]);
     }
+    api_import_packages_free(im->packages);
+    free(im->accounts);
     json_decref(im->changes);
     json_decref(im->left);
     free(im);

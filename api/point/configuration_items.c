@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the import of a configuration does with a distribution point's settings, a package, an
- * account, a webhook. Touches the database; thread-safe. */
+ * What the import of a configuration does with a distribution point's settings, an account, a
+ * webhook, and what it does with all things alike. Touches the database; thread-safe. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,9 +11,7 @@
 #define ROWS  100 /* fetched at once */
 #define TRIES 3   /* when somebody else changes the same thing */
 
-/* Takes over before and after (json_null() for none). True: they differ, and it is time to write;
- * written() follows. */
-static bool to_write(struct api_import *im, json_t *before, json_t *after)
+bool api_import_to_write(struct api_import *im, json_t *before, json_t *after)
 {
     im->differs = !json_equal(before, after);
     if (im->differs && !im->looking) {
@@ -26,9 +24,8 @@ static bool to_write(struct api_import *im, json_t *before, json_t *after)
     return false;
 }
 
-/* Notes the change unless it failed; gives rc back. */
-static enum cp_err written(struct api_import *im, const char *section, const char *name,
-                           enum cp_err rc)
+enum cp_err api_import_written(struct api_import *im, const char *section, const char *name,
+                               enum cp_err rc)
 {
     static const char *const words[] = {"create", "change", "delete"};
     enum api_import_action action = json_is_null(im->before)  ? API_IMPORT_CREATE
@@ -49,8 +46,7 @@ static enum cp_err written(struct api_import *im, const char *section, const cha
     return rc;
 }
 
-/* There is a name, which the section has not had yet. */
-static bool first_time(struct api_import *im, struct api_fields *f, const char *name)
+bool api_import_first_time(struct api_import *im, struct api_fields *f, const char *name)
 {
     if (name == NULL || !im->looking) {
         return name != NULL;
@@ -63,7 +59,7 @@ static bool first_time(struct api_import *im, struct api_fields *f, const char *
     return true;
 }
 
-static bool is_named(const struct api_import *im, const char *name)
+bool api_import_is_named(const struct api_import *im, const char *name)
 {
     return json_object_get(im->section->names, name) != NULL;
 }
@@ -80,182 +76,61 @@ static enum cp_err put(struct db_conn *conn, struct api_import *im, struct api_f
 
     for (int i = 0; i < TRIES; i++) {
         rc = item(conn, im, f, name, err);
-        if (rc != CP_ERR_PRECONDITION_FAILED && rc != CP_ERR_NOT_FOUND &&
-            rc != CP_ERR_PACKAGE_NOT_FOUND) {
+        if (rc != CP_ERR_PRECONDITION_FAILED && rc != CP_ERR_NOT_FOUND) {
             break;
         }
     }
     return rc;
 }
 
-/* ---- packages ---- */
+/* ---- accounts ---- */
 
-/* What PATCH does not have: which version is pinned. */
-static void read_package(struct api_fields *f, struct db_package *p)
+static enum cp_err fetch_accounts(struct db_conn *conn, struct api_import *im, struct cp_error *err)
 {
-    int64_t current;
+    const struct api_import_batch *b = &im->batch;
 
-    api_package_read(f, p);
-    if (api_field_null(f, "current")) {
-        p->pinned_version = 0;
-    } else if (api_field_int(f, "current", API_OPTIONAL, 1, INT32_MAX, &current)) {
-        p->pinned_version = (uint32_t)current;
+    im->account_count = 0;
+    if (!im->looking || b->name_count == 0) {
+        return CP_OK; /* an account is written by itself, and read for that */
     }
+    if (im->accounts == NULL) {
+        im->accounts = calloc(API_IMPORT_BATCH, sizeof *im->accounts);
+    }
+    if (im->accounts == NULL) {
+        return cp_error_set(err, CP_ERR_NO_MEMORY, "No memory for the configuration.");
+    }
+    return db_account_named(conn, b->names, b->name_count, im->accounts, &im->account_count, err);
 }
 
-/* Only what is sealed can be current: content comes and goes by itself. */
-static enum cp_err can_be_current(struct db_conn *conn, struct api_import *im, bool *ret_can,
-                                  struct cp_error *err)
+static int by_name(const void *name, const void *account)
 {
-    const struct db_package *wanted = &im->package.wanted;
-    enum cp_err rc;
-
-    *ret_can = true;
-    if (wanted->pinned_version == 0 ||
-        wanted->pinned_version == im->package.present.pinned_version) {
-        return CP_OK;
-    }
-    rc = db_version_get(conn, wanted->name, wanted->pinned_version, &im->version, err);
-    *ret_can = rc == CP_OK && im->version.state == DB_VERSION_SEALED;
-    return rc == CP_ERR_VERSION_NOT_FOUND || rc == CP_ERR_PACKAGE_NOT_FOUND ? CP_OK : rc;
+    return strcmp(name, ((const struct db_account *)account)->name);
 }
 
-static void note_left(struct api_import *im, const char *name, uint32_t current)
+/* CP_ERR_NOT_FOUND. */
+static enum cp_err present_account(struct db_conn *conn, struct api_import *im, const char *name,
+                                   struct db_account *ret_account, struct cp_error *err)
 {
-    im->differs = true; /* to be noted again when it is time to write */
-    if (!im->looking && json_array_size(im->left) < API_IMPORT_SHOWN) {
-        (void)json_array_append_new(
-            im->left, json_pack("{s:s, s:s, s:s, s:I, s:s}", "section", "packages", "name", name,
-                                "field", "current", "value", (json_int_t)current, "reason",
-                                "The package has no sealed version of that number here."));
-    }
-}
+    const struct db_account *row;
 
-/* Nothing but the pin differs: the package itself is not changed. */
-static bool only_current_differs(json_t *before, const json_t *after)
-{
-    json_t *copy = json_copy(before);
-    bool same;
-
-    (void)json_object_set(copy, "current", json_object_get(after, "current"));
-    same = json_equal(copy, after);
-    json_decref(copy);
-    return same;
-}
-
-static enum cp_err write_package(struct db_conn *conn, struct api_import *im, bool exists,
-                                 struct cp_error *err)
-{
-    struct api_package_change *c = &im->package;
-    enum cp_err rc = CP_OK;
-
-    if (!to_write(im, exists ? api_configuration_package(&c->present) : json_null(),
-                  api_configuration_package(&c->wanted))) {
-        return CP_OK;
+    if (!im->looking) {
+        return db_account_get(conn, name, ret_account, err);
     }
-    if (!exists) {
-        rc = api_package_make(conn, im->ctx, im->call, &c->wanted, &c->result, err);
-    } else if (!only_current_differs(im->before, im->after)) {
-        c->settle_later = true;
-        im->access = im->access || c->wanted.access != c->present.access;
-        rc = api_package_change(conn, im->ctx, im->call, c, err);
+    row = im->account_count == 0
+              ? NULL
+              : bsearch(name, im->accounts, im->account_count, sizeof *im->accounts, by_name);
+    if (row == NULL) {
+        return CP_ERR_NOT_FOUND;
     }
-    if (rc == CP_OK && c->wanted.pinned_version != c->present.pinned_version) {
-        rc =
-            api_package_pin(conn, im->ctx, im->call, c->wanted.name, c->wanted.pinned_version, err);
-    }
-    return written(im, "packages", c->wanted.name, rc);
-}
-
-static enum cp_err put_package(struct db_conn *conn, struct api_import *im, struct api_fields *f,
-                               const char *name, struct cp_error *err)
-{
-    struct api_package_change *c = &im->package;
-    enum cp_err rc = db_package_get(conn, name, &c->present, err);
-    bool exists = rc == CP_OK;
-    uint32_t current;
-    bool can;
-
-    if (rc == CP_ERR_PACKAGE_NOT_FOUND) {
-        c->present = (struct db_package)API_PACKAGE_NEW;
-        (void)snprintf(c->present.name, sizeof c->present.name, "%s", name);
-    } else if (rc != CP_OK) {
-        return rc;
-    }
-    c->wanted = c->present;
-    read_package(f, &c->wanted);
-    if (!api_fields_ok(f)) {
-        return CP_OK;
-    }
-    CP_TRY(can_be_current(conn, im, &can, err));
-    current = c->wanted.pinned_version;
-    if (!can) {
-        c->wanted.pinned_version = c->present.pinned_version;
-    }
-    CP_TRY(write_package(conn, im, exists, err));
-    if (!can) {
-        note_left(im, name, current);
-    }
+    *ret_account = *row;
     return CP_OK;
 }
-
-static enum cp_err import_package(struct db_conn *conn, struct api_import *im, struct api_fields *f,
-                                  struct cp_error *err)
-{
-    const char *name = api_package_read_name(f);
-
-    if (!first_time(im, f, name)) {
-        read_package(f, &im->package.wanted); /* for what else is wrong */
-        (void)api_fields_ok(f);
-        return CP_OK;
-    }
-    return put(conn, im, f, put_package, name, err);
-}
-
-/* Whatever was changed meanwhile: it is not in the document. */
-static enum cp_err prune_package(struct db_conn *conn, struct api_import *im, struct db_package *p,
-                                 struct cp_error *err)
-{
-    enum cp_err rc = CP_OK;
-
-    p->revision = DB_REVISION_ANY;
-    if (!is_named(im, p->name) && to_write(im, api_configuration_package(p), json_null())) {
-        rc = api_package_remove(conn, im->ctx, im->call, p, err);
-        rc = written(im, "packages", p->name, rc);
-    }
-    if (rc == CP_ERR_CONFLICT) {
-        cp_error_prefix(err, "Package '%s' is not in the document, but", p->name);
-    }
-    return rc == CP_ERR_PACKAGE_NOT_FOUND ? CP_OK : rc;
-}
-
-static enum cp_err prune_packages(struct db_conn *conn, struct api_import *im, struct cp_error *err)
-{
-    struct db_package *rows = calloc(ROWS, sizeof *rows);
-    struct db_package_list list = {.after = ""};
-    char after[DB_NAME_SIZE] = "";
-    size_t count = ROWS;
-    enum cp_err rc = rows == NULL ? CP_ERR_NO_MEMORY : CP_OK;
-
-    while (rc == CP_OK && count == ROWS) {
-        list.after = after;
-        rc = db_package_list(conn, &list, ROWS, rows, &count, err);
-        for (size_t i = 0; rc == CP_OK && i < count; i++) {
-            (void)snprintf(after, sizeof after, "%s", rows[i].name);
-            rc = prune_package(conn, im, &rows[i], err);
-        }
-    }
-    free(rows);
-    return rc;
-}
-
-/* ---- accounts ---- */
 
 static enum cp_err put_account(struct db_conn *conn, struct api_import *im, struct api_fields *f,
                                const char *name, struct cp_error *err)
 {
     struct api_account_change *c = &im->account;
-    enum cp_err rc = db_account_get(conn, name, &c->present, err);
+    enum cp_err rc = present_account(conn, im, name, &c->present, err);
 
     if (rc == CP_OK) {
         c->wanted = c->present;
@@ -267,13 +142,13 @@ static enum cp_err put_account(struct db_conn *conn, struct api_import *im, stru
     }
     api_account_read(f, rc == CP_OK ? API_OPTIONAL : API_REQUIRED, &c->wanted);
     if (!api_fields_ok(f) ||
-        !to_write(im, rc == CP_OK ? api_configuration_account(&c->present) : json_null(),
-                  api_configuration_account(&c->wanted))) {
+        !api_import_to_write(im, rc == CP_OK ? api_configuration_account(&c->present) : json_null(),
+                             api_configuration_account(&c->wanted))) {
         return CP_OK;
     }
     rc = rc == CP_OK ? api_account_change(conn, im->ctx, im->call, c, err)
                      : api_account_make(conn, im->ctx, im->call, c, err);
-    return written(im, "accounts", name, rc);
+    return api_import_written(im, "accounts", name, rc);
 }
 
 static enum cp_err import_account(struct db_conn *conn, struct api_import *im, struct api_fields *f,
@@ -281,7 +156,7 @@ static enum cp_err import_account(struct db_conn *conn, struct api_import *im, s
 {
     const char *name = api_account_read_name(f);
 
-    if (!first_time(im, f, name)) {
+    if (!api_import_first_time(im, f, name)) {
         api_account_read(f, API_OPTIONAL, &im->account.wanted); /* for what else is wrong */
         (void)api_fields_ok(f);
         return CP_OK;
@@ -295,7 +170,7 @@ static enum cp_err prune_account(struct db_conn *conn, struct api_import *im,
     struct api_account_change *c = &im->account;
     enum cp_err rc;
 
-    if (is_named(im, account->name)) {
+    if (api_import_is_named(im, account->name)) {
         return CP_OK;
     }
     if (strcmp(account->id, im->call->who->account_id) == 0) {
@@ -304,11 +179,11 @@ static enum cp_err prune_account(struct db_conn *conn, struct api_import *im,
                             "it, or import with another account.",
                             account->name);
     }
-    (void)to_write(im, api_configuration_account(account), json_null());
+    (void)api_import_to_write(im, api_configuration_account(account), json_null());
     c->present = *account;
     c->present.revision = DB_REVISION_ANY;
-    rc =
-        written(im, "accounts", account->name, api_account_remove(conn, im->ctx, im->call, c, err));
+    rc = api_import_written(im, "accounts", account->name,
+                            api_account_remove(conn, im->ctx, im->call, c, err));
     return rc == CP_ERR_NOT_FOUND ? CP_OK : rc;
 }
 
@@ -348,15 +223,15 @@ static enum cp_err put_webhook(struct db_conn *conn, struct api_import *im, stru
     }
     api_webhook_read(f, rc != CP_OK, &c->wanted);
     if (!api_fields_ok(f) ||
-        !to_write(im, rc == CP_OK ? api_webhook_values(&c->present) : json_null(),
-                  api_webhook_values(&c->wanted))) {
+        !api_import_to_write(im, rc == CP_OK ? api_webhook_values(&c->present) : json_null(),
+                             api_webhook_values(&c->wanted))) {
         return CP_OK;
     }
     rc = rc == CP_OK ? api_webhook_change(conn, im->ctx, im->call, c, err)
                      : api_webhook_make(conn, im->ctx, im->call, c, err);
     /* nobody is told: PATCH with new_secret makes one that is */
     keys_wipe(c->secret, sizeof c->secret);
-    return written(im, "webhooks", name, rc);
+    return api_import_written(im, "webhooks", name, rc);
 }
 
 static enum cp_err import_webhook(struct db_conn *conn, struct api_import *im, struct api_fields *f,
@@ -364,7 +239,7 @@ static enum cp_err import_webhook(struct db_conn *conn, struct api_import *im, s
 {
     const char *name = api_webhook_read_name(f);
 
-    if (!first_time(im, f, name)) {
+    if (!api_import_first_time(im, f, name)) {
         api_webhook_read(f, false, &im->webhook.wanted); /* for what else is wrong */
         (void)api_fields_ok(f);
         return CP_OK;
@@ -378,11 +253,12 @@ static enum cp_err prune_webhook(struct db_conn *conn, struct api_import *im,
     struct api_webhook_change *c = &im->webhook;
     enum cp_err rc = CP_OK;
 
-    if (!is_named(im, webhook->name) && to_write(im, api_webhook_values(webhook), json_null())) {
+    if (!api_import_is_named(im, webhook->name) &&
+        api_import_to_write(im, api_webhook_values(webhook), json_null())) {
         c->present = *webhook;
         c->present.revision = DB_REVISION_ANY;
-        rc = written(im, "webhooks", webhook->name,
-                     api_webhook_remove(conn, im->ctx, im->call, c, err));
+        rc = api_import_written(im, "webhooks", webhook->name,
+                                api_webhook_remove(conn, im->ctx, im->call, c, err));
     }
     return rc == CP_ERR_NOT_FOUND ? CP_OK : rc;
 }
@@ -422,14 +298,14 @@ static enum cp_err put_settings(struct db_conn *conn, struct api_import *im, str
     api_settings_read(&inside, strcmp(c->node.id, im->ctx->node_id) == 0, &c->wanted);
     ok = api_fields_ok(&inside);
     api_fields_inside_end(&inside, f, "settings");
-    if (!ok || !to_write(im, api_configuration_node(&c->node, &c->present),
-                         api_configuration_node(&c->node, &c->wanted))) {
+    if (!ok || !api_import_to_write(im, api_configuration_node(&c->node, &c->present),
+                                    api_configuration_node(&c->node, &c->wanted))) {
         return CP_OK;
     }
     c->settle_later = true;
     im->access = im->access || c->wanted.content_access != c->present.content_access;
-    return written(im, "distribution_points", c->node.name,
-                   api_settings_change(conn, im->ctx, im->call, c, err));
+    return api_import_written(im, "distribution_points", c->node.name,
+                              api_settings_change(conn, im->ctx, im->call, c, err));
 }
 
 static enum cp_err import_node(struct db_conn *conn, struct api_import *im, struct api_fields *f,
@@ -439,7 +315,7 @@ static enum cp_err import_node(struct db_conn *conn, struct api_import *im, stru
     enum cp_err rc = CP_OK;
 
     (void)api_field_object(f, "settings", API_REQUIRED);
-    if (first_time(im, f, name)) {
+    if (api_import_first_time(im, f, name)) {
         rc = api_node_find(conn, im->ctx, name, &im->settings.node, err);
         if (rc == CP_ERR_NOT_FOUND) {
             api_field_error(f, "name",
@@ -457,8 +333,13 @@ static enum cp_err import_node(struct db_conn *conn, struct api_import *im, stru
 /* ---- all of them ---- */
 
 const struct api_import_section api_import_sections[API_IMPORT_SECTIONS] = {
-    {"distribution_points", import_node, NULL},
-    {"packages", import_package, prune_packages},
-    {"accounts", import_account, prune_accounts},
-    {"webhooks", import_webhook, prune_webhooks},
+    {.name = "distribution_points", .item = import_node},
+    {.name = "packages",
+     .hold = api_import_packages_hold,
+     .fetch = api_import_packages_fetch,
+     .item = api_import_package,
+     .flush = api_import_packages_flush,
+     .prune = api_import_packages_prune},
+    {.name = "accounts", .fetch = fetch_accounts, .item = import_account, .prune = prune_accounts},
+    {.name = "webhooks", .item = import_webhook, .prune = prune_webhooks},
 };
