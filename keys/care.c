@@ -65,8 +65,7 @@ static enum cp_err check_beside(struct ring *ring, struct db_key *row, struct ke
 
     if (row->state == DB_KEY_OVERLAP && row->overlap_until <= ring->now_ns) {
         care->retired++;
-        CP_TRY(ring_move(ring, row, KEYS_RETIRE, "its overlap has ended", true, err));
-        return ring_event(ring, row, "retired", "its overlap has ended", NULL, err);
+        return ring_retire(ring, row, "its overlap has ended", err);
     }
     care->checked++;
     if (ring_check(ring, row, &pair, why)) {
@@ -83,7 +82,7 @@ static enum cp_err check_others(struct ring *ring, enum db_key_kind kind, struct
                                 struct cp_error *err)
 {
     struct db_key *rows;
-    size_t count = 0;
+    size_t count = 0, former = 0;
     enum cp_err rc;
 
     if (ring->masters.missing) {
@@ -97,6 +96,11 @@ static enum cp_err check_others(struct ring *ring, enum db_key_kind kind, struct
     for (size_t i = 0; rc == CP_OK && i < count; i++) {
         if (rows[i].state == DB_KEY_OVERLAP || rows[i].state == DB_KEY_PENDING) {
             rc = check_beside(ring, &rows[i], care, err);
+        }
+        former += kind == DB_KEY_IDENTITY && rows[i].state == DB_KEY_OVERLAP;
+        if (rc == CP_OK && former > KEYS_PREVIOUS_MAX && rows[i].state == DB_KEY_OVERLAP) {
+            care->retired++; /* of before rotations looked after that */
+            rc = ring_retire(ring, &rows[i], RING_CROWDED, err);
         }
     }
     free(rows);

@@ -260,6 +260,30 @@ static enum cp_err leave_place(struct ring *ring, struct ring_key *s, const stru
     return ring_move(ring, &s->row, change, why->text, true, err);
 }
 
+enum cp_err ring_retire(struct ring *ring, struct db_key *row, const char *why,
+                        struct cp_error *err)
+{
+    CP_TRY(ring_move(ring, row, KEYS_RETIRE, why, true, err));
+    return ring_event(ring, row, "retired", why, NULL, err);
+}
+
+/* A former identity certifies beside the present one; the one whose overlap ends first makes room. */
+static enum cp_err add_previous(struct ring *ring, const struct db_key *row, struct cp_error *err)
+{
+    size_t at = 0;
+
+    if (ring->previous_count < KEYS_PREVIOUS_MAX) {
+        ring->previous[ring->previous_count++] = *row;
+        return CP_OK;
+    }
+    for (size_t i = 1; i < ring->previous_count; i++) {
+        at = ring->previous[i].overlap_until < ring->previous[at].overlap_until ? i : at;
+    }
+    CP_TRY(ring_retire(ring, &ring->previous[at], RING_CROWDED, err));
+    ring->previous[at] = *row;
+    return CP_OK;
+}
+
 enum cp_err ring_replace(struct ring *ring, enum db_key_kind kind, const struct ring_reason *why,
                          struct cp_error *err)
 {
@@ -286,9 +310,8 @@ enum cp_err ring_replace(struct ring *ring, enum db_key_kind kind, const struct 
     CP_TRY(ring_move(ring, &s->row, KEYS_ACTIVATE, NULL, false, err));
     s->row.activated_at = ring->now_ns;
     s->stored = s->sound = s->usable = true;
-    if (had && old.state == DB_KEY_OVERLAP && kind == DB_KEY_IDENTITY &&
-        ring->previous_count < KEYS_PREVIOUS_MAX) {
-        ring->previous[ring->previous_count++] = old;
+    if (had && old.state == DB_KEY_OVERLAP && kind == DB_KEY_IDENTITY) {
+        CP_TRY(add_previous(ring, &old, err));
     }
     CP_TRY(ring_event(ring, &s->row, word, why->text, had ? old.fingerprint : NULL, err));
     return kind == DB_KEY_MULTICAST ? ring_certify(ring, NULL, err) : CP_OK;

@@ -78,6 +78,12 @@ CP_MUST_CHECK enum cp_err ring_prepare(struct ring *ring, enum db_key_kind kind,
 CP_MUST_CHECK enum cp_err ring_move(struct ring *ring, struct db_key *row, enum keys_change change,
                                     const char *why, bool replaced, struct cp_error *err);
 
+/* The end of a key's overlap, with its event. */
+CP_MUST_CHECK enum cp_err ring_retire(struct ring *ring, struct db_key *row, const char *why,
+                                      struct cp_error *err);
+/* Why an identity's overlap ends before its time. */
+#define RING_CROWDED "there were too many rotations: four former identities are the most"
+
 /* An event "<kind>-key-<what>" about the row; old may be NULL. */
 CP_MUST_CHECK enum cp_err ring_event(const struct ring *ring, const struct db_key *row,
                                      const char *what, const char *why, const char *old,

@@ -60,19 +60,35 @@ static void test_no_overlap(void **state)
     keys_ring_free(s.k);
 }
 
-/* As many as the answer to a join has room for; then the oldest is left out, never the present. */
+/* As many as the answer to a join has room for; then the oldest is retired, never the present. What is
+ * shown as in overlap is what a join's answer has. */
 static void test_many_rotations(void **state)
 {
     struct fixture *f = *state;
     struct keyring_step s = {.k = keyring_new(f, keyring_master), .kind = DB_KEY_IDENTITY};
     struct keys_multicast first = keyring_use(f, s.k), last = first;
 
+    fixture_sql(f, "CREATE TABLE good (id uuid PRIMARY KEY, private_sealed bytea)");
     for (int i = 0; i < 12; i++) {
         first = last;
+        fixture_sql(f, "INSERT INTO good SELECT id, private_sealed FROM keys WHERE"
+                       " state = 'active' AND kind = 'identity'");
         keyring_run(f, keyring_rotate_body, &s);
         last = keyring_use(f, s.k);
+        assert_int_equal(keyring_count(f, "identity", "overlap"), last.previous_count);
     }
     assert_int_equal(last.previous_count, KEYS_PREVIOUS_MAX);
+    assert_int_equal(keyring_count(f, "identity", "retired"), 12 - KEYS_PREVIOUS_MAX);
+    assert_int_equal(keyring_events(f, "identity-key-retired"), 12 - KEYS_PREVIOUS_MAX);
+    assert_int_equal(fixture_number(f, "SELECT count(*) FROM keys WHERE state = 'retired' AND"
+                                       " retired_reason LIKE '%too many rotations%'"),
+                     12 - KEYS_PREVIOUS_MAX);
+    /* Those of before this was so. */
+    fixture_sql(f, "UPDATE keys k SET state = 'overlap', retired_at = NULL, overlap_until = now() +"
+                   " interval '1 day', private_sealed = g.private_sealed FROM good g"
+                   " WHERE g.id = k.id AND k.state = 'retired'");
+    assert_int_equal(keyring_care(f, s.k).retired, 12 - KEYS_PREVIOUS_MAX);
+    assert_int_equal(keyring_count(f, "identity", "overlap"), KEYS_PREVIOUS_MAX);
     assert_true(keyring_trusts(&last, first.identity_key));
     assert_int_equal(keyring_count(f, "identity", "active"), 1);
     assert_int_equal(keyring_count(f, "multicast", "active"), 1);
