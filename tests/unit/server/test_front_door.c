@@ -60,68 +60,69 @@ static void refused(uint16_t port, const char *data, size_t size, const char *co
     assert_int_equal(fake_calls(), calls);
 }
 
-static void hostile_requests(void **state)
-{
 #define CASE(code, word, request)                                                                  \
     {                                                                                              \
         request, sizeof(request) - 1, code, word                                                   \
     }
-    static const struct {
-        const char *request;
-        size_t size;
-        const char *code, *word;
-    } cases[] = {
-        CASE("invalid-request", "no Host", "GET / HTTP/1.1\r\n" END),
-        CASE("invalid-request", "no Host", "GET / HTTP/1.0\r\n" END),
-        CASE("invalid-request", "more than one Host", "GET / HTTP/1.1\r\n" HOST HOST END),
-        CASE("invalid-request", "Host header is not", "GET / HTTP/1.1\r\nHost: a b\r\n" END),
-        CASE("invalid-request", "more than one Content-Type",
-             "POST / HTTP/1.1\r\n" HOST "Content-Type: a/b\r\ncontent-type: a/b\r\n" END),
-        CASE("invalid-request", "more than one Authorization",
-             "GET / HTTP/1.1\r\n" HOST "Authorization: x\r\nA: b\r\nAuthorization: y\r\n" END),
-        CASE("invalid-request", "more than one Range",
-             "GET / HTTP/1.1\r\n" HOST "Range: bytes=0-1\r\nRange: bytes=2-3\r\n" END),
-        CASE("invalid-request", "more than one Upload-Offset",
-             "PUT /up HTTP/1.1\r\n" HOST "Upload-Offset: 0\r\nUpload-Offset: 0\r\n"
-             "Content-Length: 1\r\n" END "x"),
-        CASE("invalid-request", "more than one Content-Length",
-             "POST / HTTP/1.1\r\n" HOST "Content-Length: 1\r\nContent-Length: 1\r\n" END "x"),
-        CASE("invalid-request", "both Content-Length and Transfer-Encoding",
-             "POST / HTTP/1.1\r\n" HOST "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n" END
-             "0\r\n\r\n"),
-        CASE("invalid-request", "Transfer-Encoding",
-             "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: identity\r\n" END),
-        CASE("invalid-request", "Transfer-Encoding",
-             "POST / HTTP/1.0\r\n" HOST "Transfer-Encoding: chunked\r\n" END "0\r\n\r\n"),
-        CASE("invalid-request", "not a path", "GET http://x/a HTTP/1.1\r\n" HOST END),
-        CASE("invalid-request", "not a path", "OPTIONS * HTTP/1.1\r\n" HOST END),
-        CASE("invalid-request", "not a path", "CONNECT x:443 HTTP/1.1\r\n" HOST END),
-        CASE("invalid-request", "not a path", "GET /a\x80 HTTP/1.1\r\n" HOST END),
-        CASE("invalid-request", "not a path", "GET /a#b HTTP/1.1\r\n" HOST END),
-        CASE("invalid-request", "%-escape", "GET /?a=%g0 HTTP/1.1\r\n" HOST END),
-        CASE("invalid-request", "%-escape", "GET /?a=%00 HTTP/1.1\r\n" HOST END),
-        CASE("invalid-request", "NUL", "GET /a\0b HTTP/1.1\r\n" HOST END),
-        CASE("invalid-request", "NUL", "GET /a\0HTTP/1.1 HTTP/1.1\r\n" HOST END),
-        CASE("invalid-request", "NUL", "GET / HTTP/1.1\r\nHost: x\0y\r\n" END),
-        CASE("invalid-request", "NUL", "GET / HTTP/1.1\r\n" HOST "A: b\0\r\nC: d\r\n" END),
-        CASE("invalid-request", "NUL", "GET / HTTP/1.1\r\n" HOST "A: b\0Content-Length: 5\r\n" END),
-        CASE("invalid-request", "folded", "GET / HTTP/1.1\r\n" HOST "A: b\r\n  c\r\nD: e\r\n" END),
-        CASE("invalid-request", "not well-formed", "GET / HTTP/1.1\r\n" HOST "A\x01: b\r\n" END),
-        CASE("invalid-request", "not well-formed", "GET / HTTP/1.1\r\n" HOST "A: \x7f\r\n" END),
-        CASE("invalid-request", "no name", "GET / HTTP/1.1\r\n" HOST ":\r\n" END),
-        CASE("invalid-request", "no name",
-             "GET / HTTP/1.1\r\n" HOST ": x\r\nGET /a?x:y HTTP/1.1\r\n" HOST END),
-        CASE("invalid-request", "no name",
-             "POST / HTTP/1.1\r\n" HOST ":a\r\nContent-Length: 1\r\n" END "x"),
-        CASE("method-not-allowed", "'TRACE'", "TRACE / HTTP/1.1\r\n" HOST END),
-        CASE("too-large", "",
-             "POST / HTTP/1.1\r\n" HOST "Content-Length: 999999999999999999\r\n" END),
-    };
+static const struct {
+    const char *request;
+    size_t size;
+    const char *code, *word;
+} hostile[] = {
+    CASE("invalid-request", "no Host", "GET / HTTP/1.1\r\n" END),
+    CASE("invalid-request", "no Host", "GET / HTTP/1.0\r\n" END),
+    CASE("invalid-request", "more than one Host", "GET / HTTP/1.1\r\n" HOST HOST END),
+    CASE("invalid-request", "Host header is not", "GET / HTTP/1.1\r\nHost: a b\r\n" END),
+    CASE("invalid-request", "more than one Content-Type",
+         "POST / HTTP/1.1\r\n" HOST "Content-Type: a/b\r\ncontent-type: a/b\r\n" END),
+    CASE("invalid-request", "more than one Authorization",
+         "GET / HTTP/1.1\r\n" HOST "Authorization: x\r\nA: b\r\nAuthorization: y\r\n" END),
+    CASE("invalid-request", "more than one Range",
+         "GET / HTTP/1.1\r\n" HOST "Range: bytes=0-1\r\nRange: bytes=2-3\r\n" END),
+    CASE("invalid-request", "more than one Upload-Offset",
+         "PUT /up HTTP/1.1\r\n" HOST "Upload-Offset: 0\r\nUpload-Offset: 0\r\n"
+         "Content-Length: 1\r\n" END "x"),
+    CASE("invalid-request", "more than one Content-Length",
+         "POST / HTTP/1.1\r\n" HOST "Content-Length: 1\r\nContent-Length: 1\r\n" END "x"),
+    CASE("invalid-request", "both Content-Length and Transfer-Encoding",
+         "POST / HTTP/1.1\r\n" HOST "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n" END
+         "0\r\n\r\n"),
+    CASE("invalid-request", "Transfer-Encoding",
+         "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: identity\r\n" END),
+    CASE("invalid-request", "Transfer-Encoding",
+         "POST / HTTP/1.0\r\n" HOST "Transfer-Encoding: chunked\r\n" END "0\r\n\r\n"),
+    CASE("invalid-request", "not a path", "GET http://x/a HTTP/1.1\r\n" HOST END),
+    CASE("invalid-request", "not a path", "OPTIONS * HTTP/1.1\r\n" HOST END),
+    CASE("invalid-request", "not a path", "CONNECT x:443 HTTP/1.1\r\n" HOST END),
+    CASE("invalid-request", "not a path", "GET /a\x80 HTTP/1.1\r\n" HOST END),
+    CASE("invalid-request", "not a path", "GET /a#b HTTP/1.1\r\n" HOST END),
+    CASE("invalid-request", "%-escape", "GET /?a=%g0 HTTP/1.1\r\n" HOST END),
+    CASE("invalid-request", "%-escape", "GET /?a=%00 HTTP/1.1\r\n" HOST END),
+    CASE("invalid-request", "NUL", "GET /a\0b HTTP/1.1\r\n" HOST END),
+    CASE("invalid-request", "NUL", "GET /a\0HTTP/1.1 HTTP/1.1\r\n" HOST END),
+    CASE("invalid-request", "NUL", "GET / HTTP/1.1\r\nHost: x\0y\r\n" END),
+    CASE("invalid-request", "NUL", "GET / HTTP/1.1\r\n" HOST "A: b\0\r\nC: d\r\n" END),
+    CASE("invalid-request", "NUL", "GET / HTTP/1.1\r\n" HOST "A: b\0Content-Length: 5\r\n" END),
+    CASE("invalid-request", "folded", "GET / HTTP/1.1\r\n" HOST "A: b\r\n  c\r\nD: e\r\n" END),
+    CASE("invalid-request", "not well-formed", "GET / HTTP/1.1\r\n" HOST "A\x01: b\r\n" END),
+    CASE("invalid-request", "not well-formed", "GET / HTTP/1.1\r\n" HOST "A: \x7f\r\n" END),
+    CASE("invalid-request", "no name", "GET / HTTP/1.1\r\n" HOST ":\r\n" END),
+    CASE("invalid-request", "no name",
+         "GET / HTTP/1.1\r\n" HOST ": x\r\nGET /a?x:y HTTP/1.1\r\n" HOST END),
+    CASE("invalid-request", "no name",
+         "POST / HTTP/1.1\r\n" HOST ":a\r\nContent-Length: 1\r\n" END "x"),
+    CASE("method-not-allowed", "'TRACE'", "TRACE / HTTP/1.1\r\n" HOST END),
+    CASE("too-large", "", "POST / HTTP/1.1\r\n" HOST "Content-Length: 999999999999999999\r\n" END),
+};
+
+static void hostile_requests(void **state)
+{
     struct srv_http *http = start((struct srv_http_config){.timeout_s = 5});
 
     (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        refused(srv_http_port(http), cases[i].request, cases[i].size, cases[i].code, cases[i].word);
+    for (size_t i = 0; i < sizeof hostile / sizeof hostile[0]; i++) {
+        refused(srv_http_port(http), hostile[i].request, hostile[i].size, hostile[i].code,
+                hostile[i].word);
     }
     srv_http_stop(http);
 }
