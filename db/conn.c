@@ -2,12 +2,10 @@
  * One connection: opening it with our time-outs, and what its errors mean. Opens sockets. */
 #include "db/conn.h"
 
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
 #include "common/log.h"
 #include "db/wait.h"
 
@@ -146,24 +144,6 @@ static void ignore_notice(void *arg, const PGresult *result)
     (void)result;
 }
 
-/* Waits for the end of an attempt to connect; the server was there a moment ago. */
-static void finish_attempt(PGconn *pg)
-{
-    cp_time end = cp_clock_now() + soon.limit;
-    PostgresPollingStatusType next = PGRES_POLLING_WRITING;
-
-    while (next == PGRES_POLLING_READING || next == PGRES_POLLING_WRITING) {
-        struct pollfd fd = {.fd = PQsocket(pg),
-                            .events = next == PGRES_POLLING_READING ? POLLIN : POLLOUT};
-        cp_time now = cp_clock_now();
-
-        if (now >= end || poll(&fd, 1, (int)((end - now) / CP_MSEC) + 1) <= 0) {
-            return;
-        }
-        next = PQconnectPoll(pg);
-    }
-}
-
 /* libpq keeps the SQLSTATE of a refused connection to itself, and its text is in the server's
  * language. So a server that answered is asked once more, by a connection whose text is the state. */
 static enum cp_err why_refused(const PGconn *refused, const char *const *keywords,
@@ -182,7 +162,7 @@ static enum cp_err why_refused(const PGconn *refused, const char *const *keyword
         return CP_ERR_DATABASE;
     }
     (void)PQsetErrorVerbosity(pg, PQERRORS_SQLSTATE);
-    finish_attempt(pg);
+    db_wait_connected(pg, soon.limit);
     text = PQerrorMessage(pg); /* "…: FATAL:  28000\n" */
     size = strcspn(text, "\n");
     for (size_t i = 0; size > STATE_SIZE && i < DB_COUNT(refusals); i++) {

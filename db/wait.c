@@ -87,3 +87,20 @@ PGresult *db_wait(PGconn *pg, int sent, const struct db_patience *patience, bool
     }
     return kept;
 }
+
+void db_wait_connected(PGconn *pg, cp_time limit)
+{
+    cp_time end = cp_clock_now() + limit;
+    PostgresPollingStatusType next = PGRES_POLLING_WRITING;
+
+    while (next == PGRES_POLLING_READING || next == PGRES_POLLING_WRITING) {
+        struct pollfd fd = {.fd = PQsocket(pg),
+                            .events = next == PGRES_POLLING_READING ? POLLIN : POLLOUT};
+        cp_time now = cp_clock_now();
+
+        if (now >= end || poll(&fd, 1, (int)((end - now) / CP_MSEC) + 1) <= 0) {
+            return;
+        }
+        next = PQconnectPoll(pg);
+    }
+}

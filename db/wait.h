@@ -23,4 +23,8 @@ extern const cp_time db_hurry_limit;
  * the connection is good for PQfinish() only. */
 PGresult *db_wait(PGconn *pg, int sent, const struct db_patience *patience, bool *ret_silent);
 
+/* Waits for the end of an attempt to connect (PQconnectStartParams), at most so long; how it ended,
+ * PQstatus() tells. */
+void db_wait_connected(PGconn *pg, cp_time limit);
+
 #endif
