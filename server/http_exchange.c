@@ -155,7 +155,7 @@ static enum MHD_Result answer(struct exchange *x, struct api_response *rs, bool 
     srv_peer_waits(x->peer);
     x->stage = STAGE_ANSWERED;
     x->status = rs->status;
-    x->bytes = x->request->rq.method == API_HEAD ? 0 : api_response_size(rs);
+    x->bytes = x->request->rq.method == API_HEAD || rs->status == 304 ? 0 : api_response_size(rs);
     if (close && x->request->rq.content_length != 0) {
         srv_peer_leaves(x->peer, bounds_of(x));
     }

@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "api/access/access.h"
 #include "api/framework/etag.h"
@@ -233,10 +232,9 @@ static enum cp_err fill(struct api_response *rs, struct delivery *d, struct cp_e
                             "If-Match is '%.100s' but the present ETag is '%s'.", match, d->etag);
     }
     if (client_has_it(d)) {
-        (void)close(rs->fd);
-        rs->fd = -1;
-        rs->status = 304;
+        rs->fd_size = d->size;
         add_content_headers(rs, d);
+        api_response_unchanged(rs);
         return CP_OK;
     }
     /* A date names bytes for good only where the address does (RFC 9110 8.8.2.2). */

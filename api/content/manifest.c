@@ -14,7 +14,6 @@ struct manifest_read {
     const struct api_call *call;
     struct db_version version;
     char etag[API_ETAG_SIZE];
-    bool fresh; /* the client has it */
     char *text;
     size_t size;
 };
@@ -33,8 +32,7 @@ static enum cp_err read_manifest(struct db_conn *conn, void *arg, struct cp_erro
                             (unsigned)m->version.number, m->version.package);
     }
     (void)snprintf(m->etag, sizeof m->etag, "\"%s\"", m->version.manifest_sha256);
-    m->fresh = api_etag_none_match(m->call->rq, m->etag);
-    return m->fresh ? CP_OK : db_version_manifest(conn, m->version.id, &m->text, &m->size, err);
+    return db_version_manifest(conn, m->version.id, &m->text, &m->size, err);
 }
 
 struct api_response api_manifest_get(const struct api_context *ctx, const struct api_call *call)
@@ -48,11 +46,12 @@ struct api_response api_manifest_get(const struct api_context *ctx, const struct
         free(m.text);
         return api_refuse(call, &err);
     }
-    rs = api_response_empty(m.fresh ? 304 : 200);
-    if (!m.fresh) {
-        rs.content_type = "application/json";
-        rs.body = m.text;
-        rs.body_size = m.size;
+    rs = api_response_empty(200);
+    rs.content_type = "application/json";
+    rs.body = m.text;
+    rs.body_size = m.size;
+    if (api_etag_none_match(call->rq, m.etag)) {
+        api_response_unchanged(&rs);
     }
     api_header_add(&rs, "ETag", "%s", m.etag);
     api_header_add(&rs, "Cache-Control", "private, no-cache");

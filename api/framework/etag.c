@@ -100,15 +100,13 @@ bool api_etag_none_match(const struct api_request *rq, const char *etag)
 struct api_response api_response_resource(const struct api_request *rq, int64_t revision,
                                           json_t *value)
 {
+    struct api_response rs = api_response_json(200, value);
     char etag[API_ETAG_SIZE];
-    struct api_response rs;
 
     api_etag_revision(revision, etag);
-    if ((rq->method == API_GET || rq->method == API_HEAD) && api_etag_none_match(rq, etag)) {
-        json_decref(value);
-        rs = api_response_empty(304);
-    } else {
-        rs = api_response_json(200, value);
+    if (rs.status == 200 && (rq->method == API_GET || rq->method == API_HEAD) &&
+        api_etag_none_match(rq, etag)) {
+        api_response_unchanged(&rs);
     }
     api_header_add(&rs, "ETag", "%s", etag);
     api_header_add(&rs, "Cache-Control", "no-cache");

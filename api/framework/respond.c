@@ -16,6 +16,12 @@ struct api_response api_response_empty(int status)
     return (struct api_response){.status = status, .fd = -1};
 }
 
+void api_response_unchanged(struct api_response *rs)
+{
+    rs->status = 304;
+    rs->content_type = NULL;
+}
+
 struct api_response api_response_json(int status, json_t *value)
 {
     struct api_response rs = api_response_empty(status);

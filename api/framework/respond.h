@@ -11,6 +11,10 @@
 /* No body, no headers yet. */
 struct api_response api_response_empty(int status);
 
+/* Makes a 200 the 304 that says so. Its body stays, and is not sent: Content-Length is to be that of
+ * the 200, or not there (RFC 9110 8.6). */
+void api_response_unchanged(struct api_response *rs);
+
 /* JSON body; takes over the reference to value (NULL: out-of-memory becomes a 500). */
 struct api_response api_response_json(int status, json_t *value);
 

@@ -186,13 +186,14 @@ struct api_response api_configuration_get(const struct api_context *ctx,
     }
     rs = api_response_json(200, t.document);
     err.code = etag_of(&rs, etag, &err);
-    if (err.code != CP_OK || api_etag_none_match(call->rq, etag)) {
+    if (err.code != CP_OK) {
         api_response_done(&rs);
-        rs = err.code != CP_OK ? api_refuse(call, &err) : api_response_empty(304);
+        return api_refuse(call, &err);
     }
-    if (err.code == CP_OK) {
-        api_header_add(&rs, "ETag", "%s", etag);
-        api_header_add(&rs, "Cache-Control", "no-cache");
+    if (api_etag_none_match(call->rq, etag)) {
+        api_response_unchanged(&rs);
     }
+    api_header_add(&rs, "ETag", "%s", etag);
+    api_header_add(&rs, "Cache-Control", "no-cache");
     return rs;
 }

@@ -101,10 +101,11 @@ struct api_response api_service_get(const struct api_context *ctx, const struct 
 static struct api_response built_in(const struct api_call *call, const char *type, const void *data,
                                     size_t size, const char *etag)
 {
-    struct api_response rs = api_etag_none_match(call->rq, etag)
-                                 ? api_response_empty(304)
-                                 : api_response_bytes(200, type, data, size);
+    struct api_response rs = api_response_bytes(200, type, data, size);
 
+    if (rs.status == 200 && api_etag_none_match(call->rq, etag)) {
+        api_response_unchanged(&rs);
+    }
     api_header_add(&rs, "ETag", "%s", etag);
     api_header_add(&rs, "Cache-Control", "no-cache");
     return rs;

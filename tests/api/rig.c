@@ -327,6 +327,7 @@ static void take_pieces(struct rig_answer *a)
 static void take_body(struct rig_answer *a, bool is_head)
 {
     struct api_response *rs = &a->rs;
+    bool unsent = rs->status == 304;
 
     a->status = rs->status;
     a->link = rs->link;
@@ -334,11 +335,11 @@ static void take_body(struct rig_answer *a, bool is_head)
     a->size = (size_t)api_response_size(rs);
     if (rs->pieces != NULL) {
         take_pieces(a);
-    } else if (rs->fd >= 0 && !is_head) {
+    } else if (rs->fd >= 0 && !is_head && !unsent) {
         a->bytes = calloc(1, a->size + 1);
         assert_non_null(a->bytes);
         assert_int_equal(pread(rs->fd, a->bytes, a->size, (off_t)rs->fd_offset), a->size);
-    } else if (rs->body != NULL) {
+    } else if (rs->body != NULL && !unsent) {
         a->bytes = rs->body;
         rs->body = NULL;
     }

@@ -461,6 +461,7 @@ static void head_and_conditions(void **state)
         (struct rig_call){.method = API_GET, .path = path, .headers = {none, "Range: bytes=0-1"}};
     a = rig_expect(rig, RIG_NOBODY, &call, 304);
     assert_null(a.bytes);
+    assert_int_equal(a.size, 10);
     assert_non_null(rig_header(&a, "ETag"));
     rig_answer_done(&a);
     call.path = "/api/v1/packages/ranges/versions/1/manifest";

@@ -1,9 +1,14 @@
 """What holds for the whole API, over HTTP and with many clients at once: Idempotency-Key, Link, limits, CORS."""
+import base64
 import concurrent.futures
 import os
+import re
+import socket
+import ssl
 import unittest
 
 import loopback
+from castlab import wait_until
 
 KEY = {'Idempotency-Key': 'e2e'}
 
@@ -87,13 +92,57 @@ class Conventions(unittest.TestCase):
         status, headers, _ = self.service.send('GET', '/api/v1/packages', headers={'Origin': 'https://evil.example'})
         self.assertEqual((status, headers.get('Access-Control-Allow-Origin')), (401, None))
 
+    def seal(self, package):
+        self.package(package)
+        self.assertEqual(self.send('POST', f'/api/v1/packages/{package}/versions', {})[0], 201)
+        self.assertEqual(self.send('PUT', f'/api/v1/packages/{package}/versions/1/files/a.bin', b'0123456789' * 100)[0], 201)
+        self.assertEqual(self.send('POST', f'/api/v1/packages/{package}/versions/1/seal')[0], 202)
+        wait_until(lambda: self.send('GET', f'/api/v1/packages/{package}/versions/1')[2]['state'] == 'sealed', 20, 'it is sealed')
+
+    def raw(self, connection, path, *headers):
+        """One GET, byte by byte, on a connection that stays open. -> status line and headers, body"""
+        basic = base64.b64encode(f'admin:{self.password}'.encode()).decode()
+        connection.sendall('\r\n'.join([f'GET {path} HTTP/1.1', 'Host: localhost', f'Authorization: Basic {basic}', *headers, '', '']).encode())
+        head = b''
+        while not head.endswith(b'\r\n\r\n'):
+            byte = connection.recv(1)
+            self.assertTrue(byte, head)
+            head += byte
+        head = head.decode()
+        size = int(dict(line.split(': ', 1) for line in head.split('\r\n')[1:] if line).get('Content-Length', 0))
+        body = b''
+        while not head.startswith('HTTP/1.1 304') and len(body) < size:
+            body += connection.recv(size - len(body))
+        return head, body
+
+    def test_304_says_the_length_of_the_200_and_sends_nothing(self):
+        """RFC 9110 8.6: Content-Length of a 304 is that of the 200, or is not there."""
+        self.seal('unchanged')
+        content = self.send('GET', '/api/v1/packages/unchanged/versions/1/files')[2]['items'][0]['sha256']
+        context = ssl.create_default_context(cafile=self.service.cert)
+        context.check_hostname = False
+        with context.wrap_socket(socket.create_connection(('127.0.0.1', self.service.port), 30)) as connection:
+            for path in ('/api/v1/packages/unchanged', '/api/v1/packages/unchanged/versions/1', '/api/v1/packages/unchanged/versions/1/manifest',
+                         '/api/v1/packages/unchanged/versions/1/files/a.bin', f'/api/v1/content/{content}', '/api/v1/configuration', '/api/docs'):
+                head, body = self.raw(connection, path)
+                self.assertRegex(head, '^HTTP/1.1 200 ', path)
+                self.assertGreater(len(body), 0, path)
+                etag = re.search('ETag: (.*)\r', head)[1]
+                head, _ = self.raw(connection, path, f'If-None-Match: {etag}')
+                self.assertRegex(head, '^HTTP/1.1 304 ', path)
+                lengths = re.findall('(?i)content-length: *([0-9]+)', head)
+                self.assertIn(lengths, ([], [str(len(body))]), path)
+                self.assertNotIn('transfer-encoding', head.lower(), path)
+            # Had a body followed, this would begin with it.
+            self.assertRegex(self.raw(connection, '/healthz')[0], '^HTTP/1.1 200 ')
+
     def test_too_many_requests_are_told_when_to_come_again(self):
         self.set(requests_per_minute=60)
         answers = [self.service.send('GET', '/api/v1') for _ in range(60)]
         refused = [a for a in answers if a[0] == 429]
         self.assertTrue(refused)
         self.assertTrue(all(a[2]['code'] == 'too-many-requests' and 1 <= int(a[1]['Retry-After']) <= 2 for a in refused))
-        loopback.wait_until(lambda: self.send('GET', '/api/v1')[0] == 200, 10, 'requests are taken again')
+        wait_until(lambda: self.send('GET', '/api/v1')[0] == 200, 10, 'requests are taken again')
 
 
 if __name__ == '__main__':
