@@ -44,6 +44,9 @@
       "Path and query are longer than the service takes (docs/limits.md).", "Send a shorter path or query.") \
     X(HEADERS_TOO_LARGE, "headers-too-large", 431, 2, 0u, "The header fields are too large.", \
       "There are more header fields, or longer ones, than the service takes (docs/limits.md).", "Send fewer and shorter ones.") \
+    X(NODE_TAKEN, "already-running", 409, 5, 0x80070420u, "Another castpointd has this name.", \
+      "A castpointd works on this database under the same --name, here or on another machine.", \
+      "Stop that one, or give this one a --name and a --state-dir of its own.") \
     X(IDEMPOTENCY_REUSED, "idempotency-key-reused", 422, 2, 0u, "The Idempotency-Key was used for another request.", \
       "A request of the same account had this key within the last day, but another method, address, query or body.", \
       "Choose a new key for each new request; repeat a request unchanged to get its answer again.") \
@@ -123,6 +126,9 @@
     X(KEY_UNUSABLE, "multicast-key-unusable", 503, 6, 0x80004005u, "A key cannot be used and could not be replaced.", \
       "The stored key is missing, damaged or sealed under another master key, and making a new one failed or is switched off (key_repair).", \
       "'GET …/distribution-points/local/keys/master' says what is wrong. Put the right master key back: castpointd goes on by itself where it was missing. Or make new keys with 'POST …/keys/identity/rotate' and 'POST …/keys/multicast/rotate'.") \
+    X(MASTER_KEY, "master-key-unusable", 503, 6, 0x80004005u, "The master key's file cannot be used.", \
+      "The file that --master-key names (STATE-DIR/master.key without it) belongs to another user, may be read or written by others, is not 32 bytes long, or is not the key in use.", \
+      "The message names file and fault. Wrong mode: 'chmod 600 FILE'. Wrong owner: 'chown' it to the user that castpointd runs as. Another content: put it back from the backup; while castpointd runs, 'POST …/keys/master/rotate' writes a new one.") \
     X(SIGNATURE, "signature-invalid", 502, 6, 0x80096010u, "A signature is not valid.", \
       "A ticket, certificate or manifest was not signed by this distribution point's keys, or was changed on the way.", \
       "Check that you talk to the right service; look for a proxy that rewrites content.") \
@@ -145,10 +151,14 @@
       "Every address and port of the configured ranges is in use.", "Widen the ranges in the distribution point's settings, or wait for a session to end.") \
     X(NETWORK, "network-error", 503, 5, 0x80072EFDu, "A network operation failed.", \
       "The system refused to open, bind, join or send.", "Check the interface's name and address and the route to the group.") \
+    X(LISTEN, "listen-failed", 503, 5, 0x80072740u, "The address to listen on cannot be used.", \
+      "Another program has the port, the address is not one of this machine, or the port is below 1024 and castpointd has no CAP_NET_BIND_SERVICE.", \
+      "'ss -ltnp' shows who has the port, 'ip address' the addresses; stop that program, or give another --listen (--listen-http).") \
     X(INTERFACE, "interface-not-found", 422, 7, 0x80070490u, "There is no such network interface.", \
       "The interface named in the settings or with --interface does not exist or has no address.", "List interfaces with 'ip address', and name one that is up.") \
     X(SERVICE_UNREACHABLE, "service-unreachable", 503, 5, 0x80072EFDu, "The service is not reachable.", \
-      "No connection to the address: wrong host or port, the service is down, or a firewall.", "Check the URL, and that castpointd is running.") \
+      "No connection to the address: wrong host or port, the service is down, a firewall, or this machine has no link, address or route.", \
+      "Check this machine's link ('ip address', 'ip route get HOST'), then the URL, and that castpointd is running.") \
     X(TLS_UNTRUSTED, "tls-untrusted", 502, 6, 0x800B0109u, "The service's certificate is not trusted.", \
       "The certificate is not signed by a known authority, or its key is not the pinned one.", \
       "Give its authority with --cacert, or its key with --pin sha256//BASE64; castpointd prints that at start.") \

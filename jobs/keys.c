@@ -82,7 +82,7 @@ static enum cp_err check_master(struct check *c, struct cp_error *err)
     struct cp_error finding = {.code = CP_OK};
     enum cp_err rc = keys_ring_settle_master(ring, db, OLD_KEY_MIN_AGE, err);
 
-    if (rc == CP_ERR_KEY_UNUSABLE) {
+    if (rc == CP_ERR_KEY_UNUSABLE || rc == CP_ERR_MASTER_KEY) {
         job_log(c->job, DB_TASK_WARNING, "%s", err->text);
     } else {
         CP_TRY(rc);

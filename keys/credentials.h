@@ -48,7 +48,7 @@ CP_MUST_CHECK enum cp_err keys_password_verify(const char *password, const char 
 #define KEYS_SEAL_OVERHEAD 29 /* format byte, 96-bit nonce, 128-bit tag */
 
 /* Reads the key file (exactly 32 bytes, regular, mode 0600 or less, ours); makes it when it does not
- * exist, whole or not at all (temporary name, fsync, link). CP_ERR_KEY_UNUSABLE with a sentence. */
+ * exist, whole or not at all (temporary name, fsync, link). CP_ERR_MASTER_KEY with a sentence. */
 CP_MUST_CHECK enum cp_err keys_master_load(const char *path, uint8_t ret_key[KEYS_MASTER_SIZE],
                                            struct cp_error *err);
 

@@ -18,7 +18,7 @@
 
 static enum cp_err refuse(struct cp_error *err, const char *path, const char *why)
 {
-    return cp_error_set(err, CP_ERR_KEY_UNUSABLE, "master key file %s: %s", path, why);
+    return cp_error_set(err, CP_ERR_MASTER_KEY, "master key file %s: %s", path, why);
 }
 
 /* NULL: the file is as it must be. A credential of systemd may belong to root and be readable by an
@@ -29,10 +29,10 @@ static const char *complaint(const struct stat *st, bool credential)
         return "it is not a regular file";
     }
     if (st->st_uid != geteuid() && !(credential && st->st_uid == 0)) {
-        return "it belongs to another user";
+        return "it belongs to another user than castpointd runs as (chown)";
     }
     if ((st->st_mode & (credential ? 027 : 077)) != 0) {
-        return "others may read or write it; set its mode to 0600";
+        return "others may read or write it; set its mode to 0600 (chmod 600)";
     }
     if (st->st_size != KEYS_MASTER_SIZE) {
         return "it does not hold exactly 32 bytes; restore it from a backup, or move it away to "

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Inside keys/ only: files that hold a master key (32 bytes, regular, mode 0600 or less, ours).
- * Errors are CP_ERR_KEY_UNUSABLE with a sentence. */
+ * Errors are CP_ERR_MASTER_KEY with a sentence. */
 #ifndef KEYS_MASTER_FILE_H
 #define KEYS_MASTER_FILE_H
 

@@ -133,6 +133,7 @@ static enum cp_err claim_node(const struct srv_config *c, srv_pause *pause, stru
     static const char *const channels[] = {DB_CHANNEL_SESSIONS, DB_CHANNEL_RECEIVERS,
                                            DB_CHANNEL_SETTINGS};
     cp_time end = cp_clock_now() + CLAIM_PATIENCE;
+    bool told = false;
     enum cp_err rc;
 
     CP_TRY(db_listener_open(c->database, channels, 3, &p->listener, err));
@@ -141,10 +142,16 @@ static enum cp_err claim_node(const struct srv_config *c, srv_pause *pause, stru
         if (rc != CP_ERR_CONFLICT) {
             return rc;
         }
+        if (!told) {
+            cp_log(CP_LOG_WARN, "name-taken", "name", c->name, "detail",
+                   "another castpointd runs on this database under this name, or just ended; "
+                   "waiting ten seconds for it",
+                   NULL);
+            told = true;
+        }
         if (cp_clock_now() >= end) {
-            return cp_error_set(err, CP_ERR_CONFLICT,
-                                "another castpointd runs on this database under the name '%s': "
-                                "give this one another --name",
+            return cp_error_set(err, CP_ERR_NODE_TAKEN,
+                                "another castpointd runs on this database under the name '%s'",
                                 c->name);
         }
         if (pause()) {

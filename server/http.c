@@ -173,7 +173,7 @@ static enum cp_err listen_at(const struct srv_http_config *c, struct srv_http *h
                                       .plain = place->plain};
     l->daemon = start_daemon(c, http, &l->serving, &address);
     if (l->daemon == NULL) {
-        return cp_error_set(err, CP_ERR_NETWORK,
+        return cp_error_set(err, CP_ERR_LISTEN,
                             "%s port %u cannot be served: it is taken, not an address of this "
                             "machine, or not permitted",
                             place->host, place->port);

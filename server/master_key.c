@@ -75,7 +75,7 @@ static enum cp_err claim_and_change(const struct srv_config *c, struct db_pool *
     CP_TRY(db_listener_open(c->database, channels, 1, &listener, err));
     rc = db_listener_claim(listener, a.node.id, err);
     if (rc == CP_ERR_CONFLICT) {
-        rc = cp_error_set(err, rc,
+        rc = cp_error_set(err, CP_ERR_NODE_TAKEN,
                           "castpointd runs for '%s': stop it first, or let it change its key "
                           "(POST …/distribution-points/local/keys/master/rotate)",
                           c->name);

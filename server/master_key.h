@@ -9,7 +9,7 @@
 
 /* The new key is that of the file config->rotate_master_key, made when it is missing. Says on
  * standard output what is to be done then. CP_ERR_CONFLICT: castpointd runs; CP_ERR_NOT_FOUND: the
- * node never did; CP_ERR_KEY_UNUSABLE: a file; CP_ERR_DATABASE. Killed at any point of it, the next
+ * node never did; CP_ERR_MASTER_KEY: a file; CP_ERR_DATABASE. Killed at any point of it, the next
  * start, or another try, goes on with one of both keys. */
 CP_MUST_CHECK enum cp_err srv_rotate_master_key(const struct srv_config *config,
                                                 struct cp_error *err);

@@ -74,15 +74,15 @@ static void test_replace_fails(void **state)
     (void)snprintf(in_the_way, sizeof in_the_way, "%s", master_path(".old"));
     assert_int_equal(mkdir(in_the_way, 0700), 0);
     assert_int_equal(keys_ring_change_master(k, f->pool, NULL, &master_caller, &sealed, &f->err),
-                     CP_ERR_KEY_UNUSABLE);
+                     CP_ERR_MASTER_KEY);
     expect_file(f, k, "another key");
     OK(f, keys_master_read(master_path(".next"), false, next, &f->err));
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(keys_ring_settle_master(k, f->pool, 0, &f->err), CP_ERR_KEY_UNUSABLE);
+        assert_int_equal(keys_ring_settle_master(k, f->pool, 0, &f->err), CP_ERR_MASTER_KEY);
         assert_true(master_there(".next"));
     }
     assert_int_equal(keys_ring_change_master(k, f->pool, NULL, &master_caller, &sealed, &f->err),
-                     CP_ERR_KEY_UNUSABLE);
+                     CP_ERR_MASTER_KEY);
     assert_true(master_there(".next"));
     assert_int_equal(rmdir(in_the_way), 0);
     OK(f, keys_ring_settle_master(k, f->pool, 600 * CP_SEC, &f->err));
@@ -197,7 +197,7 @@ static void test_places(void **state)
     assert_false(master_there(".next"));
     keys_ring_free(k);
     assert_int_equal(chmod(master_path(""), 0444), 0);
-    assert_int_equal(keys_ring_open(&p, f->pool, f->node.id, &k, &f->err), CP_ERR_KEY_UNUSABLE);
+    assert_int_equal(keys_ring_open(&p, f->pool, f->node.id, &k, &f->err), CP_ERR_MASTER_KEY);
     assert_int_equal(unsetenv("CREDENTIALS_DIRECTORY"), 0);
     OK(f, keys_master_find("/etc/other.key", master_folder, &p, &f->err));
     assert_string_equal(p.path, "/etc/other.key");

@@ -375,7 +375,7 @@ static void taken_port_is_named(void **state)
     struct srv_http *second = NULL;
     struct cp_error err;
 
-    assert_int_equal(srv_http_start(&c, &second, &err), CP_ERR_NETWORK);
+    assert_int_equal(srv_http_start(&c, &second, &err), CP_ERR_LISTEN);
     assert_non_null(strstr(err.text, "127.0.0.1 port"));
     assert_null(second);
 }
