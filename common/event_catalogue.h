@@ -42,15 +42,15 @@
     X("token-changed", INFO, "A token was renamed, or switched on or off.", "name, changed (names of fields)") \
     X("token-deleted", INFO, "A token was deleted.", "") \
     X("identity-key-created", INFO, "The identity key was made for the first time.", "reason, fingerprint") \
-    X("identity-key-replaced", WARNING, "The identity key could not be used and was replaced.", "reason, fingerprint, old_fingerprint") \
+    X("identity-key-replaced", WARNING, "A new identity key took the place of one that could not be used or was revoked.", "reason, fingerprint, old_fingerprint") \
     X("identity-key-rotated", INFO, "The identity key was rotated.", "reason, fingerprint, old_fingerprint") \
     X("multicast-key-created", INFO, "The multicast key was made for the first time.", "reason, fingerprint") \
-    X("multicast-key-replaced", WARNING, "The multicast key could not be used and was replaced.", "reason, fingerprint, old_fingerprint") \
+    X("multicast-key-replaced", WARNING, "A new multicast key took the place of one that could not be used or was revoked.", "reason, fingerprint, old_fingerprint") \
     X("multicast-key-rotated", INFO, "The multicast key was rotated.", "reason, fingerprint, old_fingerprint") \
     X("identity-key-prepared", INFO, "The identity key that follows at the next rotation was made.", "reason, fingerprint, old_fingerprint") \
     X("identity-key-retired", INFO, "The overlap of a rotated identity key has ended.", "reason, fingerprint") \
-    X("identity-key-revoked", WARNING, "A identity key was revoked: it is trusted no more.", "reason, fingerprint") \
-    X("identity-key-damaged", ERROR, "A identity key cannot be used.", "reason, fingerprint") \
+    X("identity-key-revoked", WARNING, "An identity key was revoked: it is trusted no more.", "reason, fingerprint") \
+    X("identity-key-damaged", ERROR, "An identity key cannot be used.", "reason, fingerprint") \
     X("identity-key-healed", INFO, "A damaged identity key can be used again.", "reason, fingerprint") \
     X("identity-key-restored", INFO, "An identity key that was damaged and replaced can be used again, and certifies for clients that know it.", "reason, fingerprint, overlap_until") \
     X("multicast-key-prepared", INFO, "The multicast key that follows at the next rotation was made.", "reason, fingerprint, old_fingerprint") \
@@ -68,7 +68,7 @@
     X("session-started", INFO, "A session began to send.", "package, version, group, port") \
     X("session-finished", INFO, "A session came to its end.", "package, version, group, port") \
     X("session-failed", ERROR, "A session failed.", "package, version, group, port, code, text") \
-    X("session-cancelled", INFO, "A session was cancelled.", "package, version, group, port, code, text") \
+    X("session-cancelled", INFO, "A session was cancelled: its transmission ends, its receivers go on by HTTPS where the package's policy is not 'require'.", "package, version, group, port, code, text") \
     X("session-interrupted", WARNING, "The service stopped while a session was under way.", "package, version, group, port") \
     X("session-resumed", INFO, "A session that was interrupted goes on.", "package, version, group, port") \
     X("receiver-too-slow", WARNING, "A receiver could not keep up and was left behind.", "package, version, receiver, client_name, node_id, text, asked_symbols, loss_ppm, rate_bps, session_rate_bps") \
