@@ -314,6 +314,10 @@ static enum cp_err transport_error(struct transfer *t, CURLcode curl)
         return cp_error_set(t->err, CP_ERR_INTERRUPTED, "stopped while talking to %s",
                             h->config.base_url);
     }
+    if (curl == CURLE_SSL_CACERT_BADFILE && h->config.cacert != NULL) {
+        return cp_error_set(t->err, CP_ERR_USAGE, "--cacert '%s' holds no certificate (PEM)",
+                            h->config.cacert);
+    }
     if (curl == CURLE_OPERATION_TIMEDOUT) {
         (void)curl_easy_getinfo(h->easy, CURLINFO_CONNECT_TIME, &connected);
         code = connected > 0 ? CP_ERR_NETWORK : CP_ERR_SERVICE_UNREACHABLE;

@@ -164,6 +164,9 @@ static void trust_is_needed(void **state)
     assert_failed(f, CP_ERR_TLS_UNTRUSTED, "");
     assert_int_equal(f->s.joins, 0);
     f->o.pin = NULL;
+    f->o.cacert = "/etc/passwd";
+    assert_failed(f, CP_ERR_USAGE, "--cacert '/etc/passwd' holds no certificate");
+    f->o.cacert = f->s.cacert;
     assert_int_equal(run(f), CP_OK);
     assert_output(f);
 }
