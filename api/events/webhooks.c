@@ -18,6 +18,9 @@
 #include "api/point/tasks.h"
 #include "keys/keyring.h"
 
+#define KINDS_MAX  64
+#define SHOWN_SIZE 64 /* of a kind that is none; not cut, as it may be UTF-8 */
+
 struct webhook_tx {
     const struct api_context *ctx;
     const struct api_call *call;
@@ -187,8 +190,13 @@ static void read_kinds(struct api_fields *f, struct db_webhook *w)
     {
         const char *text = json_string_value(kind);
 
-        if (text == NULL || i >= 64 || !db_kinds_add(w->kinds, text)) {
-            api_field_error(f, "kinds", "must be at most 64 kinds of docs/events.md");
+        if (text == NULL || i >= KINDS_MAX) {
+            api_field_error(f, "kinds", "must be at most %d texts", KINDS_MAX);
+            return;
+        }
+        if (!db_kinds_add(w->kinds, text)) {
+            api_field_error(f, "kinds", "'%s' (number %zu) is no kind of docs/events.md",
+                            strlen(text) <= SHOWN_SIZE ? text : "…", i + 1);
             return;
         }
     }
