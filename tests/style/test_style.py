@@ -8,6 +8,7 @@ import unittest
 
 import access
 import includes
+import manual
 import sizes
 import unfinished
 
@@ -135,6 +136,18 @@ class Purity(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn('keeps state in n', done.stdout)
         self.assertEqual(self.run_on('static const int t[] = {1, 2}; int a(int i) { return t[i]; }').returncode, 0)
+
+
+class Manual(unittest.TestCase):
+    HELP = '  --name NAME   the name; see --other\n  -q, --quiet   no words\n  -h, --help    this text\n'
+    PAGE = '.SH OPTIONS\nSee\n.BR \\-\\-elsewhere .\n.TP\n.BI \\-\\-name " NAME"\nLike\n.B \\-\\-other\n%s.SH NEXT\n.TP\n\\-\\-later\n'
+    QUIET = '.TP\n.BR \\-q ", " \\-\\-quiet\nNo words.\n'
+
+    def test_options(self):
+        self.assertEqual(manual.complaints('p', self.HELP, self.PAGE % self.QUIET), [])
+        self.assertEqual(manual.complaints('p', self.HELP, self.PAGE % ''), ['p: --quiet of --help is not under OPTIONS'])
+        more = self.QUIET + '.TP\n.B \\-\\-gone\nIt was.\n'
+        self.assertEqual(manual.complaints('p', self.HELP, self.PAGE % more), ['p: --gone is under OPTIONS, but not in --help'])
 
 
 class RfcMap(unittest.TestCase):
