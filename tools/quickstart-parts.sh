@@ -153,6 +153,9 @@ admin_account() {
   [ -s "$state/secrets/admin-password" ] ||
     install -m 600 "$state/service/admin-password" "$state/secrets/admin-password"
   (umask 077 && printf 'user = "admin:%s"\n' "$(cat "$state/secrets/admin-password")" >"$state/secrets/curl")
+  [ "$(api GET /api/v1/accounts/admin -o /dev/null -w '%{http_code}' 2>/dev/null)" != 401 ] ||
+    fail "the password of the account admin is another one by now: write the present one into" \
+      "$state/secrets/admin-password and run it again (or --fresh, which throws everything away)"
 }
 
 # A folder tree of this machine, about as large as asked for, captured as a WIM.
@@ -298,7 +301,7 @@ show_result() {
       awk -F '\t' '{ printf "%-8s %-10s %12d %12d %12d %8.1f %12d  %s\n", $1, $2, $3, $4, $5, $6, $7, $8 }'
   done
   show_sent
-  printf '\nThe service goes on at https://%s:8443 (from this machine), account admin, one-time password %s\n' \
+  printf '\nThe service goes on at https://%s:8443 (from this machine), account admin, password %s\n' \
     "$server_ip" "$(cat "$state/secrets/admin-password")"
   printf 'Its certificate: %s\nEverything lies in %s. Look with ./quickstart status, end it with ./quickstart stop\n' \
     "$state/service/tls/cert.pem" "$state"
