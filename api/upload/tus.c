@@ -13,6 +13,7 @@
 #include "api/framework/resource.h"
 #include "api/framework/respond.h"
 #include "api/handlers.h"
+#include "api/upload/digest.h"
 #include "api/upload/tus_headers.h"
 #include "api/upload/upload_private.h"
 #include "api/upload/upload_room.h"
@@ -50,15 +51,25 @@ static enum cp_err read_body_type(const struct api_request *rq, struct cp_error 
     return api_target_encoding(rq, err);
 }
 
+/* Of this request's bytes. That is what Repr-Digest means in a PATCH, too, whose representation is the
+ * piece; a creation's is the file. */
 static enum cp_err read_checksum(struct tus_upload *u, const struct api_request *rq,
                                  struct cp_error *err)
 {
+    static const char *const names[] = {"Content-Digest", "Repr-Digest"};
     const char *text = api_request_header(rq, "Upload-Checksum");
+    struct api_digest piece = {.is_given = text != NULL};
 
-    if (text == NULL) {
+    if (text != NULL) {
+        CP_TRY(api_tus_checksum(text, piece.sha256, err));
+    }
+    for (size_t i = 0; i < (u->creates ? 1 : 2); i++) {
+        CP_TRY(api_digest_field(names[i], api_request_header(rq, names[i]), &piece, err));
+    }
+    if (!piece.is_given) {
         return CP_OK;
     }
-    CP_TRY(api_tus_checksum(text, u->checksum, err));
+    memcpy(u->checksum, piece.sha256, sizeof u->checksum);
     return content_sha256_new(&u->hash) == CP_OK ? CP_OK
                                                  : cp_error_set(err, CP_ERR_NO_MEMORY, "upload");
 }
@@ -306,6 +317,7 @@ static enum cp_err read_metadata(struct tus_upload *u, const struct api_request 
     const char *text = api_request_header(rq, "Upload-Metadata");
     struct api_target *t = &u->target;
     struct db_upload *row = &u->work.row;
+    struct api_digest whole = {.is_given = false};
     struct api_tus_metadata m;
 
     text = text != NULL ? text : "";
@@ -319,12 +331,15 @@ static enum cp_err read_metadata(struct tus_upload *u, const struct api_request 
     (void)snprintf(t->file.path, sizeof t->file.path, "%s", m.path);
     CP_TRY(api_target_mode(m.mode[0] != '\0' ? m.mode : NULL, "Upload-Metadata's 'mode'",
                            &t->file.mode, err));
-    if (m.sha256[0] != '\0') {
-        if (!cp_hex_decode(m.sha256, t->digest, sizeof t->digest)) {
-            return cp_error_set(err, CP_ERR_INVALID,
-                                "Upload-Metadata's 'sha256' is not 64 hexadecimal digits.");
-        }
+    whole.is_given = m.sha256[0] != '\0';
+    if (whole.is_given && !cp_hex_decode(m.sha256, whole.sha256, sizeof whole.sha256)) {
+        return cp_error_set(err, CP_ERR_INVALID,
+                            "Upload-Metadata's 'sha256' is not 64 hexadecimal digits.");
+    }
+    CP_TRY(api_digest_field("Repr-Digest", api_request_header(rq, "Repr-Digest"), &whole, err));
+    if (whole.is_given) {
         t->is_announced = true;
+        memcpy(t->digest, whole.sha256, sizeof t->digest);
         cp_hex_encode(t->digest, sizeof t->digest, row->announced);
     }
     return CP_OK;
@@ -343,9 +358,11 @@ static enum cp_err read_creation(struct tus_upload *u, const struct api_request 
     }
     CP_TRY(api_file_condition(rq, &row->condition, err));
     u->target.condition = row->condition;
+    CP_TRY(read_checksum(u, rq, err));
     if (u->base.announced != 0) {
         CP_TRY(read_body_type(rq, err));
-        CP_TRY(read_checksum(u, rq, err));
+    } else {
+        CP_TRY(check_checksum(u, err)); /* before there is an upload */
     }
     row->mode = u->target.file.mode;
     (void)snprintf(row->path, sizeof row->path, "%s", u->target.file.path);

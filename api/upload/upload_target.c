@@ -9,7 +9,7 @@
 #include "api/content/files.h"
 #include "api/framework/resource.h"
 #include "api/framework/respond.h"
-#include "common/base64.h"
+#include "api/upload/digest.h"
 #include "common/hex.h"
 #include "content/path.h"
 
@@ -51,52 +51,25 @@ enum cp_err api_target_path(const char *path, struct cp_error *err)
     return CP_OK;
 }
 
-/* sha-256=:<base64>: of a dictionary (RFC 9530); other algorithms are passed over. */
-static enum cp_err read_digest(const struct api_request *rq, const char *header,
-                               struct api_target *t, struct cp_error *err)
-{
-    const char *at = api_request_header(rq, header);
-    uint8_t digest[CONTENT_DIGEST_SIZE];
-
-    while (at != NULL && *at != '\0') {
-        const char *end;
-        size_t size;
-
-        at += strspn(at, " \t,");
-        end = at + strcspn(at, ",");
-        if (strncasecmp(at, "sha-256=:", 9) == 0) {
-            const char *value = at + 9;
-            const char *close = strchr(value, ':');
-
-            if (close == NULL || close > end ||
-                !cp_base64_decode(CP_BASE64_STD, value, (size_t)(close - value), digest,
-                                  sizeof digest, &size) ||
-                size != sizeof digest ||
-                (t->is_announced && memcmp(digest, t->digest, size) != 0)) {
-                return cp_error_set(err, CP_ERR_INVALID,
-                                    "Header '%s' is '%.150s': give 'sha-256=:<base64 of the "
-                                    "SHA-256>:', the same wherever you give it.",
-                                    header, api_request_header(rq, header));
-            }
-            memcpy(t->digest, digest, sizeof digest);
-            t->is_announced = true;
-        }
-        at = end;
-    }
-    return CP_OK;
-}
-
 enum cp_err api_target_digests(const struct api_request *rq, struct api_target *t,
                                struct cp_error *err)
 {
-    CP_TRY(read_digest(rq, "Repr-Digest", t, err));
-    return read_digest(rq, "Content-Digest", t, err);
+    static const char *const names[] = {"Repr-Digest", "Content-Digest"};
+    struct api_digest digest = {.is_given = false};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        CP_TRY(api_digest_field(names[i], api_request_header(rq, names[i]), &digest, err));
+    }
+    t->is_announced = digest.is_given;
+    memcpy(t->digest, digest.sha256, sizeof t->digest);
+    return CP_OK;
 }
 
 enum cp_err api_target_encoding(const struct api_request *rq, struct cp_error *err)
 {
     const char *encoding = api_request_header(rq, "Content-Encoding");
 
+    CP_TRY(api_digest_trailer(api_request_header(rq, "Trailer"), err));
     if (encoding != NULL && strcasecmp(encoding, "identity") != 0) {
         return cp_error_set(err, CP_ERR_UNSUPPORTED_MEDIA,
                             "Header 'Content-Encoding' is '%.60s': send the file's bytes as they "

@@ -28,7 +28,8 @@ CP_MUST_CHECK enum cp_err api_target_path(const char *path, struct cp_error *err
 /* Repr-Digest and Content-Digest (RFC 9530): sha-256 of them; CP_ERR_INVALID. */
 CP_MUST_CHECK enum cp_err api_target_digests(const struct api_request *rq,
                                              struct api_target *target, struct cp_error *err);
-/* CP_ERR_UNSUPPORTED_MEDIA, CP_ERR_INVALID: encodings and ranges are not taken. */
+/* CP_ERR_UNSUPPORTED_MEDIA, CP_ERR_INVALID: encodings, ranges and digests in a trailer are not
+ * taken. */
 CP_MUST_CHECK enum cp_err api_target_encoding(const struct api_request *rq, struct cp_error *err);
 /* CP_ERR_CONTENT_EMPTY with the path. */
 enum cp_err api_target_empty(const char *path, struct cp_error *err);

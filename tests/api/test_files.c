@@ -45,6 +45,9 @@ static void an_upload_arrives_in_pieces(void **state)
     rig_answer_done(&a);
 }
 
+/* Of one byte, '2'. */
+#define SHA "1HNeOiZeFu7gP1lxi5tdAwGcB9i2xR+Q2jpmbuwTqzU="
+
 static void refused_uploads_leave_nothing(void **state)
 {
     static const struct {
@@ -65,6 +68,18 @@ static void refused_uploads_leave_nothing(void **state)
         {"mode", "1", "X-Castpoint-Mode: 999", "invalid-request", "X-Castpoint-Mode"},
         {"mode", "1", "X-Castpoint-Mode: 10000", "invalid-request", "X-Castpoint-Mode"},
         {"digest", "1", "Repr-Digest: sha-256=:AAAA:", "invalid-request", "Repr-Digest"},
+        {"digest", "1", "Repr-Digest: sha-256=" SHA, "invalid-request", "Repr-Digest"},
+        {"digest", "1", "Repr-Digest: sha-256=:" SHA, "invalid-request", "Repr-Digest"},
+        {"digest", "1", "Repr-Digest: sha-256=\"" SHA "\"", "invalid-request", "Repr-Digest"},
+        {"digest", "1", "Repr-Digest: sha-256 =:" SHA ":", "invalid-request", "Repr-Digest"},
+        {"digest", "1", "Repr-Digest: sha-256", "invalid-request", "Repr-Digest"},
+        {"digest", "1", "Repr-Digest: :" SHA ":", "invalid-request", "Repr-Digest"},
+        {"digest", "1", "Repr-Digest: sha-512=\",sha-256=:\"", "invalid-request", "Repr-Digest"},
+        {"digest", "1", "Repr-Digest: md5=:AA==:,sha-256=:" SHA ": x", "invalid-request", NULL},
+        {"digest", "1", "Content-Digest: sha-256=0123456789abcdef", "invalid-request",
+         "Content-Digest"},
+        {"digest", "1", "Trailer: X-A, repr-digest", "invalid-request", "Repr-Digest"},
+        {"digest", "1", "Trailer: Content-Digest", "invalid-request", "Content-Digest"},
         {"gzip", "1", "Content-Encoding: gzip", "unsupported-media-type", "gzip"},
         {"part", "1", "Content-Range: bytes 0-0/2", "invalid-request", "Content-Range"},
         {"sources/boot.wim", "1", "If-None-Match: *", "precondition-failed", "boot.wim"},

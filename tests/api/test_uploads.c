@@ -185,6 +185,77 @@ static void a_checksum_is_compared(void **state)
     rig_refused(rig, RIG_OPERATOR, &call, "invalid-request", "32 bytes");
 }
 
+/* "ALGORITHM=:BASE64:" of the data. */
+static void digest_header(const char *name, const char *data, char ret_header[128])
+{
+    char encoded[64];
+    uint8_t digest[CONTENT_DIGEST_SIZE];
+
+    assert_int_equal(content_sha256(data, strlen(data), digest), CP_OK);
+    (void)cp_base64_encode(CP_BASE64_STD, digest, sizeof digest, encoded);
+    (void)snprintf(ret_header, 128, "%s: sha-256=:%s:", name, encoded);
+}
+
+/* RFC 9530: of a PATCH both are digests of the piece. */
+static void a_digest_of_a_piece_is_compared(void **state)
+{
+    static const char *const names[] = {"Content-Digest", "Repr-Digest"};
+    char path[128], right[128], wrong[128];
+    struct rig_call call;
+
+    (void)state;
+    upload_begin("piece.bin", "Upload-Length: 10", path);
+    for (size_t i = 0; i < 2; i++) {
+        const char *offset = i == 0 ? "Upload-Offset: 0" : "Upload-Offset: 5";
+
+        digest_header(names[i], "right", right);
+        digest_header(names[i], "wrong", wrong);
+        call = upload_piece(path, offset, "right");
+        call.headers[3] = wrong;
+        rig_refused(rig, RIG_OPERATOR, &call, "upload-checksum-mismatch", NULL);
+        call.headers[3] = i == 0 ? "Content-Digest: sha-256=AAAA" : "Repr-Digest: sha-256=AAAA";
+        rig_refused(rig, RIG_OPERATOR, &call, "invalid-request", names[i]);
+        call.headers[3] = "Trailer: Upload-Checksum";
+        rig_refused(rig, RIG_OPERATOR, &call, "invalid-request", "Upload-Checksum");
+        upload_expect_offset(path, i == 0 ? "0" : "5");
+        call.headers[3] = right;
+        assert_int_equal(rig_status(rig, RIG_OPERATOR, &call), 204);
+    }
+    upload_expect_file("piece.bin", "rightright");
+}
+
+/* Of a creation Repr-Digest is the file's, Content-Digest that of the bytes that come along. */
+static void a_digest_of_a_creation_is_compared(void **state)
+{
+    char metadata[512], right[128], wrong[128];
+    struct rig_call call = upload_creation("made.bin", "Upload-Length: 5", metadata);
+    int blobs = rig_blob_count(rig);
+
+    (void)state;
+    digest_header("Content-Digest", "right", wrong);
+    call.headers[3] = wrong; /* of no bytes */
+    rig_refused(rig, RIG_OPERATOR, &call, "upload-checksum-mismatch", NULL);
+    digest_header("Content-Digest", "", right);
+    call.headers[3] = right;
+    assert_int_equal(rig_status(rig, RIG_OPERATOR, &call), 201);
+    call.data = "right";
+    call.size = 5;
+    call.headers[4] = "Content-Type: application/offset+octet-stream";
+    digest_header("Repr-Digest", "wrong", wrong);
+    call.headers[3] = wrong;
+    rig_refused(rig, RIG_OPERATOR, &call, "digest-mismatch", "made.bin");
+    call.headers[3] = "Repr-Digest: sha-256=:AAAA:";
+    rig_refused(rig, RIG_OPERATOR, &call, "invalid-request", "Repr-Digest");
+    upload_metadata_of("made.bin", "right", metadata);
+    call.headers[3] = wrong; /* says another thing than Upload-Metadata */
+    rig_refused(rig, RIG_OPERATOR, &call, "invalid-request", "Repr-Digest");
+    assert_int_equal(rig_blob_count(rig), blobs);
+    digest_header("Repr-Digest", "right", right);
+    call.headers[3] = right;
+    assert_int_equal(rig_status(rig, RIG_OPERATOR, &call), 201);
+    upload_expect_file("made.bin", "right");
+}
+
 static void the_whole_must_be_what_was_announced(void **state)
 {
     static const char sha256[] = "5d5766cf2d78701614200418ee1450690d9af12c84d52545e4802f001ad53099";
@@ -393,6 +464,8 @@ int main(void)
         cmocka_unit_test(what_arrived_before_a_break_is_kept),
         cmocka_unit_test(another_offset_is_refused),
         cmocka_unit_test(a_checksum_is_compared),
+        cmocka_unit_test(a_digest_of_a_piece_is_compared),
+        cmocka_unit_test(a_digest_of_a_creation_is_compared),
         cmocka_unit_test(the_whole_must_be_what_was_announced),
         cmocka_unit_test(wrong_creations_are_refused),
         cmocka_unit_test(wrong_metadata_is_refused),

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Fuzz target of the headers of resumable uploads: numbers, metadata, checksums. What is accepted
- * keeps the promises of api/upload/tus_headers.h. */
+ * Fuzz target of the headers of uploads: numbers, metadata, checksums, digests. What is accepted keeps
+ * the promises of api/upload/tus_headers.h and digest.h. */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
+#include "api/upload/digest.h"
 #include "api/upload/tus_headers.h"
 #include "common/base64.h"
 #include "tests/fuzz/fuzz.h"
@@ -18,6 +20,8 @@ static const char *const examples[] = {
     "18446744073709551616",
     "sha256 47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
     "sha1 2jmj7l5rSw0yVb/vlWAYkK/YBwk=",
+    "md5=:AA==:, sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:",
+    "X-A, Repr-Digest",
 };
 
 static void number(const char *text)
@@ -63,6 +67,30 @@ static void checksum(const char *text)
     }
 }
 
+/* What is accepted and gives none names none. */
+static void digest(const char *text)
+{
+    struct api_digest d = {.is_given = false};
+    struct cp_error err = {.code = CP_OK};
+
+    if (api_digest_field("Repr-Digest", text, &d, &err) == CP_OK) {
+        const char *named = strcasestr(text, "sha-256=");
+        char again[CP_BASE64_SIZE(CONTENT_DIGEST_SIZE)];
+
+        (void)cp_base64_encode(CP_BASE64_STD, d.sha256, sizeof d.sha256, again);
+        CP_ASSERT(!d.is_given || strstr(text, again) != NULL);
+        CP_ASSERT(d.is_given || named == NULL ||
+                  (named > text && strchr(" \t,", named[-1]) == NULL));
+    } else {
+        CP_ASSERT(err.code == CP_ERR_INVALID && err.text[0] != '\0');
+    }
+    if (api_digest_trailer(text, &err) == CP_OK) {
+        CP_ASSERT(strcasecmp(text, "repr-digest") != 0);
+    } else {
+        CP_ASSERT(err.code == CP_ERR_INVALID && err.text[0] != '\0');
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char text[FUZZ_TEXT_MAX];
@@ -71,5 +99,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     number(text);
     metadata(text);
     checksum(text);
+    digest(text);
     return 0;
 }
