@@ -8,7 +8,6 @@
 
 #include <cmocka.h>
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -294,46 +293,16 @@ static void who_only_refers_to_a_package_does_not_wait(void **state)
     rig_sql("DELETE FROM packages");
 }
 
-struct importer {
-    pthread_t thread;
-    char *body;
-    int status;
-};
-
-static void *import_there(void *arg)
-{
-    struct importer *i = arg;
-    char bearer[KEYS_TOKEN_SIZE + 16];
-    struct api_pair headers[] = {{"Content-Type", "application/json"}, {"Authorization", bearer}};
-    struct api_request rq = {.method = API_PUT,
-                             .path = CONFIGURATION,
-                             .headers = headers,
-                             .header_count = 2,
-                             .body = i->body,
-                             .body_size = strlen(i->body),
-                             .remote = "192.0.2.8",
-                             .request_id = "import"};
-    struct api_response rs;
-
-    (void)snprintf(bearer, sizeof bearer, "Bearer %s", rig->tokens[RIG_ADMIN]);
-    rs = api_handle(&rig->ctx, &rq);
-    i->status = rs.status;
-    api_response_done(&rs);
-    return NULL;
-}
-
 /* Makes it, and commits when the import, which has not seen it, waits for the name. */
 static enum cp_err make_under_the_import(struct db_conn *conn, void *arg, struct cp_error *err)
 {
-    struct importer *i = arg;
+    struct conf_importer *i = arg;
     struct db_package p = {.name = "raced"};
     struct db_package made;
 
     CP_TRY(db_package_create(conn, &p, &made, err));
-    assert_int_equal(pthread_create(&i->thread, NULL, import_there, i), 0);
-    rig_sql("DO 'BEGIN FOR i IN 1..2000 LOOP"
-            " EXIT WHEN EXISTS (SELECT FROM pg_locks WHERE NOT granted);"
-            " PERFORM pg_sleep(0.01); END LOOP; END'");
+    conf_import_begin(i);
+    rig_await_lock();
     return CP_OK;
 }
 
@@ -341,14 +310,14 @@ static void a_name_that_is_taken_meanwhile_is_a_conflict(void **state)
 {
     char body[] = "{\"format\": 1, \"packages\": [{\"name\": \"first\"}, {\"name\": \"raced\","
                   " \"multicast\": \"require\"}]}";
-    struct importer i = {.body = body};
+    struct conf_importer i = {.body = body};
     struct cp_error err = {.code = CP_OK};
     struct rig_answer a;
 
     (void)state;
     assert_int_equal(db_run_tx_locking(rig->ctx.db, "make", make_under_the_import, &i, &err),
                      CP_OK);
-    assert_int_equal(pthread_join(i.thread, NULL), 0);
+    conf_import_end(&i);
     assert_int_equal(i.status, 409);
     rig_sql("SELECT 1 / (count(*) = 1)::int FROM packages"); /* nothing of it */
     a = conf_put("", body);
@@ -359,7 +328,8 @@ static void a_name_that_is_taken_meanwhile_is_a_conflict(void **state)
 /* The same packages in opposite orders at the same time: one waits for the other. */
 static void two_at_once_both_succeed(void **state)
 {
-    struct importer both[2];
+    struct conf_importer both[2];
+    char *bodies[2];
     char *body = document_of(many_packages());
     struct rig_answer a = conf_put("", body);
 
@@ -377,13 +347,14 @@ static void two_at_once_both_succeed(void **state)
             (void)json_array_append(turned, item);
         }
         json_decref(list);
-        both[k].body = document_of(turned);
-        assert_int_equal(pthread_create(&both[k].thread, NULL, import_there, &both[k]), 0);
+        bodies[k] = document_of(turned);
+        both[k].body = bodies[k];
+        conf_import_begin(&both[k]);
     }
     for (int k = 0; k < 2; k++) {
-        assert_int_equal(pthread_join(both[k].thread, NULL), 0);
+        conf_import_end(&both[k]);
         assert_int_equal(both[k].status, 200);
-        free(both[k].body);
+        free(bodies[k]);
     }
     rig_sql("SELECT 1 / (count(DISTINCT policy) = 1 AND min(policy) <> 'prefer')::int"
             " FROM packages");
