@@ -222,15 +222,32 @@ static void find_times(struct delivery *d, int fd, int64_t modified_s)
     api_http_date(d->modified_s, d->modified);
 }
 
+/* RFC 9110 13.1.1 and 13.1.4: If-Unmodified-Since counts only without If-Match. */
+static enum cp_err is_unchanged(const struct delivery *d, struct cp_error *err)
+{
+    const char *match = api_request_header(d->call->rq, "If-Match");
+    const char *since = api_request_header(d->call->rq, "If-Unmodified-Since");
+    int64_t since_s;
+
+    if (match != NULL) {
+        return api_etag_listed(match, d->etag, true)
+                   ? CP_OK
+                   : cp_error_set(err, CP_ERR_PRECONDITION_FAILED,
+                                  "If-Match is '%.100s' but the present ETag is '%s'.", match,
+                                  d->etag);
+    }
+    if (since != NULL && api_http_date_parse(since, &since_s) && d->modified_s > since_s) {
+        return cp_error_set(err, CP_ERR_PRECONDITION_FAILED,
+                            "If-Unmodified-Since is '%.100s' but it was modified on '%s'.", since,
+                            d->modified);
+    }
+    return CP_OK;
+}
+
 /* With the blob open; conditions in the order of RFC 9110 13.2.2. */
 static enum cp_err fill(struct api_response *rs, struct delivery *d, struct cp_error *err)
 {
-    const char *match = api_request_header(d->call->rq, "If-Match");
-
-    if (match != NULL && !api_etag_listed(match, d->etag, true)) {
-        return cp_error_set(err, CP_ERR_PRECONDITION_FAILED,
-                            "If-Match is '%.100s' but the present ETag is '%s'.", match, d->etag);
-    }
+    CP_TRY(is_unchanged(d, err));
     if (client_has_it(d)) {
         rs->fd_size = d->size;
         add_content_headers(rs, d);

@@ -441,6 +441,43 @@ static void dates_of_content(void **state)
     assert_int_equal(rig_status(rig, RIG_NOBODY, &call), 200);
 }
 
+/* RFC 9110 13.1.4, in the order of 13.2.2. */
+static void unmodified_since(void **state)
+{
+    static const char old[] = "If-Unmodified-Since: Sun, 06 Nov 1994 08:49:37 GMT";
+    char digest_path[128], since[64], tag[128];
+    struct rig_call call = {.method = API_GET, .path = content_path("0123456789", digest_path)};
+    struct rig_answer a;
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        call.method = i % 2 == 0 ? API_GET : API_HEAD;
+        call.path = i < 2 ? digest_path : "/api/v1/packages/ranges/versions/1/files/a.bin";
+        call.headers[0] = call.headers[1] = NULL;
+        a = rig_expect(rig, RIG_NOBODY, &call, 200);
+        (void)snprintf(since, sizeof since, "If-Unmodified-Since: %s",
+                       rig_header(&a, "Last-Modified"));
+        (void)snprintf(tag, sizeof tag, "If-Match: %s", rig_header(&a, "ETag"));
+        rig_answer_done(&a);
+        call.headers[0] = since;
+        assert_int_equal(rig_status(rig, RIG_NOBODY, &call), 200);
+        call.headers[0] = old;
+        assert_int_equal(rig_status(rig, RIG_NOBODY, &call), 412);
+        call.headers[1] = "Range: bytes=0-1";
+        assert_int_equal(rig_status(rig, RIG_NOBODY, &call), 412);
+        call.headers[1] = "If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT";
+        assert_int_equal(rig_status(rig, RIG_NOBODY, &call), 412);
+        call.headers[1] = tag; /* the better witness */
+        assert_int_equal(rig_status(rig, RIG_NOBODY, &call), 200);
+        call.headers[0] = "If-Unmodified-Since: some day";
+        call.headers[1] = NULL;
+        assert_int_equal(rig_status(rig, RIG_NOBODY, &call), 200);
+    }
+    call.method = API_GET;
+    call.headers[0] = old;
+    rig_refused(rig, RIG_NOBODY, &call, "precondition-failed", "modified on");
+}
+
 static void head_and_conditions(void **state)
 {
     char path[128];
@@ -483,6 +520,7 @@ int main(void)
         cmocka_unit_test(ranges_of_content),
         cmocka_unit_test(several_ranges_are_one_multipart_body),
         cmocka_unit_test(dates_of_content),
+        cmocka_unit_test(unmodified_since),
         cmocka_unit_test(head_and_conditions),
     };
 
