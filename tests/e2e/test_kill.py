@@ -128,7 +128,7 @@ class Kill(Case):
         up.set()
         workers = []
         for number in range(4):
-            self.service.api('POST', API, {'name': f'kill-{number}'})
+            self.service.api('POST', API, {'name': f'kill-{number}', 'content_access': 'anonymous'})
             workers.append(Worker(self.service, number, up, stop, calls))
         chance = random.Random(50)
         for _ in range(LOOPS):
@@ -183,19 +183,18 @@ class Kill(Case):
                 if files:
                     self.service.seal(worker.package, version)
             if files:
-                self.check_sealed(f'{path}/{version}', files)
+                self.check_sealed(worker.package, version, files)
 
     def refused(self, path):
         with self.assertRaises(Problem) as e:
             self.service.get(path)
         return e.exception.code
 
-    def check_sealed(self, path, files):
-        self.assertEqual(self.service.get(path)['state'], 'sealed')
-        self.service.get(f'{path}/manifest', raw=True)
-        for name in files:
-            data = self.service.get(f'{path}/files/{name}', raw=True)
-            self.assertEqual(data, content(int(name[1:])), f'{path} {name}')
+    def check_sealed(self, package, version, files):
+        """castget verifies the manifest's signature, every chunk and every file; the bytes are those that were sent."""
+        self.assertEqual(self.service.get(f'{API}/{package}/versions/{version}')['state'], 'sealed')
+        fetch = self.fetch('r1', f'{package}@{version}', '--no-multicast', name=f'{package}-{version}')
+        self.assert_fetched(fetch, {name: content(int(name[1:])) for name in files})
 
     def stored(self):
         """Every blob in the store, read back. -> digests"""
