@@ -102,9 +102,20 @@ static enum cp_err load(struct db_conn *conn, void *arg, struct cp_error *err)
 
 /* ---- the check ---- */
 
+/* Whom a wrong password is remembered for. A disabled account is another one: its right password is
+ * refused, too, but is right again when the account is enabled. */
+#define GUESSED_SIZE (BASIC_SIZE_MAX + sizeof "disabled ")
+static void guessed(const struct login *l, char ret_name[GUESSED_SIZE])
+{
+    bool disabled = l->account.id[0] != '\0' && !l->account.enabled;
+
+    (void)snprintf(ret_name, GUESSED_SIZE, "%s%s", disabled ? "disabled " : "", l->name);
+}
+
 static enum cp_err check(const struct login *l)
 {
     struct api_auth_cache *cache = l->ctx->auth_cache;
+    char name[GUESSED_SIZE];
     const char *verifier = l->account.password_hash; /* "": takes as long as a wrong password */
     enum cp_err rc;
 
@@ -114,13 +125,14 @@ static enum cp_err check(const struct login *l)
     if (api_auth_cache_has(cache, verifier, l->password)) {
         return CP_OK;
     }
+    guessed(l, name);
     if (!api_auth_cache_enter(cache)) {
         return CP_ERR_TOO_MANY_REQUESTS;
     }
     /* A room of machines comes with one account: who waited finds what the first one found out. */
     if (api_auth_cache_has(cache, verifier, l->password)) {
         rc = CP_OK;
-    } else if (api_auth_cache_has_wrong(cache, l->name, verifier, l->password)) {
+    } else if (api_auth_cache_has_wrong(cache, name, verifier, l->password)) {
         rc = CP_ERR_AUTH_FAILED;
     } else {
         rc = keys_password_verify(l->password, verifier);
@@ -163,12 +175,14 @@ static enum cp_err count_failure(struct login *l, struct cp_error *err)
 {
     struct api_auth_cache *cache = l->ctx->auth_cache;
     const char *verifier = l->account.password_hash;
+    char name[GUESSED_SIZE];
 
-    if (cache != NULL && api_auth_cache_has_wrong(cache, l->name, verifier, l->password)) {
+    guessed(l, name);
+    if (cache != NULL && api_auth_cache_has_wrong(cache, name, verifier, l->password)) {
         return CP_OK; /* the same guess again */
     }
     if (cache != NULL) {
-        api_auth_cache_put_wrong(cache, l->name, verifier, l->password);
+        api_auth_cache_put_wrong(cache, name, verifier, l->password);
     }
     if (l->limits.failures == 0) {
         return CP_OK;
@@ -223,9 +237,7 @@ static enum cp_err log_in(struct login *l, struct api_principal *ret_who, struct
     if (rc == CP_OK && l->account.enabled) {
         return succeed(l, ret_who, err);
     }
-    if (rc != CP_OK) { /* a disabled account's right password is no guess */
-        CP_TRY(count_failure(l, err));
-    }
+    CP_TRY(count_failure(l, err)); /* a disabled account's right password, too: it tells nothing */
     return api_login_refuse(err);
 }
 

@@ -307,7 +307,8 @@ static void an_id_is_the_same_name(void **state)
     rig_answer_done(&a);
 }
 
-/* A disabled account's password is refused as a wrong one, and is none of the guesses. */
+/* A disabled account's password is refused as a wrong one and counts as one, once; else the count would
+ * tell that it is the right one. It is right again as soon as the account is enabled. */
 static void a_disabled_account_says_nothing(void **state)
 {
     char match[128];
@@ -323,6 +324,9 @@ static void a_disabled_account_says_nothing(void **state)
     for (int i = 0; i < 4; i++) {
         assert_int_equal(status_of("viewer", RIG_PASSWORD, NULL), 401);
     }
+    guess("viewer", 61, 1, 401);
+    assert_int_equal(status_of("viewer", RIG_PASSWORD, NULL), 429);
+    unlock("viewer");
     change.body = "{\"enabled\": true}";
     rig_if_match(rig, change.path, match);
     assert_int_equal(rig_status(rig, RIG_ADMIN, &change), 200);
