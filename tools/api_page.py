@@ -94,6 +94,14 @@ class Page:
             words.append(f'{code(kind)} {self.type_of(media["schema"]) if "$ref" in media.get("schema", {}) else ""}')
         return ', '.join(words)
 
+    def examples(self, content):
+        """The first one of a body: of several kinds, it is the same."""
+        for media in content.values():
+            examples = [media['example']] if 'example' in media else [self.resolve(e)['value'] for e in media.get('examples', {}).values()]
+            if examples:
+                return [f'<pre>{text(json.dumps(examples[0], indent=2, ensure_ascii=False))}</pre>\n']
+        return []
+
     def operation(self, method, path, op):
         out = [f'<section id="{op["operationId"]}"><h3><b class="method {method}">{method.upper()}</b>{code(path)}</h3>\n',
                f'<p>{text(op["summary"])}. {text(op.get("description", ""))}</p>\n',
@@ -105,16 +113,16 @@ class Page:
         body = op.get('requestBody')
         if body:
             out.append(f'<p>Body: {self.content(body["content"])}</p>\n')
-            for media in body['content'].values():
-                if 'example' in media:
-                    out.append(f'<pre>{text(json.dumps(media["example"], indent=2, ensure_ascii=False))}</pre>\n')
-                    break
+            out += self.examples(body['content'])
         rows = []
         for status, response in op['responses'].items():
             response = self.resolve(response)
             headers = ', '.join(code(h) for h in response.get('headers', {}))
             rows.append((code(status), text(response.get('description', '')) + (f'<br><small>{headers}</small>' if headers else ''), self.content(response.get('content', {}))))
         out.append(table(('Status', 'Meaning', 'Body'), rows))
+        for status, response in op['responses'].items():
+            shown = self.examples(self.resolve(response).get('content', {})) if status.startswith('2') else []
+            out += [f'<details><summary>Example of a {code(status)}</summary>\n', *shown, '</details>\n'] if shown else []
         return ''.join(out) + '</section>\n'
 
     def operations(self):

@@ -70,12 +70,23 @@ def check_operation(api, key, op, complaints):
         complaints.append(f'{key}: 304, but no If-None-Match')
     if '412' in op['responses'] and not conditions & {'If-Match', 'If-None-Match', 'Tus-Resumable'}:
         complaints.append(f'{key}: 412, but no header that it could come of')
-    body = op.get('requestBody', {}).get('content', {}).get('application/json')
-    if body:
-        if 'example' not in body:
-            complaints.append(f'{key}: the body has no example')
-        else:
-            complaints.extend(f'{key}: example {c}' for c in api.complaints(body['example'], body['schema']))
+    check_examples(api, f'{key}: the body', op.get('requestBody', {}).get('content', {}), complaints)
+    for status, response in op['responses'].items():
+        if status.startswith('2'):
+            check_examples(api, f'{key}: {status}', api.resolve(response).get('content', {}), complaints)
+
+
+def check_examples(api, where, content, complaints):
+    """JSON that is sent or answered has an example, and that is of its schema."""
+    for kind, media in content.items():
+        if not kind.endswith('json'):
+            continue
+        examples = [api.resolve(e)['value'] for e in media.get('examples', {}).values()]
+        examples += [media['example']] if 'example' in media else []
+        if not examples:
+            complaints.append(f'{where}, {kind}: there is no example')
+        for example in examples:
+            complaints.extend(f'{where}, {kind}: example {c}' for c in api.complaints(example, media['schema']))
 
 
 def check_references(api, complaints):
@@ -85,7 +96,7 @@ def check_references(api, complaints):
             api.resolve({'$ref': ref})
         except KeyError:
             complaints.append(f'{ref}: refers to nothing')
-    for kind in ('parameters', 'responses', 'schemas', 'headers'):
+    for kind in ('parameters', 'responses', 'schemas', 'headers', 'examples'):
         for name in api.doc['components'][kind]:
             if f'#/components/{kind}/{name}' not in used:
                 complaints.append(f'components/{kind}/{name} is not used')
