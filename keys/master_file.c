@@ -35,8 +35,7 @@ static const char *complaint(const struct stat *st, bool credential)
         return "others may read or write it; set its mode to 0600 (chmod 600)";
     }
     if (st->st_size != KEYS_MASTER_SIZE) {
-        return "it does not hold exactly 32 bytes; restore it from a backup, or move it away to "
-               "start with a new key (stored keys are then made anew)";
+        return "it does not hold exactly 32 bytes; put it back from a backup (docs/keys.md)";
     }
     return NULL;
 }
