@@ -195,6 +195,11 @@ struct api_call {
 
 /* ---- what server/ calls ---- */
 
+/* Once the headers are here, before anything else: tus 1.0.0 has X-HTTP-Method-Override, where a
+ * client, or what is on its way, knows no PATCH. A POST to /api/v1/uploads/{upload} becomes the
+ * PATCH, DELETE or HEAD that it names. CP_ERR_INVALID anywhere else, and for any other method. */
+CP_MUST_CHECK enum cp_err api_method_override(struct api_request *rq, struct cp_error *err);
+
 /* Whole request with its body collected (at most api_body_max(rq) bytes): routing, authentication,
  * handler, problem. Always returns a response. */
 struct api_response api_handle(const struct api_context *ctx, const struct api_request *rq);

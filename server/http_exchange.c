@@ -155,7 +155,7 @@ static enum MHD_Result answer(struct exchange *x, struct api_response *rs, bool 
     srv_peer_waits(x->peer);
     x->stage = STAGE_ANSWERED;
     x->status = rs->status;
-    x->bytes = x->request->rq.method == API_HEAD || rs->status == 304 ? 0 : api_response_size(rs);
+    x->bytes = strcmp(x->method, "HEAD") == 0 || rs->status == 304 ? 0 : api_response_size(rs);
     if (close && x->request->rq.content_length != 0) {
         srv_peer_leaves(x->peer, bounds_of(x));
     }
@@ -344,7 +344,8 @@ static enum MHD_Result begin(struct exchange *x, const char *method, const char 
     }
     read_headers(x, method, version);
     err.text[0] = '\0';
-    if (srv_request_finish(r, method, &err) != CP_OK) {
+    if (srv_request_finish(r, method, &err) != CP_OK ||
+        api_method_override(&r->rq, &err) != CP_OK) {
         return refuse(x, err.code, err.text);
     }
     if (srv_peer_surplus(x->peer) != NULL) {

@@ -10,6 +10,40 @@
 
 #define LOOK_EVERY ((uint64_t)8 << 20)
 
+#define UPLOADS "/api/v1/uploads/"
+
+static bool is_resumable(const char *path)
+{
+    size_t prefix = sizeof UPLOADS - 1;
+
+    return strncmp(path, UPLOADS, prefix) == 0 && path[prefix] != '\0' &&
+           strchr(path + prefix, '/') == NULL;
+}
+
+enum cp_err api_method_override(struct api_request *rq, struct cp_error *err)
+{
+    static const struct {
+        const char *name;
+        enum api_method method;
+    } methods[] = {{"PATCH", API_PATCH}, {"DELETE", API_DELETE}, {"HEAD", API_HEAD}};
+    const char *name = api_request_header(rq, "X-HTTP-Method-Override");
+
+    if (name == NULL) {
+        return CP_OK;
+    }
+    for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
+        if (rq->method == API_POST && is_resumable(rq->path) &&
+            strcmp(name, methods[i].name) == 0) {
+            rq->method = methods[i].method;
+            return CP_OK;
+        }
+    }
+    return cp_error_set(err, CP_ERR_INVALID,
+                        "Header 'X-HTTP-Method-Override' is '%.20s': it is taken with 'PATCH', "
+                        "'DELETE' and 'HEAD', on a POST to '" UPLOADS "{upload}'.",
+                        name);
+}
+
 /* The answer's headers depend on it. */
 static void keep_origin(struct api_upload *u, const struct api_request *rq)
 {

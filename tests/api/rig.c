@@ -356,9 +356,13 @@ struct rig_answer rig_send(struct rig *r, enum rig_who who, const struct rig_cal
     struct rig_answer a = {.status = 0};
     struct api_upload *upload = NULL;
     struct prepared p;
+    struct cp_error err;
 
     prepare(r, who, call, &p);
-    if (!api_upload_start(&r->ctx, &p.rq, &upload, &a.rs)) {
+    if (api_method_override(&p.rq, &err) != CP_OK) {
+        a.rs = api_problem(&p.rq, &err);
+        api_response_seal(&p.rq, &a.rs);
+    } else if (!api_upload_start(&r->ctx, &p.rq, &upload, &a.rs)) {
         a.rs = api_handle(&r->ctx, &p.rq);
     } else if (upload != NULL) {
         a.rs = send_upload(upload, call);

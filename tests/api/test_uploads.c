@@ -185,6 +185,63 @@ static void a_checksum_is_compared(void **state)
     rig_refused(rig, RIG_OPERATOR, &call, "invalid-request", "32 bytes");
 }
 
+/* What a POST stands for is who may do it, what is done, and what the audit says. */
+static void a_method_in_a_header(void **state)
+{
+    static const struct {
+        enum api_method method;
+        const char *path, *name;
+    } refused[] = {{API_POST, "", "PUT"},      {API_POST, "", "GET"},
+                   {API_POST, "", "POST"},     {API_POST, "", "patch"},
+                   {API_POST, "", ""},         {API_POST, "", "PATCH, DELETE"},
+                   {API_GET, "", "DELETE"},    {API_PATCH, "", "DELETE"},
+                   {API_POST, "/x", "DELETE"}, {API_POST, NULL, "HEAD"}};
+    char path[128], header[64], other[140];
+    struct rig_call call;
+    struct rig_answer a;
+
+    (void)state;
+    upload_begin("posted.bin", "Upload-Length: 6", path);
+    call = upload_piece(path, "Upload-Offset: 0", "abc");
+    call.method = API_POST;
+    assert_int_equal(rig_status(rig, RIG_OPERATOR, &call), 405);
+    call.headers[3] = "X-HTTP-Method-Override: PATCH";
+    assert_int_equal(rig_status(rig, RIG_VIEWER, &call), 403);
+    a = rig_expect(rig, RIG_OPERATOR, &call, 204);
+    assert_string_equal(rig_header(&a, "Upload-Offset"), "3");
+    rig_answer_done(&a);
+    call = (struct rig_call){
+        .method = API_POST, .path = path, .headers = {UPLOAD_TUS, "X-HTTP-Method-Override: HEAD"}};
+    a = rig_expect(rig, RIG_VIEWER, &call, 200);
+    assert_string_equal(rig_header(&a, "Upload-Offset"), "3");
+    rig_answer_done(&a);
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        (void)snprintf(header, sizeof header, "X-HTTP-Method-Override: %s", refused[i].name);
+        (void)snprintf(other, sizeof other, "%s%s", path,
+                       refused[i].path != NULL ? refused[i].path : "");
+        call.method = refused[i].method;
+        call.path = refused[i].path != NULL ? other : UPLOAD_VERSION "/uploads";
+        call.headers[1] = header;
+        rig_refused(rig, RIG_OPERATOR, &call, "invalid-request", "X-HTTP-Method-Override");
+    }
+    call.method = API_POST;
+    call.path = path;
+    call.headers[1] = "X-HTTP-Method-Override: DELETE";
+    assert_int_equal(rig_status(rig, RIG_VIEWER, &call), 403);
+    assert_int_equal(rig_status(rig, RIG_OPERATOR, &call), 204);
+    assert_int_equal(rig_status(rig, RIG_OPERATOR, &call), 404);
+    call = rig_call_get("/api/v1/audit?operation=deleteUpload&limit=2");
+    a = rig_expect(rig, RIG_ADMIN, &call, 200);
+    for (size_t i = 0; i < 2; i++) {
+        const json_t *e = json_array_get(json_object_get(a.json, "items"), i);
+
+        assert_string_equal(rig_text_in(e, "method"), "DELETE");
+        assert_string_equal(rig_text_in(e, "account"), i == 0 ? "operator" : "viewer");
+        assert_string_equal(rig_text_in(e, "outcome"), i == 0 ? "done" : "refused");
+    }
+    rig_answer_done(&a);
+}
+
 /* "ALGORITHM=:BASE64:" of the data. */
 static void digest_header(const char *name, const char *data, char ret_header[128])
 {
@@ -464,6 +521,7 @@ int main(void)
         cmocka_unit_test(what_arrived_before_a_break_is_kept),
         cmocka_unit_test(another_offset_is_refused),
         cmocka_unit_test(a_checksum_is_compared),
+        cmocka_unit_test(a_method_in_a_header),
         cmocka_unit_test(a_digest_of_a_piece_is_compared),
         cmocka_unit_test(a_digest_of_a_creation_is_compared),
         cmocka_unit_test(the_whole_must_be_what_was_announced),

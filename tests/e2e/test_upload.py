@@ -106,6 +106,17 @@ class Upload(Uploads):
             self.stored('broken.bin')
         self.assertEqual(e.exception.status, 404)
 
+    def test_a_post_stands_for_a_patch(self):
+        data, post = random_bytes(CHUNK + 9, 30), {**PIECE, 'X-HTTP-Method-Override': 'PATCH'}
+        upload = self.begin('posted.bin', len(data))
+        for at in (0, CHUNK):
+            status, headers, _ = self.service.api('POST', upload, data[at:at + CHUNK], headers={**post, 'Upload-Offset': str(at)})
+            self.assertEqual((status, headers['Upload-Offset']), (204, str(min(at + CHUNK, len(data)))))
+        headers = self.service.api('POST', upload, headers={**TUS, 'X-HTTP-Method-Override': 'HEAD'})[1]
+        self.assertEqual(headers['Upload-Offset'], str(len(data)))
+        self.assertEqual(sha256(self.stored('posted.bin')), sha256(data))
+        self.assertEqual(self.refused('POST', FILES + '/posted.bin', b'', **{'X-HTTP-Method-Override': 'DELETE'})[:2], (400, 'invalid-request'))
+
     # ---- refusals ----
 
     def refused(self, method, path, data, **headers):

@@ -47,6 +47,13 @@ bool api_is_prompt(const struct api_request *rq)
     return false;
 }
 
+enum cp_err api_method_override(struct api_request *rq, struct cp_error *err)
+{
+    (void)rq;
+    (void)err;
+    return CP_OK;
+}
+
 bool api_is_upload(const struct api_request *rq)
 {
     (void)rq;

@@ -226,6 +226,13 @@ bool api_is_prompt(const struct api_request *rq)
     return strcmp(rq->path, "/prompt") == 0;
 }
 
+enum cp_err api_method_override(struct api_request *rq, struct cp_error *err)
+{
+    (void)rq;
+    (void)err;
+    return CP_OK;
+}
+
 bool api_is_upload(const struct api_request *rq)
 {
     return (rq->method == API_PUT || rq->method == API_PATCH) && strncmp(rq->path, "/up", 3) == 0;
