@@ -218,6 +218,7 @@ static enum cp_err check_single(const struct srv_request *r, struct cp_error *er
                                         "If-Range",
                                         "Idempotency-Key",
                                         "If-Modified-Since",
+                                        "If-Unmodified-Since",
                                         "Last-Event-ID",
                                         "Origin",
                                         "Sec-Fetch-Site",

@@ -40,10 +40,10 @@ CP_MUST_CHECK enum cp_err api_deliver_find(struct db_conn *conn, const struct ap
 #define API_MODIFIED_UNKNOWN INT64_MIN
 
 /* 200, 206, 304, 412 or 416 with the blob of a digest: ETag, Last-Modified, Repr-Digest,
- * Accept-Ranges, Range, If-Range, If-Match, If-None-Match, If-Modified-Since. size: bytes that it has
- * by the database; 503 content-damaged when the file in the store has not so many. modified_s: when these bytes came to
- * this address, seconds since 1970, or API_MODIFIED_UNKNOWN: when the blob was stored. immutable:
- * the address always means these bytes. */
+ * Accept-Ranges, Range, If-Range, If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since.
+ * size: bytes that it has by the database; 503 content-damaged when the file in the store has not so
+ * many. modified_s: when these bytes came to this address, seconds since 1970, or
+ * API_MODIFIED_UNKNOWN: when the blob was stored. immutable: the address always means these bytes. */
 struct api_response api_deliver_blob(const struct api_context *ctx, const struct api_call *call,
                                      const char *sha256, uint64_t size, int64_t modified_s,
                                      bool immutable);

@@ -79,6 +79,8 @@ static const struct {
          "GET / HTTP/1.1\r\n" HOST "Authorization: x\r\nA: b\r\nAuthorization: y\r\n" END),
     CASE("invalid-request", "more than one Range",
          "GET / HTTP/1.1\r\n" HOST "Range: bytes=0-1\r\nRange: bytes=2-3\r\n" END),
+    CASE("invalid-request", "more than one If-Unmodified-Since",
+         "GET / HTTP/1.1\r\n" HOST "If-Unmodified-Since: a\r\nIf-Unmodified-Since: b\r\n" END),
     CASE("invalid-request", "more than one Upload-Offset",
          "PUT /up HTTP/1.1\r\n" HOST "Upload-Offset: 0\r\nUpload-Offset: 0\r\n"
          "Content-Length: 1\r\n" END "x"),
