@@ -180,12 +180,15 @@ static enum cp_err own_body(struct db_conn *conn, void *arg, struct cp_error *er
 
 /* By what there is in it, when the two do not name the same library. Strays and a database that is
  * somewhat older are usual, so most of it being known is enough; two names that contradict each other
- * are not outweighed by anything. */
+ * are not outweighed by anything, nor is what was found before: a foreign library fills with what is
+ * uploaded into it. */
 static bool is_own(const struct looking *l)
 {
     bool contradiction = l->found[0] != '\0' && l->node.library_id[0] != '\0';
+    bool settled = l->node.library_foreign_since != 0;
 
-    return l->library.files == 0 || (!contradiction && l->library.known * 2 >= l->library.files);
+    return l->library.files == 0 ||
+           (!contradiction && !settled && l->library.known * 2 >= l->library.files);
 }
 
 static enum cp_err settle(struct looking *l, struct cp_error *err)

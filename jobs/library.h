@@ -21,9 +21,9 @@ struct jobs_library {
 };
 
 /* Looks whether the library is the one that this database knows, and writes down what changed, with
- * an event: library-foreign, library-accepted. An empty library, one without an identity (or that the
- * node knows none of) most of whose files the database knows, is the node's own from now on. adopt:
- * whatever it is. Call it before the first task, and whenever it matters: a database may be replaced
+ * an event: library-foreign, library-accepted. An empty library is the node's own from now on; so is one
+ * most of whose files the database knows, when one of both has no identity and it was not found foreign
+ * before. adopt: whatever it is. Call it before the first task, and whenever it matters: a database may be replaced
  * while the service runs. Killed at any point, the next call completes it. Uses db, blobs and node_id
  * of ctx. CP_ERR_STORAGE, failures of the database. */
 CP_MUST_CHECK enum cp_err jobs_library_look(const struct jobs_context *ctx, bool adopt,

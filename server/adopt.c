@@ -2,8 +2,12 @@
  * Adopting a content library from the command line. */
 #include "server/adopt.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "content/blob.h"
 #include "db/listener.h"
@@ -54,7 +58,8 @@ static enum cp_err claim_and_adopt(const struct srv_config *c, struct jobs_conte
     CP_TRY(db_listener_open(c->database, channels, 1, &listener, err));
     rc = db_listener_claim(listener, a.node.id, err);
     if (rc == CP_ERR_CONFLICT) {
-        rc = cp_error_set(err, rc, "castpointd runs for '%s': stop it first", c->name);
+        rc = cp_error_set(err, CP_ERR_NODE_TAKEN, "castpointd runs for '%s': stop it first",
+                          c->name);
     }
     if (rc == CP_OK) {
         ctx->node_id = a.node.id;
@@ -62,6 +67,22 @@ static enum cp_err claim_and_adopt(const struct srv_config *c, struct jobs_conte
     }
     db_listener_close(listener);
     return rc;
+}
+
+/* What another user writes into the library castpointd could not read. */
+static enum cp_err check_user(const char *folder, struct cp_error *err)
+{
+    struct stat st;
+
+    if (stat(folder, &st) != 0) {
+        return cp_error_set(err, CP_ERR_STORAGE, "%s: %s", folder, strerror(errno));
+    }
+    if (st.st_uid != geteuid()) {
+        return cp_error_set(
+            err, CP_ERR_STORAGE,
+            "%s belongs to another user: run this as the one that castpointd runs as", folder);
+    }
+    return CP_OK;
 }
 
 /* The library's lock keeps a service out, and says so when one has it. */
@@ -72,6 +93,7 @@ enum cp_err srv_adopt_library(const struct srv_config *config, struct cp_error *
     enum cp_err rc;
 
     (void)snprintf(folder, sizeof folder, "%s/content", config->state_dir);
+    CP_TRY(check_user(folder, err));
     CP_TRY(blob_store_open(folder, &ctx.blobs, err));
     rc = db_pool_open(config->database, 1, &ctx.db, err);
     if (rc == CP_OK) {
