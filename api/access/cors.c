@@ -73,7 +73,7 @@ bool api_cors_preflight(const struct api_context *ctx, const struct api_request 
                    "Authorization, Content-Type, Content-Digest, Repr-Digest, If-Match, "
                    "If-None-Match, If-Range, Range, Idempotency-Key, Last-Event-ID, X-Request-Id, "
                    "X-Castpoint-Mode, Tus-Resumable, Upload-Length, Upload-Offset, "
-                   "Upload-Metadata, Upload-Checksum");
+                   "Upload-Metadata, Upload-Checksum, X-HTTP-Method-Override");
     api_header_add(&rs, "Access-Control-Max-Age", PREFLIGHT_AGE);
     *ret_response = rs;
     return true;
@@ -94,6 +94,7 @@ void api_cors_add(const struct api_context *ctx, const struct api_request *rq,
         api_header_add(rs, "Access-Control-Expose-Headers",
                        "ETag, Link, Location, Retry-After, X-Request-Id, Idempotency-Replayed, "
                        "Accept-Ranges, Content-Range, Repr-Digest, Last-Modified, Tus-Resumable, "
-                       "Upload-Offset, Upload-Length, Upload-Expires");
+                       "Tus-Version, Tus-Extension, Tus-Max-Size, Tus-Checksum-Algorithm, "
+                       "Upload-Offset, Upload-Length, Upload-Expires, Upload-Metadata");
     }
 }

@@ -421,6 +421,26 @@ static struct rig_answer preflight(const char *origin)
     return rig_send(rig, RIG_NOBODY, &call);
 }
 
+/* What a client of tus in a browser sends, and what it reads. */
+static const char *const tus_asks[] = {"Tus-Resumable",         "Upload-Length",   "Upload-Offset",
+                                       "Upload-Metadata",       "Upload-Checksum", "Content-Type",
+                                       "X-HTTP-Method-Override"};
+static const char *const tus_reads[] = {
+    "Location",      "Upload-Offset", "Upload-Length", "Upload-Expires", "Upload-Metadata",
+    "Tus-Resumable", "Tus-Version",   "Tus-Extension", "Tus-Max-Size",   "Tus-Checksum-Algorithm"};
+
+/* Each of the names is one of the list's. */
+static void expect_names(const char *list, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const char *at = strstr(list, names[i]);
+
+        if (at == NULL || strchr(", ", at[strlen(names[i])]) == NULL) {
+            fail_msg("'%s' is not in '%s'", names[i], list);
+        }
+    }
+}
+
 static void pages_of_other_sites(void **state)
 {
     struct rig_call call = {
@@ -444,6 +464,8 @@ static void pages_of_other_sites(void **state)
     assert_string_equal(rig_header(&a, "Access-Control-Allow-Origin"), CONSOLE);
     assert_non_null(strstr(rig_header(&a, "Access-Control-Allow-Methods"), "PATCH"));
     assert_non_null(strstr(rig_header(&a, "Access-Control-Allow-Headers"), "Authorization"));
+    expect_names(rig_header(&a, "Access-Control-Allow-Headers"), tus_asks,
+                 sizeof tus_asks / sizeof tus_asks[0]);
     assert_null(rig_header(&a, "Access-Control-Allow-Credentials"));
     assert_string_equal(rig_header(&a, "Vary"), "Origin");
     rig_answer_done(&a);
@@ -455,6 +477,8 @@ static void pages_of_other_sites(void **state)
     a = rig_expect(rig, RIG_VIEWER, &call, 200);
     assert_string_equal(rig_header(&a, "Access-Control-Allow-Origin"), CONSOLE);
     assert_non_null(strstr(rig_header(&a, "Access-Control-Expose-Headers"), "ETag"));
+    expect_names(rig_header(&a, "Access-Control-Expose-Headers"), tus_reads,
+                 sizeof tus_reads / sizeof tus_reads[0]);
     rig_answer_done(&a);
     call.headers[0] = "Origin: https://evil.example";
     a = rig_expect(rig, RIG_VIEWER, &call, 200);
