@@ -47,6 +47,10 @@ static const struct db_stmt update_stmt = {
     "UPDATE accounts SET description = $2, role = $3, enabled = $4, password_hash = $5,"
     " principal = $6,"
     " revision = revision + 1, updated_at = now() WHERE id = $1 RETURNING " COLUMNS};
+/* No change of the account: neither its revision nor its time. */
+static const struct db_stmt rehash_stmt = {
+    "account_rehash",
+    "UPDATE accounts SET password_hash = $3 WHERE id = $1 AND password_hash = $2"};
 static const struct db_stmt delete_stmt = {"account_delete", "DELETE FROM accounts WHERE id = $1"};
 static const struct db_stmt count_stmt = {"account_count", "SELECT count(*) FROM accounts"};
 
@@ -192,6 +196,14 @@ enum cp_err db_account_update(struct db_conn *conn, const struct db_account *in,
     }
     return name_conflict(conn, db_one(conn, DB_QUERY(&update_stmt, params, cols), ret_account, err),
                          in, err);
+}
+
+enum cp_err db_account_rehash(struct db_conn *conn, const char *id, const char *from,
+                              const char *to, struct cp_error *err)
+{
+    struct db_param params[] = {db_p_id(id), db_p_text(from), db_p_text(to)};
+
+    return db_do(conn, DB_COMMAND(&rehash_stmt, params), NULL, err);
 }
 
 enum cp_err db_account_delete(struct db_conn *conn, const char *id, int64_t expected_revision,

@@ -66,6 +66,11 @@ CP_MUST_CHECK enum cp_err db_account_page(struct db_conn *conn, const struct db_
 CP_MUST_CHECK enum cp_err db_account_update(struct db_conn *conn, const struct db_account *in,
                                             struct db_account *ret_account, struct cp_error *err);
 
+/* Another verifier of the same password, in the place of `from`; where that is not any more, nothing
+ * happens. */
+CP_MUST_CHECK enum cp_err db_account_rehash(struct db_conn *conn, const char *id, const char *from,
+                                            const char *to, struct cp_error *err);
+
 /* Deletes it with its tokens. Errors as update. */
 CP_MUST_CHECK enum cp_err db_account_delete(struct db_conn *conn, const char *id,
                                             int64_t expected_revision, struct cp_error *err);

@@ -35,13 +35,17 @@ CP_MUST_CHECK enum cp_err keys_token_hash(const char *token,
 #define KEYS_PASSWORD_SIZE 24
 CP_MUST_CHECK enum cp_err keys_password_new(char ret_password[KEYS_PASSWORD_SIZE]);
 
-/* ---- passwords: "scrypt$15$8$1$<salt>$<hash>", salt and hash in base64url ---- */
+/* ---- passwords: "scrypt$15$8$3$<salt>$<hash>", salt and hash in base64url ---- */
 #define KEYS_PASSWORD_HASH_SIZE 128
 CP_MUST_CHECK enum cp_err keys_password_hash(const char *password,
                                              char ret_encoded[KEYS_PASSWORD_HASH_SIZE]);
 /* CP_ERR_AUTH_FAILED when it is not the password (or encoded is "" or damaged; it takes the same
- * time then). About 80 ms and 32 MiB: callers limit how many run at once. */
+ * time then; so does a hash of a lighter setting of before). About 250 ms and 32 MiB: callers limit
+ * how many run at once. */
 CP_MUST_CHECK enum cp_err keys_password_verify(const char *password, const char *encoded);
+/* Made with another setting than keys_password_hash uses now: to be made anew when the password is
+ * known. */
+bool keys_password_outdated(const char *encoded);
 
 /* ---- master key and sealing ---- */
 #define KEYS_MASTER_SIZE   32

@@ -7,7 +7,7 @@
 #include "api/api.h"
 #include "api/framework/router.h"
 
-/* Successful Basic verifications of the last minute, since scrypt costs 84 ms: keyed by a salted
+/* Successful Basic verifications of the last minute, since scrypt costs 250 ms: keyed by a salted
  * hash of account, password and the stored verifier, bounded; a changed password misses. */
 struct api_auth_cache;
 CP_MUST_CHECK enum cp_err api_auth_cache_new(struct api_auth_cache **ret_cache);

@@ -18,7 +18,7 @@ bool api_auth_cache_has_wrong(struct api_auth_cache *cache, const char *name, co
 void api_auth_cache_put_wrong(struct api_auth_cache *cache, const char *name, const char *verifier,
                               const char *password);
 
-/* Waits until fewer than two checks run: each takes 32 MiB and 80 ms of a core. False when too many
+/* Waits until fewer than two checks run: each takes 32 MiB and 250 ms of a core. False when too many
  * wait already: a flood of wrong passwords must not hold every thread. */
 bool api_auth_cache_enter(struct api_auth_cache *cache);
 void api_auth_cache_leave(struct api_auth_cache *cache);

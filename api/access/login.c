@@ -13,6 +13,7 @@
 #include "api/framework/resource.h"
 #include "common/base64.h"
 #include "common/clock.h"
+#include "common/log.h"
 #include "content/sha256.h"
 #include "db/settings.h"
 #include "keys/credentials.h"
@@ -100,6 +101,40 @@ static enum cp_err load(struct db_conn *conn, void *arg, struct cp_error *err)
     return db_login_get(conn, l->name_hash, &l->standing, err);
 }
 
+/* ---- a hash of before ---- */
+
+struct rehash {
+    const struct db_account *account;
+    char hash[KEYS_PASSWORD_HASH_SIZE];
+};
+
+static enum cp_err rehash_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    const struct rehash *r = arg;
+
+    return db_account_rehash(conn, r->account->id, r->account->password_hash, r->hash, err);
+}
+
+/* Only now the password is known. A login does not fail because of it: the next one tries again. */
+static void renew_hash(const struct login *l)
+{
+    struct rehash r = {.account = &l->account};
+    struct cp_error err = {.code = CP_OK};
+
+    if (!l->account.enabled || !keys_password_outdated(l->account.password_hash)) {
+        return;
+    }
+    err.code = keys_password_hash(l->password, r.hash);
+    if (err.code == CP_OK) {
+        err.code = db_run_tx(l->ctx->db, "renew-password-hash", rehash_body, &r, &err);
+    }
+    if (err.code != CP_OK) {
+        cp_log_error(CP_LOG_WARN, "password-hash-not-renewed", &err);
+    } else if (l->ctx->auth_cache != NULL) {
+        api_auth_cache_put(l->ctx->auth_cache, r.hash, l->password);
+    }
+}
+
 /* ---- the check ---- */
 
 /* Whom a wrong password is remembered for. A disabled account is another one: its right password is
@@ -120,7 +155,11 @@ static enum cp_err check(const struct login *l)
     enum cp_err rc;
 
     if (cache == NULL) {
-        return keys_password_verify(l->password, verifier);
+        rc = keys_password_verify(l->password, verifier);
+        if (rc == CP_OK) {
+            renew_hash(l);
+        }
+        return rc;
     }
     if (api_auth_cache_has(cache, verifier, l->password)) {
         return CP_OK;
@@ -138,6 +177,7 @@ static enum cp_err check(const struct login *l)
         rc = keys_password_verify(l->password, verifier);
         if (rc == CP_OK) {
             api_auth_cache_put(cache, verifier, l->password);
+            renew_hash(l);
         }
     }
     api_auth_cache_leave(cache);

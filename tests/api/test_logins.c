@@ -190,6 +190,33 @@ static void an_unknown_name_takes_as_long(void **state)
     assert_true(odd > known / 3 && odd < known * 3);
 }
 
+/* Made with the setting of before: it takes as long as any other, and is made anew by a login. */
+static void a_hash_of_before_is_renewed(void **state)
+{
+    cp_time former, unknown;
+
+    (void)state;
+    limits(0, 900);
+    rig_sql("UPDATE accounts SET password_hash ="
+            " replace('scrypt#15#8#1#AAECAwQFBgcICQoLDA0ODw#71MrULv6YuZMr-5TlqzaKGb6X4rZEs0_5cvElSZ"
+            "Br2s', '#', chr(36))"
+            " WHERE name = 'operator'");
+    former = work_of("operator", 71);
+    unknown = work_of("nor-is-this-an-account", 74);
+    assert_true(unknown > former / 2 && unknown < former * 2);
+    rig_sql("SELECT 1 / (count(*) = 1)::integer FROM accounts WHERE password_hash LIKE"
+            " 'scrypt_15_8_1_%' AND name = 'operator'"); /* by wrong passwords it is not */
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(status_of("operator", "secret", NULL), 200);
+        rig_sql("SELECT 1 / (count(*) = 1)::integer FROM accounts WHERE password_hash LIKE"
+                " 'scrypt_15_8_3_%' AND name = 'operator'");
+        rig_restart_logins(rig);
+    }
+    rig_sql("UPDATE accounts SET password_hash = (SELECT password_hash FROM accounts WHERE"
+            " name = 'viewer') WHERE name = 'operator'");
+    assert_int_equal(status_of("operator", RIG_PASSWORD, NULL), 200);
+}
+
 static void a_success_resets(void **state)
 {
     (void)state;
@@ -340,6 +367,7 @@ int main(void)
         cmocka_unit_test(a_name_is_locked),
         cmocka_unit_test(an_unknown_name_is_locked_the_same),
         cmocka_unit_test(an_unknown_name_takes_as_long),
+        cmocka_unit_test(a_hash_of_before_is_renewed),
         cmocka_unit_test(a_success_resets),
         cmocka_unit_test(the_same_guess_counts_once),
         cmocka_unit_test(an_address_is_locked),

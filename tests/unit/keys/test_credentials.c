@@ -86,21 +86,29 @@ static void test_password_new(void **state)
 
 static void test_password(void **state)
 {
-    /* The same as Python's hashlib.scrypt(b"secret", salt=bytes(range(16)), n=2**15, r=8, p=1,
-     * dklen=32, maxmem=2**26). */
+    /* The same as Python's hashlib.scrypt(b"secret", salt=bytes(range(16)), n=2**15, r=8, p=3,
+     * dklen=32, maxmem=2**27), and of before, with p=1. */
     static const char known[] =
+        "scrypt$15$8$3$AAECAwQFBgcICQoLDA0ODw$dJjH24E4NX6nzpVwT3tjaq4fioVPdvMyW6bGf5Y60ew";
+    static const char former[] =
         "scrypt$15$8$1$AAECAwQFBgcICQoLDA0ODw$71MrULv6YuZMr-5TlqzaKGb6X4rZEs0_5cvElSZBr2s";
     char encoded[KEYS_PASSWORD_HASH_SIZE], other[KEYS_PASSWORD_HASH_SIZE];
 
     (void)state;
     assert_int_equal(keys_password_hash("secret", encoded), CP_OK);
-    assert_memory_equal(encoded, "scrypt$15$8$1$", 14);
+    assert_memory_equal(encoded, "scrypt$15$8$3$", 14);
     assert_int_equal(keys_password_verify("secret", encoded), CP_OK);
     assert_int_equal(keys_password_verify("Secret", encoded), CP_ERR_AUTH_FAILED);
     assert_int_equal(keys_password_verify("", encoded), CP_ERR_AUTH_FAILED);
     assert_int_equal(keys_password_hash("secret", other), CP_OK);
     assert_string_not_equal(encoded, other);
     assert_int_equal(keys_password_verify("secret", known), CP_OK);
+    assert_int_equal(keys_password_verify("secret", former), CP_OK);
+    assert_int_equal(keys_password_verify("Secret", former), CP_ERR_AUTH_FAILED);
+    assert_true(keys_password_outdated(former));
+    assert_false(keys_password_outdated(known));
+    assert_false(keys_password_outdated(encoded));
+    assert_false(keys_password_outdated("")); /* there is none to be made anew */
 }
 
 static void test_password_damaged(void **state)
