@@ -22,7 +22,7 @@
     X("file-deleted", INFO, "A file of a draft was deleted.", "the file") \
     X("upload-created", INFO, "A resumable upload was begun.", "the upload") \
     X("upload-deleted", INFO, "A resumable upload was thrown away.", "the upload") \
-    X("upload-expired", INFO, "Nobody went on with a resumable upload: it was thrown away.", "id, path, size, received") \
+    X("upload-expired", INFO, "A resumable upload was thrown away: nobody went on with it, or its version was sealed.", "id, path, size, received") \
     X("version-sealed", INFO, "A version was sealed: its content is final.", "package, version, file_count, stream_size, content_size, manifest_sha256") \
     X("version-retired", INFO, "A version was retired: nobody gets it any more.", "") \
     X("version-deleted", INFO, "A version was deleted.", "") \

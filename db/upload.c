@@ -12,6 +12,11 @@
 #define NAMED                                                                                      \
     " JOIN versions v ON v.id = u.version_id JOIN packages p ON p.id = v.package_id"               \
     " JOIN settings s ON s.node_id = u.node_id"
+/* Nobody can finish it: its version was sealed before. */
+#define STRANDED                                                                                   \
+    "(u.finished_at IS NULL AND"                                                                   \
+    " (SELECT v.state FROM versions v WHERE v.id = u.version_id) <> 'draft')"
+#define OPEN "u.finished_at IS NULL AND NOT " STRANDED
 #define NEXT_EXPIRY                                                                                \
     "now() + (SELECT upload_expiry_hours FROM settings s WHERE s.node_id = u.node_id)"             \
     " * interval '1 hour'"
@@ -49,20 +54,21 @@ static const struct db_stmt finish_stmt = {
 static const struct db_stmt delete_stmt = {"upload_delete", "DELETE FROM uploads WHERE id = $1"};
 /* A piece may have come since it was found: the row's lock and its new time decide. */
 static const struct db_stmt expire_stmt = {
-    "upload_expire", "DELETE FROM uploads WHERE id = $1 AND expires_at <= now()"};
-static const struct db_stmt expired_stmt = {"upload_expired",
-                                            "SELECT " COLUMNS " FROM uploads u" NAMED
-                                            " WHERE u.node_id = $1 AND u.expires_at <= now()"
-                                            " ORDER BY u.expires_at LIMIT $2"};
+    "upload_expire",
+    "DELETE FROM uploads u WHERE u.id = $1 AND (u.expires_at <= now() OR " STRANDED ")"};
+static const struct db_stmt expired_stmt = {
+    "upload_expired", "SELECT " COLUMNS " FROM uploads u" NAMED
+                      " WHERE u.node_id = $1 AND (u.expires_at <= now() OR " STRANDED ")"
+                      " ORDER BY u.expires_at LIMIT $2"};
 static const struct db_stmt exists_stmt = {"upload_exists", "SELECT 1 FROM uploads WHERE id = $1"};
 static const struct db_stmt room_stmt = {
     "upload_room", "SELECT s.library_quota_bytes, s.library_reserve_bytes,"
                    " CASE WHEN s.library_quota_bytes IS NULL THEN 0"
                    "  ELSE (SELECT coalesce(sum(bytes), 0) FROM library_totals) END::bigint,"
                    " (SELECT coalesce(sum(size), 0) FROM uploads u"
-                   "  WHERE u.node_id = s.node_id AND finished_at IS NULL)::bigint,"
+                   "  WHERE u.node_id = s.node_id AND " OPEN ")::bigint,"
                    " (SELECT coalesce(sum(size - received), 0) FROM uploads u"
-                   "  WHERE u.node_id = s.node_id AND finished_at IS NULL)::bigint"
+                   "  WHERE u.node_id = s.node_id AND " OPEN ")::bigint"
                    " FROM settings s WHERE s.node_id = $1"};
 
 static const struct db_col cols[] = {
@@ -95,7 +101,7 @@ static enum cp_err no_such(enum cp_err code, const char *id, struct cp_error *er
     if (code == CP_ERR_NOT_FOUND) {
         (void)cp_error_set(err, code,
                            "There is no upload '%.60s': it has expired, it was deleted, or its "
-                           "version was. Begin it anew.",
+                           "version was deleted or sealed. Begin it anew.",
                            id);
     }
     return code;

@@ -61,12 +61,13 @@ CP_MUST_CHECK enum cp_err db_upload_finish(struct db_conn *conn, const char *id,
 CP_MUST_CHECK enum cp_err db_upload_delete(struct db_conn *conn, const char *id,
                                            struct cp_error *err);
 
-/* Uploads of the node that have expired, oldest first, at most limit. */
+/* Uploads of the node that have expired, or whose version was sealed before they finished; oldest
+ * first, at most limit. */
 CP_MUST_CHECK enum cp_err db_upload_expired(struct db_conn *conn, const char *node_id, size_t limit,
                                             struct db_upload *ret_items, size_t *ret_count,
                                             struct cp_error *err);
 
-/* Deletes it if it has expired still; *ret_deleted false: bytes came meanwhile, or it is gone. */
+/* Deletes it if it is one of these still; *ret_deleted false: bytes came meanwhile, or it is gone. */
 CP_MUST_CHECK enum cp_err db_upload_expire(struct db_conn *conn, const char *id, bool *ret_deleted,
                                            struct cp_error *err);
 
@@ -79,7 +80,7 @@ struct db_upload_room {
     uint64_t quota;    /* 0: none */
     uint64_t reserve;  /* of the file system, to be left free */
     uint64_t stored;   /* all blobs; 0 without a quota, when nobody asks */
-    uint64_t promised; /* announced by uploads that have not finished */
+    uint64_t promised; /* announced by uploads into drafts that have not finished */
     uint64_t left;     /* of it, not received yet */
 };
 CP_MUST_CHECK enum cp_err db_upload_room(struct db_conn *conn, const char *node_id,

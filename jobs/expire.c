@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Expired uploads: the row goes first, then the file; files without a row are those of uploads whose
+ * Uploads that have expired, or whose version was sealed: the row goes first, then the file; files without a row are those of uploads whose
  * draft was deleted, or whose row went when the process died, or of another dump of the database. Touches the database and the blob
  * store. */
 #include "jobs/expire.h"

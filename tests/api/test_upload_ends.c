@@ -242,8 +242,16 @@ static void a_sealed_version_takes_no_more(void **state)
     char metadata[512], path[128];
     struct rig_call call = upload_creation("late.bin", "Upload-Length: 6", metadata);
     struct rig_answer a;
+    char other[128];
+    int told, files;
 
     (void)state;
+    upload_begin("open.bin", "Upload-Length: 6", other);
+    upload_send(other, "Upload-Offset: 0", "abc", "3");
+    ask_to_expire();
+    told = rig_events(rig, "upload-expired");
+    files = upload_partial_files();
+    (void)upload_creation("late.bin", "Upload-Length: 6", metadata);
     rig_package(rig, "shut", "");
     rig_put(rig, "shut", 1, "a.bin", "a");
     call.path = "/api/v1/packages/shut/versions/1/uploads";
@@ -257,6 +265,32 @@ static void a_sealed_version_takes_no_more(void **state)
     call = upload_creation("new.bin", "Upload-Length: 6", metadata);
     call.path = "/api/v1/packages/shut/versions/1/uploads";
     rig_refused(rig, RIG_OPERATOR, &call, "version-sealed", "shut");
+    /* nobody can go on with it: it does not wait for its time */
+    ask_to_expire();
+    assert_int_equal(rig_events(rig, "upload-expired"), told + 1);
+    assert_int_equal(upload_partial_files(), files);
+    call = upload_piece(path, "Upload-Offset: 3", "def");
+    rig_refused(rig, RIG_OPERATOR, &call, "not-found", "sealed");
+    upload_expect_offset(other, "3"); /* a draft's goes on */
+}
+
+/* What has finished is remembered as long as ever. */
+static void a_finished_one_outlives_the_seal(void **state)
+{
+    char metadata[512], path[128];
+    struct rig_call call = upload_creation("done.bin", "Upload-Length: 3", metadata);
+    struct rig_answer a;
+
+    (void)state;
+    rig_package(rig, "done", "");
+    call.path = "/api/v1/packages/done/versions/1/uploads";
+    a = rig_expect(rig, RIG_OPERATOR, &call, 201);
+    (void)snprintf(path, sizeof path, "%s", rig_header(&a, "Location"));
+    rig_answer_done(&a);
+    upload_send(path, "Upload-Offset: 0", "abc", "3");
+    rig_seal(rig, "done", 1);
+    ask_to_expire();
+    upload_expect_offset(path, "3");
 }
 
 int main(void)
@@ -271,6 +305,7 @@ int main(void)
         cmocka_unit_test(conditions_hold_at_the_end),
         cmocka_unit_test(a_crash_in_the_end_is_made_good),
         cmocka_unit_test(a_sealed_version_takes_no_more),
+        cmocka_unit_test(a_finished_one_outlives_the_seal),
     };
 
     return cmocka_run_group_tests(tests, upload_set_up, rig_tear_down);

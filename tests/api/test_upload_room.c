@@ -55,6 +55,27 @@ static void a_quota_counts_what_was_promised(void **state)
     free(data);
 }
 
+/* A sealed version gets no file any more, so that what its uploads had promised is free. */
+static void a_seal_ends_promises(void **state)
+{
+    char metadata[512];
+    struct rig_call shut = upload_creation("p1.bin", "Upload-Length: 1500000", metadata);
+    struct rig_call call = upload_creation("p1.bin", "Upload-Length: 600000", metadata);
+
+    (void)state;
+    rig_sql("DELETE FROM uploads");
+    rig_package(rig, "shut", "");
+    rig_put(rig, "shut", 1, "a.bin", "a");
+    rig_sql("UPDATE settings SET library_quota_bytes = (SELECT sum(size) FROM blobs) + 2000000");
+    shut.path = "/api/v1/packages/shut/versions/1/uploads";
+    assert_int_equal(rig_status(rig, RIG_OPERATOR, &shut), 201);
+    rig_refused(rig, RIG_OPERATOR, &call, "storage-full", "library_quota_bytes");
+    rig_seal(rig, "shut", 1);
+    assert_int_equal(rig_status(rig, RIG_OPERATOR, &call), 201);
+    rig_settings(rig, "{\"library_quota_bytes\": null}");
+    rig_sql("DELETE FROM uploads");
+}
+
 /* The library has these bytes already, and counts them once. */
 static void what_is_stored_is_not_charged_again(void **state)
 {
@@ -144,6 +165,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_quota_counts_what_was_promised),
+        cmocka_unit_test(a_seal_ends_promises),
         cmocka_unit_test(what_is_stored_is_not_charged_again),
         cmocka_unit_test(a_reserve_is_left_alone),
         cmocka_unit_test(room_is_looked_at_on_the_way),
