@@ -139,6 +139,7 @@ struct api_principal {
     uint64_t expires_at;  /* of that token, wall-clock nanoseconds; 0: never */
     char receiver_id[37]; /* set when a receiver token of a join was used; role is NONE then */
     char receiver_version_id[37]; /* the version that join was for */
+    char negotiated[1024];        /* Kerberos: what proves this service to the client, base64 */
 };
 
 /* The link that multicast leaves by. */

@@ -169,7 +169,7 @@ static bool prepare(const struct api_context *ctx, const struct api_request *rq,
 static struct api_response respond(const struct api_context *ctx, const struct api_request *rq)
 {
     struct api_match match = {.route = NULL};
-    struct api_principal who;
+    struct api_principal who = {.role = API_ROLE_NONE};
     struct api_response rs;
     struct api_call call;
 
@@ -185,6 +185,7 @@ static struct api_response respond(const struct api_context *ctx, const struct a
                                  "An upload reached the wrong entry of the API.");
         }
     }
+    api_auth_answer(&who, &rs);
     api_match_done(&match);
     return rs;
 }

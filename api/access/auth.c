@@ -161,7 +161,7 @@ static enum cp_err bearer(const struct api_context *ctx, const char *text,
 /* ---- Negotiate ---- */
 
 struct principal_lookup {
-    char name[API_NAME_SIZE];
+    struct api_negotiated said;
     struct db_account account;
 };
 
@@ -169,7 +169,7 @@ static enum cp_err load_principal(struct db_conn *conn, void *arg, struct cp_err
 {
     struct principal_lookup *l = arg;
 
-    return db_account_by_principal(conn, l->name, &l->account, err);
+    return db_account_by_principal(conn, l->said.principal, &l->account, err);
 }
 
 static enum cp_err negotiate(const struct api_context *ctx, const char *text,
@@ -183,19 +183,20 @@ static enum cp_err negotiate(const struct api_context *ctx, const char *text,
                             "This service takes no Kerberos tickets: it has no --keytab. Send %s.",
                             ways_of(ctx));
     }
-    CP_TRY(api_negotiate_accept(ctx->negotiate, text, l.name, err));
+    CP_TRY(api_negotiate_accept(ctx->negotiate, text, &l.said, err));
     code = db_run_read(ctx->db, "authenticate", load_principal, &l, err);
     if (code == CP_ERR_NOT_FOUND) {
         return cp_error_set(err, CP_ERR_ACCESS_DENIED,
                             "The Kerberos principal '%.255s' is no account's: an administrator "
                             "gives it to one as its field 'principal'.",
-                            l.name);
+                            l.said.principal);
     }
     CP_TRY(code);
     if (!l.account.enabled) {
         return api_login_refuse(err);
     }
     api_login_as(&l.account, API_AUTH_NEGOTIATE, ret_who);
+    memcpy(ret_who->negotiated, l.said.answer, sizeof ret_who->negotiated);
     return CP_OK;
 }
 
@@ -339,6 +340,13 @@ void api_auth_challenge(const struct api_context *ctx, struct api_response *rs)
 {
     if (rs->status == 401 && ctx->negotiate != NULL) {
         api_header_add(rs, "WWW-Authenticate", "Negotiate");
+    }
+}
+
+void api_auth_answer(const struct api_principal *who, struct api_response *rs)
+{
+    if (who->negotiated[0] != '\0' && rs->header_count < API_HEADERS_MAX) {
+        api_header_add(rs, "WWW-Authenticate", "Negotiate %s", who->negotiated);
     }
 }
 

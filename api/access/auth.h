@@ -24,6 +24,9 @@ CP_MUST_CHECK enum cp_err api_authenticate(const struct api_context *ctx,
  * configured. */
 void api_auth_challenge(const struct api_context *ctx, struct api_response *rs);
 
+/* Adds what proves the service to a client that came with a Kerberos ticket. */
+void api_auth_answer(const struct api_principal *who, struct api_response *rs);
+
 /* What is taken whatever is configured. */
 #define API_WAYS_ALWAYS "an account (Basic) or a token (Bearer)"
 

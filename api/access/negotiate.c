@@ -94,8 +94,17 @@ static enum cp_err take_name(gss_name_t name, char ret_principal[API_NAME_SIZE],
     return rc;
 }
 
+/* By it the client knows that the service has the key, when it asked for that (RFC 4559 section 5). */
+static void take_answer(const gss_buffer_desc *answer, struct api_negotiated *to)
+{
+    to->answer[0] = '\0';
+    if (answer->length > 0 && CP_BASE64_SIZE(answer->length) <= sizeof to->answer) {
+        (void)cp_base64_encode(CP_BASE64_STD, answer->value, answer->length, to->answer);
+    }
+}
+
 static enum cp_err accept_token(struct api_negotiate *n, gss_buffer_t token,
-                                char ret_principal[API_NAME_SIZE], struct cp_error *err)
+                                struct api_negotiated *ret_negotiated, struct cp_error *err)
 {
     gss_ctx_id_t context = GSS_C_NO_CONTEXT;
     gss_buffer_desc answer = GSS_C_EMPTY_BUFFER;
@@ -109,7 +118,8 @@ static enum cp_err accept_token(struct api_negotiate *n, gss_buffer_t token,
     char text[256];
 
     if (major == GSS_S_COMPLETE) {
-        rc = take_name(name, ret_principal, err);
+        rc = take_name(name, ret_negotiated->principal, err);
+        take_answer(&answer, ret_negotiated);
     } else if (GSS_ERROR(major) == 0) {
         rc = cp_error_set(err, CP_ERR_AUTH_FAILED,
                           "The client offers no Kerberos ticket at once (NTLM, or a negotiation of "
@@ -129,7 +139,7 @@ static enum cp_err accept_token(struct api_negotiate *n, gss_buffer_t token,
 }
 
 enum cp_err api_negotiate_accept(struct api_negotiate *n, const char *text,
-                                 char ret_principal[API_NAME_SIZE], struct cp_error *err)
+                                 struct api_negotiated *ret_negotiated, struct cp_error *err)
 {
     gss_buffer_desc token = GSS_C_EMPTY_BUFFER;
     size_t room = strlen(text) / 4 * 3 + 3;
@@ -145,7 +155,7 @@ enum cp_err api_negotiate_accept(struct api_negotiate *n, const char *text,
     }
     if (cp_base64_decode(CP_BASE64_STD, text, strlen(text), token.value, room, &token.length) &&
         token.length > 0) {
-        rc = accept_token(n, &token, ret_principal, err);
+        rc = accept_token(n, &token, ret_negotiated, err);
     } else {
         rc = cp_error_set(err, CP_ERR_AUTH_FAILED, "What follows 'Negotiate' is not base64.");
     }

@@ -12,10 +12,15 @@ CP_MUST_CHECK enum cp_err
 api_negotiate_new(const char *keytab, struct api_negotiate **ret_negotiate, struct cp_error *err);
 void api_negotiate_free(struct api_negotiate *n);
 
-/* text: what follows "Negotiate", base64. The client's principal ("alice@EXAMPLE.ORG").
- * CP_ERR_AUTH_FAILED with what GSSAPI says. */
+/* What a ticket says, and what is said to it. */
+struct api_negotiated {
+    char principal[API_NAME_SIZE]; /* the client's: "alice@EXAMPLE.ORG" */
+    char answer[1024];             /* base64, for WWW-Authenticate: Negotiate; "" none */
+};
+
+/* text: what follows "Negotiate", base64. CP_ERR_AUTH_FAILED with what GSSAPI says. */
 CP_MUST_CHECK enum cp_err api_negotiate_accept(struct api_negotiate *n, const char *text,
-                                               char ret_principal[API_NAME_SIZE],
+                                               struct api_negotiated *ret_negotiated,
                                                struct cp_error *err);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/access/auth.h"
 #include "api/framework/respond.h"
 #include "api/upload/upload_private.h"
 #include "api/upload/upload_room.h"
@@ -107,6 +108,7 @@ struct api_response api_upload_finish(struct api_upload *u, bool complete)
     bool whole = complete && (u->announced == UINT64_MAX || u->received == u->announced);
     struct api_response rs = u->kind->end(u, whole);
 
+    api_auth_answer(&u->who, &rs);
     api_cors_add(u->ctx, &u->rq, &rs);
     api_response_seal(&u->rq, &rs);
     free(u);

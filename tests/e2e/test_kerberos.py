@@ -4,6 +4,7 @@ Needs krb5-kdc, krb5-admin-server and krb5-user. CASTPOINT_TEST_KDC_EXTRA: more 
 that lies elsewhere than in the system."""
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -124,6 +125,28 @@ class Kerberos(unittest.TestCase):
         self.assertEqual(self.curl(self.alice, '/api/v1/packages')[2]['code'], 'access-denied')  # a content account
         for _ in range(3):
             self.assertEqual(self.curl(self.bob, '/api/v1/packages')[0], 200)
+
+    def test_the_answer_proves_the_service(self):
+        """Mutual authentication (RFC 4559)."""
+        head = self.curl(self.bob, '/api/v1/packages')[1]
+        self.assertRegex(head + '\n', r'\nWWW-Authenticate: Negotiate [A-Za-z0-9+/]{40,}=*\n')
+
+    def test_a_ticket_that_is_sent_again(self):
+        """What was overheard, or lies in a log, is of no use; nor is it after a restart."""
+        p = subprocess.run(['curl', '-sv', '-o', '/dev/null', '--cacert', self.service.cert, '--negotiate', '-u', ':',
+                            f'https://localhost:{self.service.port}/api/v1/packages'],
+                           env={**os.environ, 'KRB5CCNAME': self.bob}, capture_output=True, text=True, timeout=60)
+        said = re.search(r'^> Authorization: (Negotiate \S+)', p.stderr, re.M)
+        self.assertTrue(said, p.stderr)
+        for restart in (False, True):
+            if restart:
+                self.service.process.terminate()
+                self.service.process.wait(60)
+                self.service.start()
+                self.service.password()
+            status, _, body = self.service.send('GET', '/api/v1/packages', headers={'Authorization': said[1]})
+            self.assertEqual((status, body['code']), (401, 'authentication-failed'))
+        self.assertEqual(self.curl(self.bob, '/api/v1/packages')[0], 200)
 
     def test_whose_is_it(self):
         status, _, body = self.curl(self.carol, '/api/v1/packages')
