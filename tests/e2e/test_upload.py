@@ -56,7 +56,9 @@ class Uploads(Case):
         s = context.wrap_socket(socket.create_connection((SERVER, 8443), timeout=60), server_hostname=SERVER)
         self.addCleanup(s.close)
         pair = base64.b64encode(f'admin:{self.service.password}'.encode()).decode()
-        lines = {'Host': SERVER, 'Authorization': 'Basic ' + pair, 'Content-Length': str(size), **headers}
+        lines = {'Host': SERVER, 'Authorization': 'Basic ' + pair, **headers}
+        if size is not None:
+            lines['Content-Length'] = str(size)
         s.sendall((f'{method} {path} HTTP/1.1\r\n' + ''.join(f'{k}: {v}\r\n' for k, v in lines.items()) + '\r\n').encode())
         return s
 
@@ -230,6 +232,60 @@ class Upload(Uploads):
         self.assertEqual(rows, '8')
         with open(self.blob(sha256(data)), 'rb') as f:
             self.assertEqual(sha256(f.read()), sha256(data))
+
+    def put_chunked(self, path, data):
+        s = self.opened('PUT', path, None, **{'Transfer-Encoding': 'chunked'})
+        for at in range(0, len(data), CHUNK // 4):
+            piece = data[at:at + CHUNK // 4]
+            s.sendall(b'%x\r\n%s\r\n' % (len(piece), piece))
+        s.sendall(b'0\r\n\r\n')
+        return int(s.recv(4096).split(b' ')[1])
+
+    def put_somehow(self, kind, name, data):
+        """A plain, a chunked or a resumable upload. -> status"""
+        try:
+            if kind == 1:
+                return self.put_chunked(f'{FILES}/{name}', data)
+            if kind == 2:
+                upload = self.begin(name, len(data))
+                return self.service.api('PATCH', upload, data, headers={**PIECE, 'Upload-Offset': '0'})[0]
+            return self.service.api('PUT', f'{FILES}/{name}', data)[0]
+        except Problem as e:
+            return e.status
+
+    def test_a_quota_holds_for_many_at_once(self):
+        """Of fifteen files of 3 MiB eight fit: never more are taken, whatever comes at the same time, and nothing stays promised."""
+        used = int(self.service.sql('SELECT (SELECT coalesce(sum(bytes), 0) FROM library_totals)'
+                                    ' + (SELECT coalesce(sum(size), 0) FROM uploads WHERE finished_at IS NULL)'))
+        files = [random_bytes(3 * CHUNK, 100 + i) for i in range(15)]
+        status = [None] * len(files)
+
+        def put(number):
+            status[number] = self.put_somehow(number % 3, f'crowd/{number}.bin', files[number])
+        self.service.settings(library_quota_bytes=used + 26 * CHUNK)
+        try:
+            threads = [threading.Thread(target=put, args=(i,)) for i in range(len(files))]
+            for t in threads:
+                t.start()
+            for t in threads:
+                t.join()
+            self.assertLessEqual(set(status), {201, 204, 507}, status)
+            taken = [i for i in range(len(files)) if status[i] != 507]
+            print(f'{len(taken)} of 8 at once', flush=True)
+            self.assertTrue(1 <= len(taken) <= 8, status)
+            for i in range(len(files)):  # one after the other: what is free is free
+                if i not in taken and len(taken) < 8:
+                    put(i)
+                    self.assertIn(status[i], (201, 204))
+                    taken.append(i)
+            for i in range(len(files)):
+                if i not in taken:
+                    put(i)
+                    self.assertEqual(status[i], 507)
+        finally:
+            self.service.settings(library_quota_bytes=None)
+        for i in taken:
+            self.assertEqual(sha256(self.stored(f'crowd/{i}.bin')), sha256(files[i]))
 
     def rss(self):
         children = subprocess.run(['pgrep', '-f', f'castpointd .*{self.service.state}'], capture_output=True, text=True).stdout.split()
