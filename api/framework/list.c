@@ -160,7 +160,13 @@ static struct api_response page(const struct api_list *l)
 
         (void)json_array_append_new(items, l->row(l, row, next));
     }
-    rs = api_response_list(items, more ? next : NULL);
+    if (l->beside == NULL) {
+        rs = api_response_list(items, more ? next : NULL);
+    } else {
+        rs = api_response_json(200,
+                               json_pack("{s:O, s:o, s:o}", l->beside, l->beside_json, "items",
+                                         items, "next", more ? json_string(next) : json_null()));
+    }
     if (more) {
         rs.link = link_next(l->call->rq, next);
     }
@@ -193,6 +199,7 @@ struct api_response api_list_respond(const struct api_context *ctx, const struct
         rs = err.code == CP_OK ? page(list) : api_refuse(call, &err);
     }
     free(list->rows);
+    json_decref(list->beside_json);
     api_fields_done(&f);
     return rs;
 }

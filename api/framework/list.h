@@ -51,7 +51,9 @@ struct api_list {
     api_list_filter *filter; /* NULL: none */
     api_list_fetch *fetch;
     api_list_row *row;
-    void *arg; /* the resource's own */
+    void *arg;          /* the resource's own */
+    const char *beside; /* a member of the answer beside the items; NULL: none. Else fetch sets: */
+    json_t *beside_json;
 
     /* set by api_list_respond */
     const struct api_context *ctx;

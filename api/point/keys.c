@@ -83,38 +83,6 @@ static enum cp_err find_local(struct db_conn *conn, struct keys_tx *t, struct cp
                                    t->node.name);
 }
 
-/* ---- list ---- */
-
-static enum cp_err fetch_page(struct db_conn *conn, struct api_list *l, struct cp_error *err)
-{
-    struct keys_tx *t = l->arg;
-
-    CP_TRY(find_node(conn, t, err));
-    return db_key_list(conn, t->node.id, l->after, l->want, l->rows, &l->count, err);
-}
-
-static json_t *page_row(const struct api_list *l, const void *row, char ret_cursor[API_CURSOR_SIZE])
-{
-    const struct keys_tx *t = l->arg;
-    const struct db_key *r = row;
-
-    (void)snprintf(ret_cursor, API_CURSOR_SIZE, "%s", r->id);
-    return key_json(r, &t->settings, t->now);
-}
-
-struct api_response api_keys_list(const struct api_context *ctx, const struct api_call *call)
-{
-    struct keys_tx t = {.ctx = ctx, .call = call};
-    struct api_list list = {.name = "list-keys",
-                            .row_size = sizeof(struct db_key),
-                            .cursor = API_CURSOR_UUID,
-                            .fetch = fetch_page,
-                            .row = page_row,
-                            .arg = &t};
-
-    return api_list_respond(ctx, call, &list);
-}
-
 /* ---- one kind ---- */
 
 static json_t *kind_json(const struct keys_tx *t, enum db_key_kind kind, const struct db_key *rows,
@@ -248,6 +216,58 @@ static enum cp_err view(struct db_conn *conn, struct keys_tx *t, struct cp_error
         return view_secrets(conn, t, err);
     }
     return t->word == MASTER ? view_master(conn, t, err) : view_kind(conn, t, err);
+}
+
+/* ---- list ---- */
+
+/* How each kind is, were there no row of it: emptied rows and a missing master key show here. */
+static enum cp_err view_kinds(struct db_conn *conn, struct keys_tx *t, json_t **kinds,
+                              struct cp_error *err)
+{
+    json_decref(*kinds);
+    *kinds = json_array();
+    for (int i = 0; i < WORD_COUNT; i++) {
+        t->word = (enum word)i;
+        CP_TRY(view(conn, t, err));
+        (void)json_array_append_new(*kinds, json_pack("{s:s, s:O, s:O}", "kind", words[i], "health",
+                                                      json_object_get(t->view, "health"), "summary",
+                                                      json_object_get(t->view, "summary")));
+    }
+    return CP_OK;
+}
+
+static enum cp_err fetch_page(struct db_conn *conn, struct api_list *l, struct cp_error *err)
+{
+    struct keys_tx *t = l->arg;
+
+    CP_TRY(find_node(conn, t, err));
+    CP_TRY(view_kinds(conn, t, &l->beside_json, err));
+    return db_key_list(conn, t->node.id, l->after, l->want, l->rows, &l->count, err);
+}
+
+static json_t *page_row(const struct api_list *l, const void *row, char ret_cursor[API_CURSOR_SIZE])
+{
+    const struct keys_tx *t = l->arg;
+    const struct db_key *r = row;
+
+    (void)snprintf(ret_cursor, API_CURSOR_SIZE, "%s", r->id);
+    return key_json(r, &t->settings, t->now);
+}
+
+struct api_response api_keys_list(const struct api_context *ctx, const struct api_call *call)
+{
+    struct keys_tx t = {.ctx = ctx, .call = call};
+    struct api_list list = {.name = "list-keys",
+                            .row_size = sizeof(struct db_key),
+                            .cursor = API_CURSOR_UUID,
+                            .fetch = fetch_page,
+                            .row = page_row,
+                            .beside = "kinds",
+                            .arg = &t};
+    struct api_response rs = api_list_respond(ctx, call, &list);
+
+    json_decref(t.view);
+    return rs;
 }
 
 static bool read_word(const struct api_call *call, enum word *ret_word,

@@ -65,3 +65,22 @@ int key_set_up(void **state)
     sealed_package("kept", "");
     return 0;
 }
+
+void key_listed(const char *kind, const char *health, const char *words)
+{
+    struct rig_call list = rig_call_get(KEY_ALL "?limit=1");
+    struct rig_answer a = rig_expect(rig, RIG_VIEWER, &list, 200);
+    const json_t *item;
+    bool found = false;
+    size_t i;
+
+    json_array_foreach(json_object_get(a.json, "kinds"), i, item)
+    {
+        found = found || (strcmp(rig_text_in(item, "kind"), kind) == 0 &&
+                          strcmp(rig_text_in(item, "health"), health) == 0 &&
+                          strstr(rig_text_in(item, "summary"), words) != NULL);
+    }
+    assert_int_equal(i, 4);
+    assert_true(found);
+    rig_answer_done(&a);
+}

@@ -17,6 +17,8 @@ struct rig_call key_post(const char *path, const char *body);
 
 /* A key is shown with that health and those words in its summary. */
 void key_expect(const char *path, const char *health, const char *words);
+/* The list says that of the kind as a whole. */
+void key_listed(const char *kind, const char *health, const char *words);
 /* Of the key in use. */
 void key_fingerprint(const char *path, char ret_text[65]);
 

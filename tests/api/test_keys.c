@@ -16,6 +16,19 @@
 
 /* ---- shown ---- */
 
+static void the_list_says_what_is_not_there(void **state)
+{
+    (void)state;
+    key_listed("identity", "ok", "In use.");
+    key_listed("master", "ok", "");
+    key_listed("session-secrets", "ok", "good secret");
+    rig_sql("DELETE FROM keys");
+    key_listed("identity", "attention", "There is no identity key. It is made when");
+    key_listed("multicast", "attention", "There is no multicast key. It is made when");
+    key_joins("emptied", 201);
+    key_listed("multicast", "ok", "In use.");
+}
+
 static void all_kinds_are_shown(void **state)
 {
     struct rig_call list = rig_call_get(KEY_ALL), one = rig_call_get(KEY_ALL "/master"),
@@ -339,6 +352,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_kinds_are_shown),
+        cmocka_unit_test(the_list_says_what_is_not_there),
         cmocka_unit_test(a_check_says_what_is_wrong),
         cmocka_unit_test(the_hourly_check_repairs),
         cmocka_unit_test(rotation_asks_for_new_signatures),

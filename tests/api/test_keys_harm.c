@@ -131,6 +131,7 @@ static void the_master_key_is_missing(const struct keys_master_place *place)
     key_expect(KEY_ALL "/master", "broken", "--new-master-key");
     key_expect(KEY_IDENTITY, "broken", "can be used again when that is back");
     key_expect(KEY_MULTICAST, "broken", "master key is missing");
+    key_listed("master", "broken", "--new-master-key");
     key_expect(KEY_ALL "/session-secrets", "attention", "master key is missing");
     key_refused("goes on by itself");
     rig_refused(rig, RIG_ADMIN, &rotate, "multicast-key-unusable", "master key is missing");
