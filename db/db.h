@@ -26,7 +26,7 @@ struct db_conn;
 #define DB_HASH_SIZE    32 /* raw SHA-256 of a token's secret */
 #define DB_SEALED_SIZE  128
 
-/* "No If-Match": every revision is accepted. Revisions start at 1. */
+/* "No If-Match": every revision is accepted. Revisions are positive. */
 #define DB_REVISION_ANY 0
 
 /* Opens `size` (1 … 64) connections lazily; the first one at once, so that a wrong address shows

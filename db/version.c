@@ -63,8 +63,8 @@ static const struct db_stmt update_stmt = {
                       " revision = revision + 1 WHERE id = $1"};
 static const struct db_stmt delete_stmt = {"version_delete", "DELETE FROM versions WHERE id = $1"};
 static const struct db_stmt signature_stmt = {
-    "version_set_signature", "UPDATE versions SET manifest_signature = $2, manifest_key = $3"
-                             " WHERE id = $1 AND state <> 'draft'"};
+    "version_set_signature", "UPDATE versions SET manifest_signature = $2, manifest_key = $3,"
+                             " revision = revision + 1 WHERE id = $1 AND state <> 'draft'"};
 static const struct db_stmt manifest_stmt = {"version_manifest",
                                              "SELECT state, manifest FROM versions WHERE id = $1"};
 

@@ -101,7 +101,7 @@ CP_MUST_CHECK enum cp_err db_version_retire(struct db_conn *conn, const char *ve
 CP_MUST_CHECK enum cp_err db_version_delete(struct db_conn *conn, const char *version_id,
                                             int64_t expected_revision, struct cp_error *err);
 
-/* Replaces the manifest's signature by one of another key; not a change that revision counts. */
+/* Replaces the manifest's signature by one of another key. */
 CP_MUST_CHECK enum cp_err db_version_set_signature(struct db_conn *conn, const char *version_id,
                                                    const char *signature, const char *key,
                                                    struct cp_error *err);

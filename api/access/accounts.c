@@ -119,8 +119,8 @@ struct api_response api_accounts_get(const struct api_context *ctx, const struct
     if (err.code != CP_OK) {
         return api_refuse(call, &err);
     }
-    return api_response_resource(call->rq, t.change.present.revision,
-                                 account_json(&t.change.present));
+    /* locked_until comes and goes by itself */
+    return api_response_moving(t.change.present.revision, account_json(&t.change.present));
 }
 
 /* ---- fields ---- */

@@ -254,7 +254,8 @@ struct api_response api_tokens_get(const struct api_context *ctx, const struct a
     if (err.code != CP_OK) {
         return api_refuse(call, &err);
     }
-    return api_response_resource(call->rq, t.present.revision, token_json(&t.present));
+    /* last_used_at moves with every use */
+    return api_response_moving(t.present.revision, token_json(&t.present));
 }
 
 /* ---- change ---- */

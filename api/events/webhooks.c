@@ -132,8 +132,8 @@ struct api_response api_webhooks_get(const struct api_context *ctx, const struct
     if (err.code != CP_OK) {
         return api_refuse(call, &err);
     }
-    return api_response_resource(call->rq, t.change.present.revision,
-                                 webhook_json(&t.change.present));
+    /* how far it got, and what went wrong, change by themselves */
+    return api_response_moving(t.change.present.revision, webhook_json(&t.change.present));
 }
 
 static enum cp_err fetch_deliveries(struct db_conn *conn, struct api_list *l, struct cp_error *err)

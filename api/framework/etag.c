@@ -112,3 +112,12 @@ struct api_response api_response_resource(const struct api_request *rq, int64_t 
     api_header_add(&rs, "Cache-Control", "no-cache");
     return rs;
 }
+
+struct api_response api_response_moving(int64_t revision, json_t *value)
+{
+    struct api_response rs = api_response_json(200, value);
+
+    api_etag_add(&rs, revision);
+    api_header_add(&rs, "Cache-Control", "no-cache");
+    return rs;
+}

@@ -33,8 +33,13 @@ bool api_etag_none_match(const struct api_request *rq, const char *etag);
 /* Whether a comma-separated list of tags holds this one; strong: W/ tags never match. */
 bool api_etag_listed(const char *list, const char *etag, bool strong);
 
-/* GET of a JSON resource with a revision: 304, or 200, with ETag; takes over value. */
+/* GET of a JSON resource with a revision that changes with all it shows: 304, or 200, with ETag;
+ * takes over value. */
 struct api_response api_response_resource(const struct api_request *rq, int64_t revision,
                                           struct json_t *value);
+
+/* GET of one that shows what changes by itself, too (when a token was used, what takes effect): the
+ * ETag is for If-Match, and the answer never 304; takes over value. */
+struct api_response api_response_moving(int64_t revision, struct json_t *value);
 
 #endif

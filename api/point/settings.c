@@ -162,17 +162,13 @@ struct api_response api_settings_get(const struct api_context *ctx, const struct
 {
     struct settings_tx t = {.ctx = ctx, .call = call};
     struct cp_error err = {.code = CP_OK};
-    struct api_response rs;
 
     err.code = db_run_read(ctx->db, "get-settings", get_body, &t, &err);
     if (err.code != CP_OK) {
         return api_refuse(call, &err);
     }
-    /* What takes effect changes with the link, the row's revision does not: never 304. */
-    rs = api_response_json(200, settings_json(&t, &t.change.present));
-    api_etag_add(&rs, t.change.present.revision);
-    api_header_add(&rs, "Cache-Control", "no-cache");
-    return rs;
+    /* what takes effect changes with the link */
+    return api_response_moving(t.change.present.revision, settings_json(&t, &t.change.present));
 }
 
 /* ---- change ---- */

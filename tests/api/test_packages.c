@@ -250,7 +250,7 @@ static void only_what_is_sealed_is_current(void **state)
     rig_refused(rig, RIG_OPERATOR, &call, "package-not-found", "none");
     call.path = PACKAGES "/pin/versions/1/promote";
     call.headers[0] = "If-Match: \"r1\"";
-    rig_refused(rig, RIG_OPERATOR, &call, "precondition-failed", "r1");
+    rig_refused(rig, RIG_OPERATOR, &call, "precondition-failed", "\"r1\"");
     call.headers[0] = NULL;
     change(call.path, 1);
     /* it stays: neither retired nor deleted */
