@@ -81,15 +81,23 @@ struct state_row {
     enum db_version_state state;
 };
 
-/* Only what is sealed can be current; its row lock makes a retirement wait for the pin. */
-static enum cp_err check_sealed(struct db_conn *conn, const char *package_id, uint32_t version,
-                                struct cp_error *err)
+/* Its row lock makes a retirement wait for the pin. CP_ERR_NOT_FOUND. */
+static enum cp_err lock_version(struct db_conn *conn, const char *package_id, uint32_t version,
+                                struct state_row *ret_row, struct cp_error *err)
 {
     static const struct db_col state_cols[] = {
         DB_COL_ENUM(state_row, state, &db_version_state_names)};
     struct db_param params[] = {db_p_id(package_id), db_p_u64(version)};
+
+    return db_one(conn, DB_QUERY(&state_stmt, params, state_cols), ret_row, err);
+}
+
+/* Only what is sealed can be current. */
+static enum cp_err check_sealed(struct db_conn *conn, const char *package_id, uint32_t version,
+                                struct cp_error *err)
+{
     struct state_row row = {.state = DB_VERSION_DRAFT};
-    enum cp_err rc = db_one(conn, DB_QUERY(&state_stmt, params, state_cols), &row, err);
+    enum cp_err rc = lock_version(conn, package_id, version, &row, err);
 
     if (rc == CP_ERR_NOT_FOUND) {
         return cp_error_set(err, CP_ERR_VERSION_NOT_FOUND, "the package has no version %u",
@@ -160,30 +168,37 @@ static enum cp_err below(struct db_conn *conn, const struct present_row *now, ui
     return CP_OK;
 }
 
+/* Undoes the promotion that holds; 0: there is none, or what was current before it was retired or
+ * deleted since. */
+static enum cp_err undo(struct db_conn *conn, const char *package_id, uint32_t *ret_version,
+                        struct cp_error *err)
+{
+    struct db_param id[] = {db_p_id(package_id)};
+    struct open_row open = {.id = 0};
+    struct state_row before = {.state = DB_VERSION_DRAFT};
+    enum cp_err rc = db_one(conn, DB_QUERY(&open_stmt, id, open_cols), &open, err);
+
+    *ret_version = 0;
+    if (rc == CP_OK && open.previous > 0) {
+        CP_TRY(close_from(conn, package_id, open.id, err));
+        rc = lock_version(conn, package_id, open.previous, &before, err);
+        *ret_version = before.state == DB_VERSION_SEALED ? open.previous : 0;
+    }
+    return rc == CP_ERR_NOT_FOUND ? CP_OK : rc;
+}
+
 enum cp_err db_package_rollback(struct db_conn *conn, const char *name, int64_t expected_revision,
                                 const char *actor, struct cp_error *err)
 {
     struct present_row now;
-    struct open_row open = {.id = 0};
-    uint32_t target = 0;
-    enum cp_err rc;
+    uint32_t target;
 
     CP_TRY(present(conn, name, expected_revision, &now, err));
-    {
-        struct db_param id[] = {db_p_id(now.id)};
-
-        rc = db_one(conn, DB_QUERY(&open_stmt, id, open_cols), &open, err);
-    }
-    if (rc != CP_OK && rc != CP_ERR_NOT_FOUND) {
-        return rc;
-    }
-    if (rc == CP_OK && open.previous > 0) {
-        CP_TRY(close_from(conn, now.id, open.id, err));
-        target = open.previous;
-    } else {
+    CP_TRY(undo(conn, now.id, &target, err));
+    if (target == 0) {
         CP_TRY(below(conn, &now, &target, err));
+        CP_TRY(check_sealed(conn, now.id, target, err));
     }
-    CP_TRY(check_sealed(conn, now.id, target, err));
     return change(conn, &now, DB_PROMOTION_ROLLBACK, target, actor, err);
 }
 

@@ -6,6 +6,7 @@
 
 #include "api/content/packages.h"
 #include "api/framework/etag.h"
+#include "api/framework/idempotency.h"
 #include "api/framework/list.h"
 #include "api/framework/resource.h"
 #include "api/framework/respond.h"
@@ -18,8 +19,12 @@ struct promotion_tx {
     uint32_t previous;         /* current before */
 };
 
+/* The package as it is until the transaction ends: what is compared and told holds. */
 static enum cp_err load(struct db_conn *conn, struct promotion_tx *t, struct cp_error *err)
 {
+    const char *name = t->call->params[0];
+
+    CP_TRY(db_package_hold(conn, &name, 1, err));
     CP_TRY(db_package_get(conn, t->call->params[0], &t->package, err));
     t->previous = t->package.current_version;
     return api_etag_honour(t->call->rq, t->package.revision, err);
@@ -48,23 +53,24 @@ static enum cp_err tell(struct db_conn *conn, struct promotion_tx *t, const char
         err);
 }
 
-static struct api_response run(const struct api_context *ctx, const struct api_call *call,
-                               const char *name, db_tx_fn *body)
+static struct api_response answer(const void *arg)
+{
+    const struct promotion_tx *t = arg;
+    struct api_response rs = api_response_json(200, api_package_json(&t->package));
+
+    api_etag_add(&rs, t->package.revision);
+    return rs;
+}
+
+/* Once: a rollback that is sent again since its answer was lost would step back twice. */
+static struct api_response run_once(const struct api_context *ctx, const struct api_call *call,
+                                    const char *name, db_tx_fn *body)
 {
     struct promotion_tx t = {.ctx = ctx, .call = call};
-    struct cp_error err = {.code = CP_OK};
+    struct api_creation creation = {.name = name, .body = body, .answer = answer, .arg = &t};
     struct api_response rs;
 
-    if (!api_fields_none(call, &rs)) {
-        return rs;
-    }
-    err.code = db_run_tx(ctx->db, name, body, &t, &err);
-    if (err.code != CP_OK) {
-        return api_refuse(call, &err);
-    }
-    rs = api_response_json(200, api_package_json(&t.package));
-    api_etag_add(&rs, t.package.revision);
-    return rs;
+    return api_fields_none(call, &rs) ? api_create(ctx, call, &creation) : rs;
 }
 
 static enum cp_err promote_body(struct db_conn *conn, void *arg, struct cp_error *err)
@@ -82,7 +88,7 @@ static enum cp_err promote_body(struct db_conn *conn, void *arg, struct cp_error
 
 struct api_response api_versions_promote(const struct api_context *ctx, const struct api_call *call)
 {
-    return run(ctx, call, "promote-version", promote_body);
+    return run_once(ctx, call, "promote-version", promote_body);
 }
 
 static enum cp_err rollback_body(struct db_conn *conn, void *arg, struct cp_error *err)
@@ -98,7 +104,7 @@ static enum cp_err rollback_body(struct db_conn *conn, void *arg, struct cp_erro
 struct api_response api_packages_rollback(const struct api_context *ctx,
                                           const struct api_call *call)
 {
-    return run(ctx, call, "roll-back-package", rollback_body);
+    return run_once(ctx, call, "roll-back-package", rollback_body);
 }
 
 static enum cp_err unpin_body(struct db_conn *conn, void *arg, struct cp_error *err)
@@ -114,7 +120,15 @@ static enum cp_err unpin_body(struct db_conn *conn, void *arg, struct cp_error *
 
 struct api_response api_packages_unpin(const struct api_context *ctx, const struct api_call *call)
 {
-    return run(ctx, call, "unpin-package", unpin_body);
+    struct promotion_tx t = {.ctx = ctx, .call = call};
+    struct cp_error err = {.code = CP_OK};
+    struct api_response rs;
+
+    if (!api_fields_none(call, &rs)) {
+        return rs;
+    }
+    err.code = db_run_tx_locking(ctx->db, "unpin-package", unpin_body, &t, &err);
+    return err.code == CP_OK ? answer(&t) : api_refuse(call, &err);
 }
 
 enum cp_err api_package_pin(struct db_conn *conn, const struct api_context *ctx,

@@ -174,6 +174,58 @@ static void change(const char *path, int expected)
     rig_answer_done(&a);
 }
 
+/* What was current before the promotion was retired since, or deleted: the one below is next. */
+static void a_rollback_passes_over_what_is_gone(void **state)
+{
+    struct rig_call call = {.method = API_POST, .path = PACKAGES "/passes/rollback"};
+    struct rig_answer a;
+    char match[128];
+
+    (void)state;
+    sealed_versions("passes", 3);
+    change(PACKAGES "/passes/versions/3/promote", 3);
+    change(PACKAGES "/passes/versions/2/promote", 2);
+    a = post(PACKAGES "/passes/versions/3/retire", 200);
+    rig_answer_done(&a);
+    change(PACKAGES "/passes/rollback", 1);
+    rig_refused(rig, RIG_OPERATOR, &call, "conflict", "no sealed version before");
+
+    sealed_versions("passes-2", 3);
+    change(PACKAGES "/passes-2/versions/2/promote", 2);
+    a = post(PACKAGES "/passes-2/versions/3/retire", 200);
+    rig_answer_done(&a);
+    rig_if_match(rig, PACKAGES "/passes-2/versions/3", match);
+    call = (struct rig_call){
+        .method = API_DELETE, .path = PACKAGES "/passes-2/versions/3", .headers = {match}};
+    assert_int_equal(rig_status(rig, RIG_OPERATOR, &call), 204);
+    change(PACKAGES "/passes-2/rollback", 1);
+}
+
+/* Its answer was lost, the client sends it again. */
+static void a_step_is_done_once(void **state)
+{
+    struct rig_call call = {.method = API_POST, .path = PACKAGES "/step/rollback"};
+    struct rig_answer a;
+
+    (void)state;
+    sealed_versions("step", 3);
+    call.headers[0] = "Idempotency-Key: back";
+    for (int i = 0; i < 2; i++) {
+        a = rig_expect(rig, RIG_OPERATOR, &call, 200);
+        assert_int_equal(rig_number(&a, "current_version"), 2);
+        assert_true((rig_header(&a, "Idempotency-Replayed") != NULL) == (i == 1));
+        rig_answer_done(&a);
+    }
+    assert_int_equal(current_of("step"), 2);
+    call.path = PACKAGES "/step/versions/1/promote";
+    rig_refused(rig, RIG_OPERATOR, &call, "idempotency-key-reused", "back");
+    call.headers[0] = "Idempotency-Key: first";
+    assert_int_equal(rig_status(rig, RIG_OPERATOR, &call), 200);
+    change(PACKAGES "/step/versions/3/promote", 3);
+    assert_int_equal(rig_status(rig, RIG_OPERATOR, &call), 200); /* not promoted again */
+    assert_int_equal(current_of("step"), 3);
+}
+
 #define PROMO PACKAGES "/promo"
 
 static void a_version_is_promoted_and_rolled_back(void **state)
@@ -399,6 +451,8 @@ int main(void)
         cmocka_unit_test(wrong_lists_are_refused),
         cmocka_unit_test(a_version_is_promoted_and_rolled_back),
         cmocka_unit_test(promotions_are_kept),
+        cmocka_unit_test(a_rollback_passes_over_what_is_gone),
+        cmocka_unit_test(a_step_is_done_once),
         cmocka_unit_test(only_what_is_sealed_is_current),
         cmocka_unit_test(a_pinned_package_can_go),
         cmocka_unit_test(the_etag_follows_the_versions),
