@@ -6,11 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "db/wait.h"
 
-#define STATE_SIZE  5u /* of an SQLSTATE */
-#define OPTIONS_MAX 48 /* keywords of libpq that a conninfo may set, and ours; it has about 40 */
+#define STATE_SIZE 5u /* of an SQLSTATE */
+/* What took longer to fail was a time-out, most likely: not worth the same wait once more. */
+#define ANSWERED_WITHIN (4 * CP_SEC)
+#define OPTIONS_MAX     48 /* keywords of libpq that a conninfo may set, and ours; it has about 40 */
 
 /* Used where the conninfo says nothing. Seconds, but tcp_user_timeout: milliseconds. A listener only
  * waits: after so long with nothing, and then three questions without an answer, the server is gone.
@@ -147,7 +150,7 @@ static void ignore_notice(void *arg, const PGresult *result)
 /* libpq keeps the SQLSTATE of a refused connection to itself, and its text is in the server's
  * language. So a server that answered is asked once more, by a connection whose text is the state. */
 static enum cp_err why_refused(const PGconn *refused, const char *const *keywords,
-                               const char *const *values)
+                               const char *const *values, cp_time took)
 {
     PGconn *pg;
     const char *text;
@@ -157,7 +160,10 @@ static enum cp_err why_refused(const PGconn *refused, const char *const *keyword
     if (PQconnectionNeedsPassword(refused) != 0) {
         return CP_ERR_DATABASE_LOGIN;
     }
-    pg = PQsocket(refused) >= 0 ? PQconnectStartParams(keywords, values, 0) : NULL;
+    if (PQstatus(refused) != CONNECTION_BAD || PQsocket(refused) < 0 || took > ANSWERED_WITHIN) {
+        return CP_ERR_DATABASE;
+    }
+    pg = PQconnectStartParams(keywords, values, 0);
     if (pg == NULL) {
         return CP_ERR_DATABASE;
     }
@@ -181,6 +187,7 @@ enum cp_err db_connect(const char *conninfo, PGconn **ret_pg, struct cp_error *e
     const char *values[OPTIONS_MAX + 1] = {NULL};
     char *complaint = NULL;
     PQconninfoOption *given = PQconninfoParse(conninfo, &complaint);
+    cp_time began = cp_clock_now();
     enum cp_err rc;
     PGconn *pg;
 
@@ -194,7 +201,8 @@ enum cp_err db_connect(const char *conninfo, PGconn **ret_pg, struct cp_error *e
     pg = PQconnectdbParams(keywords, values, 0);
     if (pg == NULL || PQstatus(pg) != CONNECTION_OK || PQsetnonblocking(pg, 1) != 0 ||
         !set_timeouts(pg, given)) {
-        rc = pg == NULL ? CP_ERR_DATABASE : why_refused(pg, keywords, values);
+        rc = pg == NULL ? CP_ERR_DATABASE
+                        : why_refused(pg, keywords, values, cp_clock_now() - began);
         set_error(err, rc, "connecting to the database",
                   pg != NULL ? PQerrorMessage(pg) : "out of memory");
         PQfinish(pg);
