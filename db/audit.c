@@ -146,5 +146,5 @@ enum cp_err db_audit_list(struct db_conn *conn, const struct db_audit_filter *fi
                                 db_p_text(outcome)};
     struct db_rows rows = {ret_items, sizeof *ret_items, limit, ret_count};
 
-    return db_many(conn, DB_QUERY(statement_for(filter), params, cols), rows, err);
+    return db_many(conn, DB_QUERY_FRESH(statement_for(filter), params, cols), rows, err);
 }

@@ -201,9 +201,9 @@ enum cp_err db_package_list(struct db_conn *conn, const struct db_package_list *
                                 db_p_time(l->sort == DB_PACKAGE_BY_NAME ? 0 : time)};
     struct db_rows rows = {ret_items, sizeof *ret_items, limit, ret_count};
 
-    return db_many(conn,
-                   DB_QUERY(&list_stmts[l->sort][l->descending][l->label != NULL], params, cols),
-                   rows, err);
+    return db_many(
+        conn, DB_QUERY_FRESH(&list_stmts[l->sort][l->descending][l->label != NULL], params, cols),
+        rows, err);
 }
 
 enum cp_err db_package_update(struct db_conn *conn, const struct db_package *in,

@@ -149,7 +149,7 @@ enum cp_err db_session_list(struct db_conn *conn, const struct db_session_filter
     };
     struct db_rows rows = {ret_items, sizeof *ret_items, limit, ret_count};
 
-    return db_many(conn, DB_QUERY(&list_stmt, params, db_session_cols), rows, err);
+    return db_many(conn, DB_QUERY_FRESH(&list_stmt, params, db_session_cols), rows, err);
 }
 
 /* Before the first row and behind the last one. */
@@ -174,8 +174,8 @@ enum cp_err db_session_page(struct db_conn *conn, const struct db_session_filter
     };
     struct db_rows rows = {ret_items, sizeof *ret_items, limit, ret_count};
 
-    return db_many(conn, DB_QUERY(&page_stmts[place->ascending], params, db_session_cols), rows,
-                   err);
+    return db_many(conn, DB_QUERY_FRESH(&page_stmts[place->ascending], params, db_session_cols),
+                   rows, err);
 }
 
 /* Joins of one version queue up here. */

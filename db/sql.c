@@ -112,12 +112,17 @@ static enum cp_err execute(struct db_conn *c, struct db_query q, PGresult **ret_
     CP_ASSERT(q.param_count <= PARAMS_MAX);
     c->constraint[0] = '\0';
     c->fault = DB_FAULT_NONE;
-    CP_TRY(prepare(c, q.stmt, err));
+    if (!q.fresh) {
+        CP_TRY(prepare(c, q.stmt, err));
+    }
     for (size_t i = 0; i < q.param_count; i++) {
         encode_param(&e, i, &q.params[i]);
     }
-    result = db_conn_answer(c, PQsendQueryPrepared(c->pg, q.stmt->name, (int)q.param_count,
-                                                   e.values, e.lengths, e.formats, 1));
+    result =
+        db_conn_answer(c, q.fresh ? PQsendQueryParams(c->pg, q.stmt->sql, (int)q.param_count, NULL,
+                                                      e.values, e.lengths, e.formats, 1)
+                                  : PQsendQueryPrepared(c->pg, q.stmt->name, (int)q.param_count,
+                                                        e.values, e.lengths, e.formats, 1));
     status = PQresultStatus(result);
     if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK) {
         *ret_result = result;

@@ -138,6 +138,7 @@ struct db_query {
     size_t param_count;
     const struct db_col *cols;
     size_t col_count;
+    bool fresh; /* planned for these parameters, instead of prepared */
 };
 
 #define DB_COUNT(array) (sizeof(array) / sizeof(array)[0])
@@ -147,6 +148,15 @@ struct db_query {
                        .param_count = DB_COUNT(p),                                                 \
                        .cols = (c),                                                                \
                        .col_count = DB_COUNT(c)})
+/* For a list with filters that may not be given. For a prepared one PostgreSQL may take a plan for
+ * any parameters (from its sixth run on), which uses no index by a filter. */
+#define DB_QUERY_FRESH(s, p, c)                                                                    \
+    ((struct db_query){.stmt = (s),                                                                \
+                       .params = (p),                                                              \
+                       .param_count = DB_COUNT(p),                                                 \
+                       .cols = (c),                                                                \
+                       .col_count = DB_COUNT(c),                                                   \
+                       .fresh = true})
 #define DB_COMMAND(s, p) ((struct db_query){.stmt = (s), .params = (p), .param_count = DB_COUNT(p)})
 
 /* First row into the struct at ret_row (untouched when there is none: CP_ERR_NOT_FOUND, which is no

@@ -146,7 +146,7 @@ enum cp_err db_task_list(struct db_conn *conn, const struct db_task_filter *filt
         db_p_some(filter->node_id), db_p_u64(before > INT64_MAX ? 0 : before), db_p_u64(limit)};
     struct db_rows rows = {ret_items, sizeof *ret_items, limit, ret_count};
 
-    return db_many(conn, DB_QUERY(&list_stmt, params, cols), rows, err);
+    return db_many(conn, DB_QUERY_FRESH(&list_stmt, params, cols), rows, err);
 }
 
 enum cp_err db_task_newest(struct db_conn *conn, const char *node_id, const char *kind,

@@ -329,6 +329,10 @@ static void test_due_interrupt_list(void **state)
     filter = (struct db_session_filter){.by_state = true, .state = DB_SESSION_INTERRUPTED};
     OK(f, db_session_list(c, &filter, "", 3, list, &count, &f->err));
     assert_int_equal(count, 1);
+    /* Planned for the filters given: never prepared, or it would soon be planned for any. */
+    assert_int_equal(fixture_number(f, "SELECT count(*) FROM pg_prepared_statements"
+                                       " WHERE name IN ('session_list', 'session_create')"),
+                     1);
     fixture_commit(f);
 }
 
