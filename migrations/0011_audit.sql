@@ -90,6 +90,8 @@ CREATE INDEX audit_operation_index ON audit (operation, id);
 CREATE INDEX audit_address_index ON audit (address, id);
 CREATE INDEX audit_request_index ON audit (request_id, id);
 CREATE INDEX audit_time_index ON audit (time, id);
+-- Refusals are few among what was done.
+CREATE INDEX audit_refused_index ON audit (id) WHERE outcome = 'refused';
 COMMENT ON TABLE audit IS 'Who changed what, or tried to and was refused. Rows are only added.';
 COMMENT ON COLUMN audit.id IS 'Ascending number.';
 COMMENT ON COLUMN audit.time IS 'When.';
