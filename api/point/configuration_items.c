@@ -315,12 +315,14 @@ static enum cp_err import_node(struct db_conn *conn, struct api_import *im, stru
     enum cp_err rc = CP_OK;
 
     (void)api_field_object(f, "settings", API_REQUIRED);
-    if (api_import_first_time(im, f, name)) {
+    if (name != NULL) {
         rc = api_node_find(conn, im->ctx, name, &im->settings.node, err);
         if (rc == CP_ERR_NOT_FOUND) {
             api_field_error(f, "name",
                             "is no distribution point here: settings cannot be given to one that "
                             "has never started; give its name, or 'local'");
+        } else if (rc == CP_OK) {
+            (void)api_import_first_time(im, f, im->settings.node.id); /* by whatever name */
         }
     }
     if (!api_fields_ok(f)) {

@@ -112,12 +112,29 @@ static void others_change_what_is_imported(void **state)
     rig_sql("DELETE FROM packages");
 }
 
+/* ---- settings ---- */
+
+static void a_distribution_point_has_one_item(void **state)
+{
+    struct rig_answer a = rig_get(rig, RIG_ADMIN, "/api/v1/distribution-points/local");
+    char body[256];
+
+    (void)state;
+    (void)snprintf(body, sizeof body,
+                   "{\"format\": 1, \"distribution_points\": [{\"name\": \"local\","
+                   " \"settings\": {}}, {\"name\": \"%s\", \"settings\": {}}]}",
+                   rig_text(&a, "name"));
+    rig_answer_done(&a);
+    conf_refused("", body, "invalid-request", "twice");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(joins_wait_only_for_a_change_of_access),
         cmocka_unit_test(access_is_settled_once),
         cmocka_unit_test(others_change_what_is_imported),
+        cmocka_unit_test(a_distribution_point_has_one_item),
     };
 
     return cmocka_run_group_tests(tests, rig_set_up, rig_tear_down);
