@@ -188,13 +188,11 @@ static enum cp_err tell(struct db_conn *conn, struct api_import *im, struct cp_e
 /* Nobody joins from here to the commit: hence last, and only when it must be. */
 static enum cp_err settle(struct db_conn *conn, struct api_import *im, struct cp_error *err)
 {
-    struct api_consequences consequences;
-
     if (!im->access || im->dry_run) {
         return CP_OK;
     }
     CP_TRY(api_access_change_begin(conn, err));
-    return api_access_change_settle(conn, im->ctx, im->call, &consequences, err);
+    return api_access_change_settle(conn, im->ctx, im->call, &im->consequences, err);
 }
 
 static enum cp_err write_body(struct db_conn *conn, void *arg, struct cp_error *err)
@@ -205,6 +203,7 @@ static enum cp_err write_body(struct db_conn *conn, void *arg, struct cp_error *
     (void)json_array_clear(im->changes);
     (void)json_array_clear(im->left);
     memset(im->counts, 0, sizeof im->counts);
+    im->consequences = (struct api_consequences){.changed = false};
     im->looking = false;
     im->access = false;
     im->held_back = false;
@@ -241,12 +240,12 @@ static struct api_response run(struct api_import *im)
     if (err.code == CP_OK) {
         api_live_changed(im->ctx);
     }
-    return api_response_json(200, json_pack("{s:b, s:{s:I, s:I, s:I}, s:O, s:O}", "dry_run",
-                                            im->dry_run, "counts", "create",
-                                            (json_int_t)im->counts[API_IMPORT_CREATE], "change",
-                                            (json_int_t)im->counts[API_IMPORT_CHANGE], "delete",
-                                            (json_int_t)im->counts[API_IMPORT_DELETE], "changes",
-                                            im->changes, "left", im->left));
+    return api_response_json(
+        200, json_pack("{s:b, s:{s:I, s:I, s:I}, s:O, s:O, s:o}", "dry_run", im->dry_run, "counts",
+                       "create", (json_int_t)im->counts[API_IMPORT_CREATE], "change",
+                       (json_int_t)im->counts[API_IMPORT_CHANGE], "delete",
+                       (json_int_t)im->counts[API_IMPORT_DELETE], "changes", im->changes, "left",
+                       im->left, "consequences", api_consequences_json(&im->consequences)));
 }
 
 static bool read_query(const struct api_call *call, struct api_import *im,

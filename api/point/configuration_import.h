@@ -60,6 +60,7 @@ struct api_import {
     struct db_account *accounts; /* of the batch, by name */
     size_t account_count;
     struct api_account_change account;
+    struct api_consequences consequences;
     struct api_settings_change settings;
     struct api_webhook_change webhook;
 };

@@ -128,6 +128,27 @@ static void a_distribution_point_has_one_item(void **state)
     conf_refused("", body, "invalid-request", "twice");
 }
 
+static void consequences_are_told(void **state)
+{
+    static const char *const access[] = {"anonymous", "authenticated", "authenticated"};
+    static const bool told[] = {true, true, false}; /* the third one changes nothing */
+
+    (void)state;
+    rig_content_access(rig, "authenticated");
+    for (size_t i = 0; i < 3; i++) {
+        char body[256];
+        struct rig_answer a;
+
+        (void)snprintf(body, sizeof body,
+                       "{\"format\": 1, \"distribution_points\": [{\"name\": \"local\","
+                       " \"settings\": {\"content_access\": \"%s\"}}]}",
+                       access[i]);
+        a = conf_put("", body);
+        assert_true(json_is_object(json_object_get(a.json, "consequences")) == told[i]);
+        rig_answer_done(&a);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -135,6 +156,7 @@ int main(void)
         cmocka_unit_test(access_is_settled_once),
         cmocka_unit_test(others_change_what_is_imported),
         cmocka_unit_test(a_distribution_point_has_one_item),
+        cmocka_unit_test(consequences_are_told),
     };
 
     return cmocka_run_group_tests(tests, rig_set_up, rig_tear_down);
