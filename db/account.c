@@ -42,6 +42,13 @@ static const struct db_stmt admins_stmt = {
 static const struct db_stmt others_stmt = {
     "account_other_admins",
     "SELECT count(*) FROM accounts WHERE role = 'admin' AND enabled AND id <> $1"};
+static const struct db_stmt admin_left_stmt = {
+    "account_admin_left",
+    "SELECT count(*) FROM (SELECT FROM accounts WHERE role = 'admin' AND enabled LIMIT 1) a"};
+static const struct db_stmt defer_stmt = {"account_principals_later",
+                                          "SET CONSTRAINTS accounts_principal_key DEFERRED"};
+static const struct db_stmt check_stmt = {"account_principals_now",
+                                          "SET CONSTRAINTS accounts_principal_key IMMEDIATE"};
 static const struct db_stmt update_stmt = {
     "account_update",
     "UPDATE accounts SET description = $2, role = $3, enabled = $4, password_hash = $5,"
@@ -182,20 +189,60 @@ static enum cp_err lock(struct db_conn *conn, const char *id, int64_t expected_r
     return CP_OK;
 }
 
-enum cp_err db_account_update(struct db_conn *conn, const struct db_account *in,
-                              struct db_account *ret_account, struct cp_error *err)
+static enum cp_err store(struct db_conn *conn, const struct db_account *in,
+                         struct db_account *ret_account, struct cp_error *err)
 {
     struct db_param params[] = {
         db_p_id(in->id),        db_p_text(in->description),   db_p_text(db_role_name(in->role)),
         db_p_bool(in->enabled), db_p_text(in->password_hash), db_p_some(in->principal)};
+
+    return name_conflict(conn, db_one(conn, DB_QUERY(&update_stmt, params, cols), ret_account, err),
+                         in, err);
+}
+
+enum cp_err db_account_update(struct db_conn *conn, const struct db_account *in,
+                              struct db_account *ret_account, struct cp_error *err)
+{
     struct db_account present;
 
     CP_TRY(lock(conn, in->id, in->revision, &present, err));
     if (in->role != DB_ROLE_ADMIN || !in->enabled) {
         CP_TRY(refuse_last_admin(conn, &present, err));
     }
-    return name_conflict(conn, db_one(conn, DB_QUERY(&update_stmt, params, cols), ret_account, err),
-                         in, err);
+    return store(conn, in, ret_account, err);
+}
+
+enum cp_err db_account_parts_begin(struct db_conn *conn, struct cp_error *err)
+{
+    return db_do(conn, (struct db_query){.stmt = &defer_stmt}, NULL, err);
+}
+
+enum cp_err db_account_update_part(struct db_conn *conn, const struct db_account *in,
+                                   struct db_account *ret_account, struct cp_error *err)
+{
+    struct db_account present;
+
+    CP_TRY(lock(conn, in->id, in->revision, &present, err));
+    return store(conn, in, ret_account, err);
+}
+
+enum cp_err db_account_parts_end(struct db_conn *conn, struct cp_error *err)
+{
+    struct count_row admins;
+    enum cp_err rc;
+
+    CP_TRY(db_one(conn,
+                  (struct db_query){.stmt = &admin_left_stmt, .cols = count_cols, .col_count = 1},
+                  &admins, err));
+    if (admins.count == 0) {
+        return cp_error_set(err, CP_ERR_CONFLICT,
+                            "the last enabled administrator would be gone: make another one first");
+    }
+    rc = db_do(conn, (struct db_query){.stmt = &check_stmt}, NULL, err);
+    return rc == CP_ERR_CONFLICT
+               ? cp_error_set(err, rc,
+                              "two accounts would have one principal: give it to one of them")
+               : rc;
 }
 
 enum cp_err db_account_rehash(struct db_conn *conn, const char *id, const char *from,
@@ -214,6 +261,16 @@ enum cp_err db_account_delete(struct db_conn *conn, const char *id, int64_t expe
 
     CP_TRY(lock(conn, id, expected_revision, &present, err));
     CP_TRY(refuse_last_admin(conn, &present, err));
+    return db_do(conn, DB_COMMAND(&delete_stmt, params), NULL, err);
+}
+
+enum cp_err db_account_delete_part(struct db_conn *conn, const char *id, int64_t expected_revision,
+                                   struct cp_error *err)
+{
+    struct db_param params[] = {db_p_id(id)};
+    struct db_account present;
+
+    CP_TRY(lock(conn, id, expected_revision, &present, err));
     return db_do(conn, DB_COMMAND(&delete_stmt, params), NULL, err);
 }
 

@@ -66,6 +66,18 @@ CP_MUST_CHECK enum cp_err db_account_page(struct db_conn *conn, const struct db_
 CP_MUST_CHECK enum cp_err db_account_update(struct db_conn *conn, const struct db_account *in,
                                             struct db_account *ret_account, struct cp_error *err);
 
+/* Several accounts that change together. Between the two calls, which db_account_update_part and
+ * db_account_delete_part belong to, the last administrator may go before another comes, and a
+ * principal may be that of two accounts until one gives it away; the second call looks at what came
+ * of it all, CP_ERR_CONFLICT as above. In one transaction. */
+CP_MUST_CHECK enum cp_err db_account_parts_begin(struct db_conn *conn, struct cp_error *err);
+CP_MUST_CHECK enum cp_err db_account_update_part(struct db_conn *conn, const struct db_account *in,
+                                                 struct db_account *ret_account,
+                                                 struct cp_error *err);
+CP_MUST_CHECK enum cp_err db_account_delete_part(struct db_conn *conn, const char *id,
+                                                 int64_t expected_revision, struct cp_error *err);
+CP_MUST_CHECK enum cp_err db_account_parts_end(struct db_conn *conn, struct cp_error *err);
+
 /* Another verifier of the same password, in the place of `from`; where that is not any more, nothing
  * happens. */
 CP_MUST_CHECK enum cp_err db_account_rehash(struct db_conn *conn, const char *id, const char *from,

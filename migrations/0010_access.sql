@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Access: certificates and principals of accounts, what is known of a token, failed logins.
 
-ALTER TABLE accounts ADD COLUMN principal text UNIQUE
+ALTER TABLE accounts ADD COLUMN principal text UNIQUE DEFERRABLE
     CHECK (octet_length(principal) BETWEEN 3 AND 255 AND principal ~ '^[^@[:cntrl:]]+@[^@[:cntrl:]]+$');
 COMMENT ON COLUMN accounts.principal IS 'Kerberos principal that is this account; NULL: none.';
 

@@ -321,7 +321,8 @@ enum cp_err api_account_change(struct db_conn *conn, const struct api_context *c
                                const struct api_call *call, struct api_account_change *c,
                                struct cp_error *err)
 {
-    enum cp_err code = db_account_update(conn, &c->wanted, &c->result, err);
+    enum cp_err code =
+        (c->part ? db_account_update_part : db_account_update)(conn, &c->wanted, &c->result, err);
     char subject[DB_TEXT_SIZE];
 
     if (code == CP_ERR_CONFLICT && strcmp(db_constraint(conn), "accounts_principal_key") == 0) {
@@ -382,7 +383,8 @@ enum cp_err api_account_remove(struct db_conn *conn, const struct api_context *c
                                const struct api_call *call, const struct api_account_change *c,
                                struct cp_error *err)
 {
-    enum cp_err code = db_account_delete(conn, c->present.id, c->present.revision, err);
+    enum cp_err code = (c->part ? db_account_delete_part
+                                : db_account_delete)(conn, c->present.id, c->present.revision, err);
     char subject[DB_TEXT_SIZE];
 
     if (code == CP_ERR_CONFLICT) {

@@ -17,6 +17,7 @@ struct api_account_change {
     struct db_account present; /* unless it is new */
     struct db_account wanted;  /* wanted.revision is the expected one */
     struct db_account result;
+    bool part; /* of several: between db_account_parts_begin and _end */
 };
 
 /* In a body of db_run_tx, with the event; make uses `wanted`, remove `present`. Errors in plain words

@@ -163,7 +163,10 @@ static enum cp_err write_section(struct db_conn *conn, struct api_import *im,
         CP_TRY(s->hold(conn, im, err));
     }
     CP_TRY(go_through(conn, im, s, err));
-    return im->prune && s->prune != NULL ? s->prune(conn, im, err) : CP_OK;
+    if (im->prune && s->prune != NULL) {
+        CP_TRY(s->prune(conn, im, err));
+    }
+    return s->end != NULL ? s->end(conn, im, err) : CP_OK;
 }
 
 static enum cp_err tell(struct db_conn *conn, struct api_import *im, struct cp_error *err)

@@ -83,6 +83,8 @@ struct api_import_section {
     api_import_step *flush;
     /* Deletes what im->section does not name; NULL: nothing can be. */
     api_import_step *prune;
+    /* Last, when something was to be written: what must hold for all of it; NULL: nothing. */
+    api_import_step *end;
 };
 extern const struct api_import_section api_import_sections[API_IMPORT_SECTIONS];
 

@@ -126,6 +126,19 @@ static enum cp_err present_account(struct db_conn *conn, struct api_import *im, 
     return CP_OK;
 }
 
+/* One may have what another one gives away, in whatever order the document has them. */
+static enum cp_err hold_accounts(struct db_conn *conn, struct api_import *im, struct cp_error *err)
+{
+    im->account.part = true;
+    return db_account_parts_begin(conn, err);
+}
+
+static enum cp_err end_accounts(struct db_conn *conn, struct api_import *im, struct cp_error *err)
+{
+    (void)im;
+    return db_account_parts_end(conn, err);
+}
+
 static enum cp_err put_account(struct db_conn *conn, struct api_import *im, struct api_fields *f,
                                const char *name, struct cp_error *err)
 {
@@ -342,6 +355,11 @@ const struct api_import_section api_import_sections[API_IMPORT_SECTIONS] = {
      .item = api_import_package,
      .flush = api_import_packages_flush,
      .prune = api_import_packages_prune},
-    {.name = "accounts", .fetch = fetch_accounts, .item = import_account, .prune = prune_accounts},
+    {.name = "accounts",
+     .hold = hold_accounts,
+     .fetch = fetch_accounts,
+     .item = import_account,
+     .prune = prune_accounts,
+     .end = end_accounts},
     {.name = "webhooks", .item = import_webhook, .prune = prune_webhooks},
 };

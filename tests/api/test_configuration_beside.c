@@ -112,6 +112,58 @@ static void others_change_what_is_imported(void **state)
     rig_sql("DELETE FROM packages");
 }
 
+/* ---- accounts that take from each other ---- */
+
+static void expect_principal(const char *path, const char *principal)
+{
+    struct rig_answer a = rig_get(rig, RIG_ADMIN, path);
+
+    assert_string_equal(rig_text(&a, "principal"), principal);
+    rig_answer_done(&a);
+}
+
+static void accounts_take_from_each_other(void **state)
+{
+    struct rig_answer a;
+
+    (void)state;
+    a = conf_put("", "{\"format\": 1, \"accounts\": ["
+                     "{\"name\": \"a1\", \"role\": \"viewer\", \"principal\": \"x@R\"},"
+                     "{\"name\": \"b1\", \"role\": \"viewer\", \"principal\": \"y@R\"}]}");
+    rig_answer_done(&a);
+    a = conf_put("", "{\"format\": 1, \"accounts\": ["
+                     "{\"name\": \"a1\", \"principal\": \"y@R\"},"
+                     "{\"name\": \"b1\", \"principal\": \"x@R\"}]}");
+    rig_answer_done(&a);
+    expect_principal("/api/v1/accounts/a1", "y@R");
+    expect_principal("/api/v1/accounts/b1", "x@R");
+    conf_refused("", "{\"format\": 1, \"accounts\": [{\"name\": \"a1\", \"principal\": \"x@R\"}]}",
+                 "conflict", "one principal");
+    expect_principal("/api/v1/accounts/a1", "y@R");
+    /* from one that is pruned, which comes last */
+    a = conf_put("?prune=true",
+                 "{\"format\": 1, \"accounts\": [{\"name\": \"admin\"},"
+                 "{\"name\": \"content\"}, {\"name\": \"viewer\"}, {\"name\": \"operator\"},"
+                 "{\"name\": \"new\", \"role\": \"viewer\", \"principal\": \"x@R\"}]}");
+    rig_answer_done(&a);
+    expect_principal("/api/v1/accounts/new", "x@R");
+}
+
+static void another_administrator_may_come_later(void **state)
+{
+    struct rig_answer a = conf_put("?dry_run=true", "{\"format\": 1, \"accounts\": ["
+                                                    "{\"name\": \"admin\", \"role\": \"viewer\"},"
+                                                    "{\"name\": \"zz\", \"role\": \"admin\"}]}");
+
+    (void)state;
+    assert_int_equal(conf_changes(&a, (char[128]){""}), 2);
+    rig_answer_done(&a);
+    conf_refused("?dry_run=true",
+                 "{\"format\": 1, \"accounts\": [{\"name\": \"admin\", \"role\": \"viewer\"},"
+                 "{\"name\": \"zz\", \"role\": \"admin\", \"enabled\": false}]}",
+                 "conflict", "last enabled administrator");
+}
+
 /* ---- settings ---- */
 
 static void a_distribution_point_has_one_item(void **state)
@@ -155,6 +207,8 @@ int main(void)
         cmocka_unit_test(joins_wait_only_for_a_change_of_access),
         cmocka_unit_test(access_is_settled_once),
         cmocka_unit_test(others_change_what_is_imported),
+        cmocka_unit_test(another_administrator_may_come_later),
+        cmocka_unit_test(accounts_take_from_each_other),
         cmocka_unit_test(a_distribution_point_has_one_item),
         cmocka_unit_test(consequences_are_told),
     };
