@@ -213,8 +213,13 @@ class Kill(Case):
         self.assertLessEqual(referenced, self.stored())
         drift = self.service.sql('SELECT count(*) FROM blobs b WHERE reference_count <> (SELECT count(*) FROM files f WHERE f.sha256 = b.sha256)')
         self.assertEqual(drift, '0')
-        task = self.service.api('POST', '/api/v1/distribution-points/local/library/collect')[2]['id']
-        self.service.await_task(task)
+        for again in range(3):  # one collection may leave a file to the next: say which
+            task = self.service.api('POST', '/api/v1/distribution-points/local/library/collect')[2]['id']
+            self.service.await_task(task)
+            left = self.stored() - referenced
+            if not left:
+                break
+            print(f'collection {again + 1} left {left}:', self.service.get(f'/api/v1/tasks/{task}'))
         self.assertEqual(self.stored(), referenced)
         self.assertEqual(set(self.service.sql('SELECT sha256 FROM blobs').split()), referenced)
         # What is left of uploads whose draft was deleted goes with the hourly task: make it due.
