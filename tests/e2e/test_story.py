@@ -79,6 +79,22 @@ class Story(Case):
         self.refused(nobody, 3, 'authentication-required')
         self.assert_fetched(known, files)
 
+    def test_anonymous_on_while_gathering(self):
+        files = {'image.bin': random_bytes(CHUNK, 5)}
+        before = self.session()['id']
+        self.service.settings(content_access='authenticated', gathering_delay_ms=8000)
+        self.service.publish('open-door', files)
+        known = self.fetch('r1', 'open-door', *self.reader())
+        session = self.waits(before)
+        self.refused(self.fetch('r2', 'open-door', name='early'), 3, 'authentication-required')
+        said = self.service.settings(content_access='anonymous')['consequences']
+        self.assertEqual((said['receivers_revoked'], said['sessions_rekeyed']), (0, 0))
+        nobody = self.fetch('r2', 'open-door', name='in-time')
+        self.assert_fetched(nobody, files)
+        self.assert_fetched(known, files)
+        receivers = self.service.get(f'/api/v1/sessions/{session}/receivers')['items']
+        self.assertEqual([r['state'] for r in receivers], ['done', 'done'], 'both took part in the one session')
+
     def test_anonymous_off_while_running(self):
         files = {'image.bin': random_bytes(30 * CHUNK, 3)}
         self.service.settings(content_access='anonymous', gathering_delay_ms=500)
