@@ -17,6 +17,12 @@ static const struct db_stmt add_stmt = {
     " $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::jsonb[],"
     " $14::jsonb[], $15::bigint[])"};
 
+/* A superuser has every privilege; who is, or may become, the owner can give itself any. */
+static const struct db_stmt guarded_stmt = {
+    "audit_guarded",
+    "SELECT NOT (has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE')"
+    " OR pg_has_role(c.relowner, 'MEMBER')) FROM pg_class c WHERE c.oid = 'audit'::regclass"};
+
 #define COLUMNS                                                                                    \
     "a.id, a.time, a.node_id, a.account, a.role, a.authentication, a.address, a.operation,"        \
     " a.method, a.path, a.request_id, a.outcome, a.code, a.subject,"                               \
@@ -108,6 +114,22 @@ enum cp_err db_audit_add_many(struct db_conn *conn, const struct db_audit *entri
         db_batch_add(&batch, row, DB_COUNT(row));
     }
     return db_batch_do(conn, &add_stmt, &batch, err);
+}
+
+struct guard {
+    bool guarded;
+};
+
+enum cp_err db_audit_guarded(struct db_conn *conn, bool *ret_guarded, struct cp_error *err)
+{
+    static const struct db_col guard_cols[] = {DB_COL_BOOL(guard, guarded)};
+    struct guard guard;
+
+    CP_TRY(db_one(conn,
+                  (struct db_query){.stmt = &guarded_stmt, .cols = guard_cols, .col_count = 1},
+                  &guard, err));
+    *ret_guarded = guard.guarded;
+    return CP_OK;
 }
 
 static const struct db_stmt *statement_for(const struct db_audit_filter *filter)

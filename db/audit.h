@@ -44,6 +44,12 @@ CP_MUST_CHECK enum cp_err db_audit_add(struct db_conn *conn, const struct db_aud
 CP_MUST_CHECK enum cp_err db_audit_add_many(struct db_conn *conn, const struct db_audit *entries,
                                             size_t count, struct cp_error *err);
 
+/* Does the database itself keep this connection's role from changing what was written? Not when it is
+ * a superuser or the schema's owner, nor when it was granted too much: then only a trigger does, which
+ * such a role can switch off. */
+CP_MUST_CHECK enum cp_err db_audit_guarded(struct db_conn *conn, bool *ret_guarded,
+                                           struct cp_error *err);
+
 /* What a list shows; zeroed: everything. */
 struct db_audit_filter {
     const char *account, *subject, *operation, *address, *request_id; /* NULL: any */

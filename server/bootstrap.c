@@ -12,6 +12,7 @@
 #include "common/log.h"
 #include "content/blob.h"
 #include "db/account.h"
+#include "db/audit.h"
 #include "db/db.h"
 #include "db/event.h"
 #include "db/listener.h"
@@ -193,6 +194,32 @@ static enum cp_err look_at_library(struct srv_parts *p, struct cp_error *err)
     return CP_OK;
 }
 
+static enum cp_err guarded_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    return db_audit_guarded(conn, arg, err);
+}
+
+/* One role for everything is no reason not to start either: it is how one tries castpoint out. */
+static enum cp_err look_at_role(struct srv_parts *p, struct cp_error *err)
+{
+    char role[DB_NAME_SIZE];
+    bool guarded = false;
+
+    CP_TRY(db_role(p->db, role, err));
+    CP_TRY(db_run_read(p->db, "audit-guarded", guarded_body, &guarded, err));
+    if (!guarded) {
+        cp_log(CP_LOG_WARN, "audit-log-changeable", "role", role, "detail",
+               "whoever gets hold of this service can change the audit log: its database role owns "
+               "the schema, is a superuser or was granted too much",
+               "remedy",
+               "give --database a role of its own, and run castpointd --migrate with "
+               "--migrate-database naming the schema's owner (docs/install.md, \"Database: two "
+               "roles\")",
+               NULL);
+    }
+    return CP_OK;
+}
+
 struct keys_arg {
     struct srv_parts *parts;
     struct keys_care care;
@@ -351,6 +378,7 @@ static enum cp_err make_stored(const struct srv_config *c, srv_pause *pause, str
     struct register_arg node = {.name = c->name, .node = &p->node};
 
     CP_TRY(open_database(c, p, err));
+    CP_TRY(look_at_role(p, err));
     CP_TRY(db_run_tx(p->db, "register-node", register_node, &node, err));
     CP_TRY(claim_node(c, pause, p, err));
     CP_TRY(look_at_library(p, err));

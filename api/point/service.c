@@ -8,6 +8,7 @@
 #include "api/framework/respond.h"
 #include "api/handlers.h"
 #include "api/point/description.h"
+#include "db/audit.h"
 #include "keys/keyring.h"
 
 struct api_response api_healthz(const struct api_context *ctx, const struct api_call *call)
@@ -26,12 +27,14 @@ bool api_is_prompt(const struct api_request *rq)
 struct readiness {
     const struct api_context *ctx;
     struct db_node node;
+    bool audit_guarded;
 };
 
 static enum cp_err read_readiness(struct db_conn *conn, void *arg, struct cp_error *err)
 {
     struct readiness *r = arg;
 
+    CP_TRY(db_audit_guarded(conn, &r->audit_guarded, err));
     return db_node_get(conn, r->ctx->node_id, &r->node, err);
 }
 
@@ -49,8 +52,10 @@ struct api_response api_readyz(const struct api_context *ctx, const struct api_c
     if (err.code != CP_OK) {
         return api_refuse(call, &err);
     }
-    return api_response_json(200, json_pack("{s:s, s:s}", "status", "ready", "library",
-                                            r.node.library_foreign_since != 0 ? "foreign" : "own"));
+    return api_response_json(200, json_pack("{s:s, s:s, s:s}", "status", "ready", "library",
+                                            r.node.library_foreign_since != 0 ? "foreign" : "own",
+                                            "audit_log",
+                                            r.audit_guarded ? "append-only" : "changeable"));
 }
 
 struct identity {

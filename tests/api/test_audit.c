@@ -344,6 +344,26 @@ static void nobody_changes_it(void **state)
     rig_answer_done(&b);
 }
 
+static void readiness_is(const char *audit_log)
+{
+    struct rig_answer a =
+        rig_expect(rig, RIG_NOBODY, &(struct rig_call){.method = API_GET, .path = "/readyz"}, 200);
+
+    assert_string_equal(rig_text(&a, "status"), "ready");
+    assert_string_equal(rig_text(&a, "audit_log"), audit_log);
+    rig_answer_done(&a);
+}
+
+static void readiness_tells_whether_it_can_be_changed(void **state)
+{
+    (void)state;
+    readiness_is("append-only");
+    rig_sql("GRANT UPDATE ON audit TO castpoint_service");
+    readiness_is("changeable");
+    rig_sql("REVOKE UPDATE ON audit FROM castpoint_service");
+    readiness_is("append-only");
+}
+
 /* ---- reading ---- */
 
 static void pages_filters_and_lines(void **state)
@@ -393,6 +413,7 @@ int main(void)
         cmocka_unit_test(no_secret_is_in_it),
         cmocka_unit_test(what_looks_like_a_secret_is_blotted_out),
         cmocka_unit_test(nobody_changes_it),
+        cmocka_unit_test(readiness_tells_whether_it_can_be_changed),
         cmocka_unit_test(pages_filters_and_lines),
         cmocka_unit_test(a_flood_of_refusals_is_bounded),
     };

@@ -51,6 +51,18 @@ class Start(unittest.TestCase):
         service.start()
         wait_until(service.ready, 60, 'it is ready')
 
+    def test_a_role_that_can_change_the_audit_log(self):
+        """One role for everything serves, and is told of; the two of docs/install.md are not."""
+        self.assertEqual(self.first.send('GET', '/readyz')[2]['audit_log'], 'changeable')
+        line = next(line for line in read_text(self.first.log).splitlines() if 'audit-log-changeable' in line)
+        for word in ('warn', 'role="castpoint"', '--database', '--migrate-database', 'docs/install.md'):
+            self.assertIn(word, line)
+        two = loopback.Service(os.environ['CASTPOINT_TEST_SERVICE_DB'], os.environ['CASTPOINT_TEST_DB'], ['--name', 'two-roles'])
+        self.addCleanup(two.close)
+        wait_until(two.ready, 60, 'it is ready')
+        self.assertEqual(two.send('GET', '/readyz')[2], {'status': 'ready', 'library': 'own', 'audit_log': 'append-only'})
+        self.assertNotIn('audit-log-changeable', read_text(two.log))
+
     def test_a_port_for_content_without_tls_that_is_taken(self):
         second = self.service('third', '--listen-http', f'127.0.0.1:{self.first.port}')
         self.refused(second, 5, 'listen-failed', '--listen-http')

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "db/audit.h"
+
 /* As the service: its own pool, and a schema that the fixture's superuser made. */
 struct roles {
     struct fixture *f;
@@ -116,6 +118,48 @@ static void audit_is_only_added_to(void **state)
                              " AND has_table_privilege('castpoint_service', 'audit', 'SELECT'))"
                              "::int::bigint"),
         1);
+}
+
+static enum cp_err guarded_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    return db_audit_guarded(conn, arg, err);
+}
+
+static bool guarded_from(const struct roles *r, struct db_pool *pool)
+{
+    bool guarded = false;
+
+    OK(r->f, db_run_read(pool, "guarded", guarded_body, &guarded, &r->f->err));
+    return guarded;
+}
+
+static void who_can_change_the_audit_log_is_known(void **state)
+{
+    static const char *const too_much[] = {"UPDATE", "DELETE", "TRUNCATE"};
+    const struct roles *r = *state;
+    char sql[100];
+
+    assert_false(guarded_from(r, r->f->pool)); /* a superuser */
+    grant(r);
+    assert_true(guarded_from(r, r->service));
+    for (size_t i = 0; i < sizeof too_much / sizeof too_much[0]; i++) {
+        (void)snprintf(sql, sizeof sql, "GRANT %s ON audit TO castpoint_service", too_much[i]);
+        fixture_sql(r->f, sql);
+        assert_false(guarded_from(r, r->service));
+        grant(r); /* makes it exact again */
+        assert_true(guarded_from(r, r->service));
+    }
+    fixture_sql(r->f, "ALTER TABLE audit OWNER TO castpoint_service");
+    assert_false(guarded_from(r, r->service));
+    fixture_sql(r->f, "REVOKE ALL ON audit FROM castpoint_service");
+    assert_false(guarded_from(r, r->service)); /* it can give itself back what it took */
+    fixture_sql(r->f, "CREATE ROLE castpoint_member; ALTER TABLE audit OWNER TO castpoint_member;"
+                      " GRANT castpoint_member TO castpoint_service");
+    assert_false(guarded_from(r, r->service));
+    fixture_sql(r->f, "ALTER TABLE audit OWNER TO castpoint; DROP ROLE castpoint_member");
+    assert_int_equal(fixture_number(r->f, "SELECT count(*) FROM pg_roles"
+                                          " WHERE rolname = 'castpoint_member'"),
+                     0);
 }
 
 /* Counts tables on which the role has not exactly what it should. */
@@ -254,6 +298,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(schema_is_out_of_reach),
         TEST(audit_is_only_added_to),
+        TEST(who_can_change_the_audit_log_is_known),
         TEST(all_others_are_its_own),
         TEST(service_does_not_migrate),
         TEST(grants_are_made_exact),
