@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/utf8.h"
+
 static const struct cp_err_info catalogue[CP_ERR_INDEX_COUNT] = {
     [CP_ERR_INDEX_OK] = {"OK", "ok", 200, 0, 0u, "Done.", "", ""},
 #define X(name, code, http, exit, hresult, title, cause, remedy)                                   \
@@ -72,6 +74,8 @@ enum cp_err cp_error_set(struct cp_error *err, enum cp_err code, const char *fmt
         va_start(args, fmt);
         (void)vsnprintf(err->text, sizeof err->text, fmt, args);
         va_end(args);
+        /* A format may have cut it within a character; it goes into the database and into JSON. */
+        cp_utf8_mend(err->text);
     }
     return code;
 }
@@ -93,6 +97,7 @@ void cp_error_prefix(struct cp_error *err, const char *fmt, ...)
     }
     (void)snprintf(text + len, sizeof text - (size_t)len, ": %s", err->text);
     memcpy(err->text, text, sizeof err->text);
+    cp_utf8_mend(err->text);
 }
 
 void cp_assert_fail(const char *expr, const char *file, int line)

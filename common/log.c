@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/utf8.h"
 
 #define LINE_SIZE        4096
 #define CORRELATION_SIZE 64
@@ -53,27 +54,6 @@ static void put(struct line *l, const char *s)
     l->at += size;
 }
 
-/* Bytes of the UTF-8 character at s; 0: it is none (RFC 3629 section 4). */
-static size_t character_size(const char *s)
-{
-    const unsigned char *u = (const unsigned char *)s;
-    size_t size = u[0] < 0x80 ? 1 : u[0] < 0xe0 ? 2 : u[0] < 0xf0 ? 3 : 4;
-
-    if ((u[0] >= 0x80 && u[0] < 0xc2) || u[0] > 0xf4) {
-        return 0;
-    }
-    for (size_t i = 1; i < size; i++) {
-        if ((u[i] & 0xc0) != 0x80) {
-            return 0; /* the end of the text, too */
-        }
-    }
-    if ((u[0] == 0xe0 && u[1] < 0xa0) || (u[0] == 0xed && u[1] > 0x9f) ||
-        (u[0] == 0xf0 && u[1] < 0x90) || (u[0] == 0xf4 && u[1] > 0x8f)) {
-        return 0; /* overlong, a surrogate, or beyond Unicode */
-    }
-    return size;
-}
-
 /* A value in quotes: JSON's escapes serve the other forms too, so no value can forge a line, nor
  * end an entry of CMTrace, and what is not UTF-8 does not spoil the JSON. */
 static void put_quoted(struct line *l, const char *s)
@@ -86,7 +66,7 @@ static void put_quoted(struct line *l, const char *s)
         unsigned char u = (unsigned char)*s;
         bool ends = config.format == CP_LOG_CMTRACE && strncmp(s, "]LOG]", 5) == 0;
 
-        size = character_size(s);
+        size = cp_utf8_size(s);
         if (size == 0) {
             size = 1;
             (void)snprintf(c, sizeof c, "\\ufffd");

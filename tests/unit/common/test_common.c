@@ -18,6 +18,7 @@
 #include "common/log.h"
 #include "common/pages.h"
 #include "common/prng.h"
+#include "common/utf8.h"
 
 static void catalogue_is_complete(void **state)
 {
@@ -37,6 +38,35 @@ static void catalogue_is_complete(void **state)
     assert_null(cp_err_info_at(CP_ERR_INDEX_COUNT));
     assert_string_equal(cp_err_info((enum cp_err) - 9999)->code, "internal-error");
     assert_int_equal(cp_err_from_code("no-such-code"), CP_OK);
+}
+
+static void what_is_no_utf8_is_mended(void **state)
+{
+    static const char *const cases[][2] = {
+        {"", ""},
+        {"plain", "plain"},
+        {"\xc3\xbc \xe2\x82\xac \xf0\x9f\x98\x80", "\xc3\xbc \xe2\x82\xac \xf0\x9f\x98\x80"},
+        {"cut \xc3", "cut ?"},
+        {"cut \xe2\x82' is", "cut \?\?' is"},
+        {"\x80\xff", "??"},
+        {"\xc0\xaf \xed\xa0\x80 \xf4\x90\x80\x80", "?? ??? ????"},
+    };
+    struct cp_error err;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[32];
+
+        memcpy(text, cases[i][0], strlen(cases[i][0]) + 1);
+        cp_utf8_mend(text);
+        assert_string_equal(text, cases[i][1]);
+    }
+    (void)cp_error_set(&err, CP_ERR_OUTPUT, "File '%.3s'", "a\xc3\xbc\xc3\xbc");
+    assert_string_equal(err.text, "File 'a\xc3\xbc'");
+    (void)cp_error_set(&err, CP_ERR_OUTPUT, "File '%.4s'", "a\xc3\xbc\xc3\xbc");
+    assert_string_equal(err.text, "File 'a\xc3\xbc?'");
+    cp_error_prefix(&err, "%.1s", "\xc3\xbc");
+    assert_string_equal(err.text, "?: File 'a\xc3\xbc?'");
 }
 
 static void error_text_travels_up(void **state)
@@ -267,6 +297,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(catalogue_is_complete),
+        cmocka_unit_test(what_is_no_utf8_is_mended),
         cmocka_unit_test(error_text_travels_up),
         cmocka_unit_test(cursor_round_trip),
         cmocka_unit_test(cursor_never_leaves_its_bytes),
