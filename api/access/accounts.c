@@ -427,6 +427,7 @@ static enum cp_err unlock_body(struct db_conn *conn, void *arg, struct cp_error 
     bool had;
 
     CP_TRY(get_body(conn, t, err));
+    CP_TRY(api_etag_honour(t->call->rq, t->change.present.revision, err));
     CP_TRY(api_login_name_hash(t->change.present.name, t->name_hash, err));
     CP_TRY(db_login_clear(conn, t->name_hash, &had, err));
     if (!had) {

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/framework/etag.h"
 #include "api/framework/fields.h"
 #include "api/framework/idempotency.h"
 #include "api/framework/list.h"
@@ -15,6 +16,9 @@
 
 /* As openssl shows a digest: two digits and a colon a byte. */
 #define FINGERPRINT_MAX 95
+
+/* Nothing of one is ever changed, and its id is given once: all its life it has one ETag. */
+#define REVISION 1
 
 struct certificate_tx {
     const struct api_context *ctx;
@@ -157,6 +161,7 @@ static struct api_response create_answer(const void *arg)
     struct api_response rs = api_response_json(201, certificate_json(&t->result));
 
     api_header_add(&rs, "Location", "/api/v1/certificates/%s", t->result.id);
+    api_etag_add(&rs, REVISION);
     return rs;
 }
 
@@ -200,7 +205,8 @@ struct api_response api_certificates_get(const struct api_context *ctx, const st
     struct cp_error err = {.code = CP_OK};
 
     err.code = db_run_read(ctx->db, "get-certificate", get_body, &t, &err);
-    return err.code == CP_OK ? api_response_json(200, certificate_json(&t.result))
+    /* last_used_at moves with every use */
+    return err.code == CP_OK ? api_response_moving(REVISION, certificate_json(&t.result))
                              : api_refuse(call, &err);
 }
 
@@ -210,6 +216,7 @@ static enum cp_err delete_body(struct db_conn *conn, void *arg, struct cp_error 
     char subject[DB_TEXT_SIZE];
 
     CP_TRY(get_body(conn, t, err));
+    CP_TRY(api_etag_require(t->call->rq, REVISION, err));
     CP_TRY(db_certificate_delete(conn, t->result.id, err));
     subject_of(&t->result, subject);
     return api_event_write(conn, t->ctx, t->call,

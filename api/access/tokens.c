@@ -322,6 +322,7 @@ static enum cp_err delete_body(struct db_conn *conn, void *arg, struct cp_error 
     char subject[DB_TEXT_SIZE];
 
     CP_TRY(find_token(conn, t->call, &t->present, err));
+    CP_TRY(api_etag_require(t->call->rq, t->present.revision, err));
     CP_TRY(db_token_delete(conn, t->present.id, err));
     subject_of(&t->present, subject);
     return api_event_write(conn, t->ctx, t->call,

@@ -473,6 +473,7 @@ static enum cp_err test_body(struct db_conn *conn, void *arg, struct cp_error *e
     struct webhook_tx *t = arg;
 
     CP_TRY(get_body(conn, t, err));
+    CP_TRY(api_etag_honour(t->call->rq, t->change.present.revision, err));
     (void)snprintf(t->task.subject, sizeof t->task.subject, "%s", t->subject);
     (void)snprintf(t->task.node_id, sizeof t->task.node_id, "%s", t->change.present.node_id);
     t->task.params = json_pack("{s:s}", "webhook", t->change.present.id);

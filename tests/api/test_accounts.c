@@ -139,8 +139,10 @@ static void token_of(const char *account, const char *body, char ret_bearer[128]
 
 static void a_token_ends_in_every_way(void **state)
 {
+    struct rig_call call;
     struct rig_answer a;
     char bearer[128];
+    char match[128];
     char path[96];
     char id[40];
 
@@ -154,8 +156,12 @@ static void a_token_ends_in_every_way(void **state)
     rig_answer_done(&a);
     /* deleted */
     (void)snprintf(path, sizeof path, "/api/v1/tokens/%s", id);
-    assert_int_equal(
-        rig_status(rig, RIG_ADMIN, &(struct rig_call){.method = API_DELETE, .path = path}), 204);
+    rig_if_match(rig, path, match);
+    call = (struct rig_call){.method = API_DELETE, .path = path, .headers = {match}};
+    rig_change(rig, path, "{\"name\": \"t2\"}"); /* meanwhile */
+    rig_refused(rig, RIG_ADMIN, &call, "precondition-failed", NULL);
+    rig_if_match(rig, path, match);
+    assert_int_equal(rig_status(rig, RIG_ADMIN, &call), 204);
     assert_int_equal(status_as(bearer, "/api/v1/packages"), 401);
     /* expired */
     token_of("viewer", "{\"role\": \"viewer\", \"expires_at\": \"2100-01-01T00:00:00Z\"}", bearer,

@@ -99,6 +99,8 @@ static const struct {
     {"updateAccount", REQUIRED, "/api/v1/accounts/cond", "{}"},
     {"deleteAccount", REQUIRED, "/api/v1/accounts/cond", NULL},
     {"updateToken", REQUIRED, "/api/v1/tokens/%TOKEN%", "{}"},
+    {"deleteToken", REQUIRED, "/api/v1/tokens/%TOKEN%", NULL},
+    {"removeCertificate", REQUIRED, "/api/v1/certificates/%CERTIFICATE%", NULL},
     {"updateWebhook", REQUIRED, "/api/v1/webhooks/cond", "{}"},
     {"deleteWebhook", REQUIRED, "/api/v1/webhooks/cond", NULL},
     {"rollBackPackage", HONOURED, PACKAGES "/cond/rollback", NULL},
@@ -106,6 +108,8 @@ static const struct {
     {"promoteVersion", HONOURED, PACKAGES "/cond/versions/1/promote", NULL},
     {"sealVersion", HONOURED, PACKAGES "/cond/versions/1/seal", NULL},
     {"retireVersion", HONOURED, PACKAGES "/cond/versions/1/retire", NULL},
+    {"unlockAccount", HONOURED, "/api/v1/accounts/cond/unlock", NULL},
+    {"testWebhook", HONOURED, "/api/v1/webhooks/cond/test", NULL},
     {"putFile", HONOURED, PACKAGES "/cond/versions/1/files/a.txt", NULL},
     {"deleteFile", HONOURED, PACKAGES "/cond/versions/1/files/a.txt", NULL},
     {"createPackage", NONE, NULL, NULL},
@@ -121,18 +125,14 @@ static const struct {
     {"rotateKey", NONE, NULL, NULL},
     {"putConfiguration", NONE, NULL, NULL},
     {"createAccount", NONE, NULL, NULL},
-    {"unlockAccount", NONE, NULL, NULL},
     {"addCertificate", NONE, NULL, NULL},
-    {"removeCertificate", NONE, NULL, NULL},
     {"createToken", NONE, NULL, NULL},
-    {"deleteToken", NONE, NULL, NULL}, /* whoever lost one is in a hurry */
     {"cancelSession", NONE, NULL, NULL},
     {"createJoin", NONE, NULL, NULL},
     {"putProgress", NONE, NULL, NULL},
     {"putResult", NONE, NULL, NULL},
     {"cancelTask", NONE, NULL, NULL},
     {"createWebhook", NONE, NULL, NULL},
-    {"testWebhook", NONE, NULL, NULL},
 };
 #define CONDITION_COUNT (sizeof conditions / sizeof conditions[0])
 
@@ -170,7 +170,7 @@ static void every_change_is_in_the_table(void **state)
     }
 }
 
-static void make_what_is_changed(char ret_token[64])
+static void make_what_is_changed(char ret_token[64], char ret_certificate[64])
 {
     struct rig_call call =
         post("/api/v1/accounts", "{\"name\": \"cond\", \"role\": \"viewer\"}", NULL);
@@ -183,6 +183,11 @@ static void make_what_is_changed(char ret_token[64])
     a = rig_expect(rig, RIG_ADMIN, &call, 201);
     (void)snprintf(ret_token, 64, "%s", rig_text(&a, "id"));
     rig_answer_done(&a);
+    call = post("/api/v1/accounts/cond/certificates",
+                "{\"subject\": \"CN=cond\", \"issuer\": \"CN=CA\"}", NULL);
+    a = rig_expect(rig, RIG_ADMIN, &call, 201);
+    (void)snprintf(ret_certificate, 64, "%s", rig_text(&a, "id"));
+    rig_answer_done(&a);
     call = post("/api/v1/webhooks", "{\"name\": \"cond\", \"url\": \"https://hooks.example/x\"}",
                 NULL);
     assert_int_equal(rig_status(rig, RIG_ADMIN, &call), 201);
@@ -190,10 +195,10 @@ static void make_what_is_changed(char ret_token[64])
 
 static void conditions_hold_on_every_change(void **state)
 {
-    char token[64];
+    char token[64], certificate[64];
 
     (void)state;
-    make_what_is_changed(token);
+    make_what_is_changed(token, certificate);
     for (size_t i = 0; i < CONDITION_COUNT; i++) {
         const struct api_route *route = route_of(conditions[i].operation);
         struct rig_call call = {.method = route->method, .body = conditions[i].body};
@@ -205,6 +210,8 @@ static void conditions_hold_on_every_change(void **state)
         (void)snprintf(path, sizeof path, "%s", conditions[i].path);
         if (strstr(path, "%TOKEN%") != NULL) {
             (void)snprintf(path, sizeof path, "/api/v1/tokens/%s", token);
+        } else if (strstr(path, "%CERTIFICATE%") != NULL) {
+            (void)snprintf(path, sizeof path, "/api/v1/certificates/%s", certificate);
         }
         call.path = path;
         if (route->upload != NULL) {

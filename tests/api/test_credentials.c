@@ -223,6 +223,17 @@ static void add(const char *account, const char *body, char ret_path[96])
     rig_answer_done(&a);
 }
 
+static void take_away(const char *path)
+{
+    struct rig_call call = {.method = API_DELETE, .path = path};
+    char match[128];
+
+    rig_refused(rig, RIG_ADMIN, &call, "precondition-required", NULL);
+    rig_if_match(rig, path, match);
+    call.headers[0] = match;
+    assert_int_equal(rig_status(rig, RIG_ADMIN, &call), 204);
+}
+
 /* Whoever reads a token on a boot medium must not outlive it, nor take the fleet's away. */
 static void a_token_manages_no_tokens(void **state)
 {
@@ -232,14 +243,15 @@ static void a_token_manages_no_tokens(void **state)
                  "{\"role\": \"operator\", \"expires_at\": \"2100-01-01T00:00:00Z\"}");
     struct api_certificate c = certificate_of(API_CERTIFICATE_VALID, ANOTHER);
     char match[128];
-    struct rig_call calls[] = {{.method = API_POST,
-                                .path = "/api/v1/accounts/operator/tokens",
-                                .body = "{\"role\": \"content\"}"},
-                               {.method = API_PATCH,
-                                .path = fleet.path,
-                                .body = "{\"enabled\": false}",
-                                .headers = {match}},
-                               {.method = API_DELETE, .path = fleet.path}};
+    struct rig_call calls[] = {
+        {.method = API_POST,
+         .path = "/api/v1/accounts/operator/tokens",
+         .body = "{\"role\": \"content\"}"},
+        {.method = API_PATCH,
+         .path = fleet.path,
+         .body = "{\"enabled\": false}",
+         .headers = {match}},
+        {.method = API_DELETE, .path = fleet.path, .headers = {"If-Match: *"}}};
     static const int done[] = {201, 200, 204};
     char path[96];
 
@@ -263,8 +275,7 @@ static void a_token_manages_no_tokens(void **state)
         calls[i].authorization = NULL;
         assert_int_equal(rig_status(rig, RIG_NOBODY, &calls[i]), done[i]);
     }
-    assert_int_equal(
-        rig_status(rig, RIG_ADMIN, &(struct rig_call){.method = API_DELETE, .path = path}), 204);
+    take_away(path);
 }
 
 static void a_certificate_is_an_account(void **state)
@@ -286,8 +297,7 @@ static void a_certificate_is_an_account(void **state)
     rig_change(rig, "/api/v1/accounts/viewer", "{\"enabled\": false}");
     assert_int_equal(status_as(NULL, &c), 401);
     rig_change(rig, "/api/v1/accounts/viewer", "{\"enabled\": true}");
-    assert_int_equal(
-        rig_status(rig, RIG_ADMIN, &(struct rig_call){.method = API_DELETE, .path = path}), 204);
+    take_away(path);
     assert_int_equal(status_as(NULL, &c), 403);
     rig_refused(rig, RIG_ADMIN, &(struct rig_call){.method = API_DELETE, .path = path}, "not-found",
                 NULL);
@@ -316,8 +326,7 @@ static void a_bad_certificate_is_refused_whoever_it_is(void **state)
         /* a good token does not make up for it */
         rig_refused(rig, RIG_VIEWER, &call, "authentication-failed", cases[i].word);
     }
-    assert_int_equal(
-        rig_status(rig, RIG_ADMIN, &(struct rig_call){.method = API_DELETE, .path = path}), 204);
+    take_away(path);
 }
 
 static void certificate_and_token_must_agree(void **state)
@@ -332,8 +341,7 @@ static void certificate_and_token_must_agree(void **state)
     assert_int_equal(rig_status(rig, RIG_VIEWER, &call), 200);
     rig_refused(rig, RIG_OPERATOR, &call, "access-denied", "viewer");
     rig_refused(rig, RIG_ADMIN, &call, "access-denied", "viewer");
-    assert_int_equal(
-        rig_status(rig, RIG_ADMIN, &(struct rig_call){.method = API_DELETE, .path = path}), 204);
+    take_away(path);
 }
 
 /* Of a subject and issuer; the one certificate goes before. */
@@ -354,11 +362,8 @@ static void names_stand_for_all_certificates_of_them(void **state)
     c.subject[0] = '\0'; /* too long to be kept */
     c.issuer[0] = '\0';
     assert_int_equal(status_as(NULL, &c), 403);
-    assert_int_equal(
-        rig_status(rig, RIG_ADMIN, &(struct rig_call){.method = API_DELETE, .path = by_name}), 204);
-    assert_int_equal(
-        rig_status(rig, RIG_ADMIN, &(struct rig_call){.method = API_DELETE, .path = by_digest}),
-        204);
+    take_away(by_name);
+    take_away(by_digest);
 }
 
 static void wrong_certificates_are_refused(void **state)

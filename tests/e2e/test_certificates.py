@@ -91,8 +91,8 @@ class Certificates(unittest.TestCase):
             cls.must('POST', '/api/v1/accounts', {'name': name, 'role': role}, 201)
 
     @classmethod
-    def must(cls, method, path, body, status):
-        got, _, answer = cls.service.send(method, path, body, cls.password)
+    def must(cls, method, path, body, status, headers=None):
+        got, _, answer = cls.service.send(method, path, body, cls.password, headers)
         assert got == status, answer
         return answer
 
@@ -126,7 +126,9 @@ class Certificates(unittest.TestCase):
             self.assertEqual(self.ask(pair, tls=tls)[0], 200)
         status, _, body = self.ask(pair, path='/api/v1/accounts')
         self.assertEqual((status, body['code']), (403, 'access-denied'))
-        self.assertEqual(self.must('DELETE', f"/api/v1/certificates/{row['id']}", None, 204), None)
+        path = f"/api/v1/certificates/{row['id']}"
+        etag = self.service.send('GET', path, password=self.password)[1]['ETag']
+        self.assertEqual(self.must('DELETE', path, None, 204, {'If-Match': etag}), None)
         self.refused(pair, 403, 'access-denied', 'no account')
 
     def test_by_names(self):
