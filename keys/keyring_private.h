@@ -35,6 +35,9 @@ struct keys_ring {
 /* A copy; wipe it after use. One that was missing is looked for first. */
 void keys_ring_masters(struct keys_ring *k, struct keys_masters *ret_masters);
 
+/* A credential is systemd's, and some keyrings have no file. */
+bool keys_ring_has_file(const struct keys_ring *k);
+
 /* ---- a master key that is not there (master_lost.c) ---- */
 
 /* The keyring is without a master key; fingerprint: of the one that the database was sealed under. */

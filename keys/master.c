@@ -95,8 +95,7 @@ static void swap_masters(struct keys_ring *k, const uint8_t *current, const uint
     keys_wipe(&masters, sizeof masters);
 }
 
-/* A credential is systemd's, and some keyrings have no file. */
-static bool has_file(const struct keys_ring *k)
+bool keys_ring_has_file(const struct keys_ring *k)
 {
     return !k->place.credential && k->place.path[0] != '\0';
 }
@@ -244,20 +243,6 @@ static bool is_stored(const struct stored *s, const uint8_t key[KEYS_MASTER_SIZE
            strcmp(fingerprint, s->key.fingerprint) == 0;
 }
 
-/* *ret_same: does the file hold that key? CP_ERR_NOT_FOUND, CP_ERR_KEY_UNUSABLE. */
-static enum cp_err compare_file(const char *path, const uint8_t key[KEYS_MASTER_SIZE],
-                                bool *ret_same, struct cp_error *err)
-{
-    uint8_t found[KEYS_MASTER_SIZE];
-    enum cp_err rc = keys_master_read(path, false, found, err);
-
-    if (rc == CP_OK) {
-        *ret_same = memcmp(found, key, sizeof found) == 0;
-        keys_wipe(found, sizeof found);
-    }
-    return rc;
-}
-
 /* The file holds that key afterwards: it does already, or "<file>.next" does, or memory alone. */
 static enum cp_err put_file(const struct keys_ring *k, const uint8_t key[KEYS_MASTER_SIZE],
                             struct cp_error *err)
@@ -266,17 +251,17 @@ static enum cp_err put_file(const struct keys_ring *k, const uint8_t key[KEYS_MA
     bool same = false;
     enum cp_err rc;
 
-    if (!has_file(k)) {
+    if (!keys_ring_has_file(k)) {
         return CP_OK;
     }
     beside(k, NEXT, next);
     beside(k, OLD, old);
-    rc = compare_file(k->place.path, key, &same, err);
+    rc = keys_master_compare(k->place.path, key, &same, err);
     if (same || (rc != CP_OK && rc != CP_ERR_NOT_FOUND)) {
         return rc;
     }
     CP_TRY(keys_master_write(next, key, err)); /* one that is there stays */
-    CP_TRY(compare_file(next, key, &same, err));
+    CP_TRY(keys_master_compare(next, key, &same, err));
     if (!same) {
         return cp_error_set(err, CP_ERR_KEY_UNUSABLE,
                             "Neither master key file %.300s nor the one of a change beside it "
@@ -383,7 +368,7 @@ static enum cp_err settle(struct keys_ring *k, struct db_pool *db, struct cp_err
     CP_TRY(reseal(k, db, NULL, &sealed, err));
     keys_ring_masters(k, &masters);
     rc = put_file(k, masters.current, err); /* else the last copy may be one of these: */
-    if (rc == CP_OK && has_file(k)) {
+    if (rc == CP_OK && keys_ring_has_file(k)) {
         beside(k, NEXT, path);
         rc = keys_master_remove(path, err);
         beside(k, OLD, path);
@@ -463,7 +448,7 @@ static enum cp_err change(struct keys_ring *k, struct db_pool *db, const uint8_t
                           struct cp_error *err)
 {
     char next[KEYS_PATH_SIZE], old[KEYS_PATH_SIZE];
-    bool file = has_file(k);
+    bool file = keys_ring_has_file(k);
     struct keys_masters before;
     enum cp_err rc = CP_OK;
 
@@ -549,89 +534,5 @@ enum cp_err keys_ring_settle_master(struct keys_ring *k, struct db_pool *db, uin
     (void)pthread_mutex_lock(&k->changing);
     rc = settle_change(k, db, min_age, err);
     (void)pthread_mutex_unlock(&k->changing);
-    return rc;
-}
-
-/* While nobody changes it. */
-static enum cp_err check_file(struct keys_ring *k, struct cp_error *err)
-{
-    struct keys_masters masters;
-    bool same = true;
-    enum cp_err rc;
-
-    if (!keys_ring_has_master(k)) {
-        keys_ring_say_missing(k, err);
-        return CP_ERR_KEY_UNUSABLE;
-    }
-    if (!has_file(k)) {
-        return CP_OK;
-    }
-    keys_ring_masters(k, &masters);
-    rc = compare_file(k->place.path, masters.current, &same, err);
-    keys_wipe(&masters, sizeof masters);
-    if (rc == CP_OK && !same) {
-        return cp_error_set(err, CP_ERR_KEY_UNUSABLE, "master key file %s: it holds another key",
-                            k->place.path);
-    }
-    return rc == CP_ERR_NOT_FOUND ? CP_ERR_KEY_UNUSABLE : rc;
-}
-
-enum cp_err keys_ring_check_master(struct keys_ring *k, struct cp_error *err)
-{
-    enum cp_err rc;
-
-    if (pthread_mutex_trylock(&k->changing) != 0) {
-        return CP_OK;
-    }
-    rc = check_file(k, err);
-    (void)pthread_mutex_unlock(&k->changing);
-    return rc;
-}
-
-/* ---- what is told of it ---- */
-
-struct watch {
-    struct keys_ring *k;
-    const struct keys_caller *caller;
-    struct cp_error finding; /* text "": the file is as it should be */
-};
-
-static enum cp_err tell_body(struct db_conn *conn, void *arg, struct cp_error *err)
-{
-    struct watch *w = arg;
-    bool lost = w->finding.text[0] != '\0';
-    struct keys_event event = {
-        .kind = lost ? "master-key-lost" : "master-key-found",
-        .subject = "master key",
-        .actor = w->caller->actor,
-        .request_id = w->caller->request_id,
-        .detail = json_pack("{s:s}", "reason",
-                            lost ? w->finding.text : "its file holds the key in use again")};
-
-    return keys_event_write(conn, w->k, &event, err);
-}
-
-enum cp_err keys_ring_watch_master(struct keys_ring *k, struct db_pool *db,
-                                   const struct keys_caller *caller, struct cp_error *ret_finding,
-                                   struct cp_error *err)
-{
-    struct watch w = {.k = k, .caller = caller, .finding = {.code = CP_OK}};
-    enum cp_err rc = CP_OK;
-
-    (void)pthread_mutex_lock(&k->changing);
-    w.finding.code = check_file(k, &w.finding);
-    if (strcmp(k->told, w.finding.text) != 0) {
-        rc = db_run_tx(db, "master-key-file", tell_body, &w, err);
-        if (rc == CP_OK) {
-            (void)snprintf(k->told, sizeof k->told, "%s", w.finding.text);
-        }
-        if (w.finding.code != CP_OK) {
-            cp_log_error(CP_LOG_ERROR, "master-key-lost", &w.finding);
-        } else {
-            cp_log(CP_LOG_INFO, "master-key-found", "file", k->place.path, NULL);
-        }
-    }
-    (void)pthread_mutex_unlock(&k->changing);
-    *ret_finding = w.finding;
     return rc;
 }

@@ -195,3 +195,16 @@ enum cp_err keys_master_load(const char *path, uint8_t ret_key[KEYS_MASTER_SIZE]
     CP_TRY(rc);
     return keys_master_read(path, false, ret_key, err);
 }
+
+enum cp_err keys_master_compare(const char *path, const uint8_t key[KEYS_MASTER_SIZE],
+                                bool *ret_same, struct cp_error *err)
+{
+    uint8_t found[KEYS_MASTER_SIZE];
+    enum cp_err rc = keys_master_read(path, false, found, err);
+
+    if (rc == CP_OK) {
+        *ret_same = memcmp(found, key, sizeof found) == 0;
+        keys_wipe(found, sizeof found);
+    }
+    return rc;
+}

@@ -12,6 +12,10 @@
 CP_MUST_CHECK enum cp_err keys_master_read(const char *path, bool credential,
                                            uint8_t ret_key[KEYS_MASTER_SIZE], struct cp_error *err);
 
+/* *ret_same: does the file, ours, hold that key? CP_ERR_NOT_FOUND: there is no such file. */
+CP_MUST_CHECK enum cp_err keys_master_compare(const char *path, const uint8_t key[KEYS_MASTER_SIZE],
+                                              bool *ret_same, struct cp_error *err);
+
 /* Makes the file, whole or not at all (fsync, link); one that is there stays: who comes second finds
  * the first one's key. */
 CP_MUST_CHECK enum cp_err keys_master_write(const char *path, const uint8_t key[KEYS_MASTER_SIZE],
