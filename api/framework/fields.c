@@ -83,6 +83,45 @@ static enum cp_err check_type(const struct api_request *rq, struct cp_error *err
                         patch ? " or 'application/merge-patch+json'" : "");
 }
 
+/* The field of the outer object that lies at `end`: "name": … Its text is JSON up to there. */
+static void find_field(const char *text, size_t end, char *ret_name, size_t cap)
+{
+    size_t from = 0;
+    size_t size = 0;
+    int depth = 0;
+
+    for (size_t i = 0; i < end; i++) {
+        if (text[i] == '"') {
+            size_t start = ++i;
+
+            for (; i < end && text[i] != '"'; i++) {
+                i += text[i] == '\\';
+            }
+            if (depth == 1 && i + 1 < end && text[i + 1 + strspn(text + i + 1, " \t\r\n")] == ':') {
+                from = start;
+                size = i - start;
+            }
+        } else {
+            depth += text[i] == '{' || text[i] == '[';
+            depth -= text[i] == '}' || text[i] == ']';
+        }
+    }
+    (void)snprintf(ret_name, cap, "%.*s", (int)(size < cap ? size : 0), text + from);
+}
+
+/* What 64 bits or a double cannot hold is JSON all the same, and no field takes it. */
+static void refuse_number(struct api_fields *f, const struct api_request *rq,
+                          const json_error_t *at)
+{
+    char name[64];
+
+    find_field(rq->body, (size_t)at->position, name, sizeof name);
+    api_field_error(f, name, "has a number that is too large");
+    (void)cp_error_set(&f->fail, CP_ERR_INVALID,
+                       "Field '%s' has a number that is too large, line %d, column %d.", name,
+                       at->line, at->column);
+}
+
 static void parse_body(struct api_fields *f, const struct api_request *rq)
 {
     json_error_t at;
@@ -102,7 +141,9 @@ static void parse_body(struct api_fields *f, const struct api_request *rq)
         return;
     }
     f->body = json_loadb(rq->body, rq->body_size, JSON_REJECT_DUPLICATES, &at);
-    if (f->body == NULL) {
+    if (f->body == NULL && json_error_code(&at) == json_error_numeric_overflow) {
+        refuse_number(f, rq, &at);
+    } else if (f->body == NULL) {
         (void)cp_error_set(&f->fail, CP_ERR_INVALID,
                            "The body is not valid JSON, line %d, column %d: %s.", at.line,
                            at.column, at.text);
@@ -509,11 +550,13 @@ struct api_response api_fields_refuse(struct api_fields *f, const struct api_cal
     json_t *errors = NULL;
     struct api_response rs;
 
+    if (err.code == CP_OK || err.code == CP_ERR_INVALID) {
+        errors = json_array_size(f->errors) > 0 ? json_incref(f->errors) : NULL;
+    }
     if (err.code == CP_OK) {
         const json_t *first = json_array_get(f->errors, 0);
         size_t count = json_array_size(f->errors);
 
-        errors = json_incref(f->errors);
         (void)cp_error_set(&err, CP_ERR_INVALID, "%s '%.64s' %.300s%s.",
                            f->from_query ? "Parameter" : "Field",
                            json_string_value(json_object_get(first, "field")),

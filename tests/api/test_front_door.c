@@ -104,6 +104,9 @@ static void hostile_bodies(void **state)
         CASE("{\"name\": \"a\", \"encrypt\": 1}", "encrypt"),
         CASE("{\"name\": \"a\", \"encrypt\": \"true\"}", "encrypt"),
         CASE("\xef\xbb\xbf{\"name\": \"a\"}", "JSON"),
+        CASE("{\"name\": \"a\", \"encrypt\": 1e400}", "Field 'encrypt' has a number"),
+        CASE("{\"name\": \"a\", \"labels\": {\"b\": 9223372036854775808}}",
+             "Field 'labels' has a number"),
     };
 
     (void)state;

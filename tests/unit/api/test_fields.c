@@ -158,6 +158,64 @@ static void hostile_bodies(void **state)
     expect_code(&rq, "unsupported-media-type", "application/json");
 }
 
+/* What is no whole number of 64 bits names its field, also where the parser itself gives up. */
+static void numbers_that_are_none(void **state)
+{
+    static const char *const wrong[] = {"1e400",
+                                        "-1e400",
+                                        "9223372036854775808",
+                                        "-9223372036854775809",
+                                        "99999999999999999999999999999",
+                                        "-0",
+                                        "-0.0",
+                                        "1.0",
+                                        "2000.0",
+                                        "2e3",
+                                        "[2000]",
+                                        "{\"port\": 2000}",
+                                        "9223372036854775807",
+                                        "-9223372036854775808"};
+    static const char *const forms[] = {
+        "{\"name\": \"x\", \"port\": %s}",
+        "{\"port\" \n : %s, \"name\": \"x\"}",
+        "{\"name\": \"{\\\"a\\\": [\", \"port\":%s}",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        for (size_t k = 0; k < sizeof forms / sizeof forms[0]; k++) {
+            char body[128];
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+            (void)snprintf(body, sizeof body, forms[k], wrong[i]);
+#pragma GCC diagnostic pop
+            expect_field(body, 0, "port", "number");
+        }
+    }
+    expect_field("{\"name\": \"x\", \"port\": [{\"a\": 1}, {\"b\": [1e999]}]}", 0, "port",
+                 "too large");
+    expect_field("{\"a\": {\"b\": 1}, \"port\": 1e999}", 0, "port", "too large");
+}
+
+/* Long and strange names before a number that the parser gives up on. */
+static void too_large_for_any_name(void **state)
+{
+    char body[400];
+    struct api_request rq;
+
+    (void)state;
+    (void)snprintf(body, sizeof body, "{\"%0*d\": 1e400}", 300, 0);
+    rq = request(body);
+    expect_code(&rq, "invalid-request", "too large");
+    rq = request("{\"\\u00e4\\\"\": 1e400}");
+    expect_code(&rq, "invalid-request", "too large");
+    rq = request("[1e400");
+    expect_code(&rq, "invalid-request", "too large");
+    rq = request("{\"\xc3\xa4\": 1e400");
+    expect_code(&rq, "invalid-request", "'\xc3\xa4'");
+}
+
 static void query_parameters(void **state)
 {
     struct api_pair query[] = {{"limit", "7"}, {"after", "abc"}};
@@ -286,6 +344,8 @@ int main(void)
         cmocka_unit_test(every_wrong_field_is_named),
         cmocka_unit_test(a_password_is_never_repeated),
         cmocka_unit_test(hostile_bodies),
+        cmocka_unit_test(numbers_that_are_none),
+        cmocka_unit_test(too_large_for_any_name),
         cmocka_unit_test(query_parameters),
         cmocka_unit_test(only_what_an_address_takes),
         cmocka_unit_test(errors_are_bounded),
