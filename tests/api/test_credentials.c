@@ -113,6 +113,49 @@ static void a_token_is_switched_off_and_on(void **state)
     rig_refused(rig, RIG_ADMIN, &call, "invalid-request", NULL);
 }
 
+/* With the account's own password: no door of the route's stops a person before the token is looked
+ * at. */
+static struct rig_answer as_person(const char *account, enum api_method method,
+                                   const struct token *t, const char *match)
+{
+    char basic[256];
+
+    rig_basic(account, RIG_PASSWORD, basic);
+    return rig_send(
+        rig, RIG_NOBODY,
+        &(struct rig_call){
+            .method = method, .path = t->path, .headers = {match}, .authorization = basic});
+}
+
+/* Nobody but an administrator learns even that it exists. */
+static void anothers_token_is_out_of_reach(void **state)
+{
+    static const char *const others[] = {"content", "operator"};
+    static const enum api_method methods[] = {API_GET, API_DELETE};
+    struct token t = token_of(RIG_ADMIN, "viewer", "{\"role\": \"viewer\"}");
+    char match[128];
+
+    (void)state;
+    rig_if_match(rig, t.path, match);
+    for (size_t i = 0; i < 4; i++) {
+        struct rig_answer a = as_person(others[i / 2], methods[i % 2], &t, match);
+
+        assert_int_equal(a.status, 404);
+        assert_string_equal(rig_text(&a, "code"), "not-found");
+        rig_answer_done(&a);
+    }
+    rig_refused(rig, RIG_OPERATOR, &(struct rig_call){.method = API_GET, .path = t.path},
+                "not-found", NULL); /* with a token, too */
+    assert_int_equal(status_as(t.bearer, NULL), 200);
+    for (size_t i = 0; i < 2; i++) { /* its own account reads and deletes it */
+        struct rig_answer a = as_person("viewer", methods[i], &t, match);
+
+        assert_int_equal(a.status, methods[i] == API_GET ? 200 : 204);
+        rig_answer_done(&a);
+    }
+    assert_int_equal(status_as(t.bearer, NULL), 401);
+}
+
 /* How often that token is in the operator's list, read in pages of one. */
 static int listed(const char *authorization, const struct token *t)
 {
@@ -466,6 +509,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_token_is_recognised),
         cmocka_unit_test(a_token_is_switched_off_and_on),
+        cmocka_unit_test(anothers_token_is_out_of_reach),
         cmocka_unit_test(a_weak_token_does_not_touch_a_strong_one),
         cmocka_unit_test(expiring_tokens_are_told_of_once),
         cmocka_unit_test(a_certificate_is_an_account),

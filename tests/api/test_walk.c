@@ -288,6 +288,16 @@ static void check_head(const struct api_route *route, struct rig_call call)
     }
 }
 
+/* Whoever may have content gets past the door, whatever the request is then worth. */
+static void check_entered(const struct api_route *route, const struct rig_call *call)
+{
+    int status = rig_status(rig, RIG_CONTENT, call);
+
+    if (status == 401 || status == 403 || status >= 500) {
+        fail_msg("%s %s: %d", route->operation, call->path, status);
+    }
+}
+
 static void every_route(void **state)
 {
     const struct api_route *routes;
@@ -315,7 +325,7 @@ static void every_route(void **state)
             break;
         case API_NEED_CONTENT:
             rig_refused(rig, RIG_NOBODY, &call, "authentication-required", NULL);
-            assert_true(rig_status(rig, RIG_CONTENT, &call) != 403);
+            check_entered(&routes[i], &call);
             break;
         case API_NEED_RECEIVER:
             rig_refused(rig, RIG_NOBODY, &call, "authentication-required", NULL);
