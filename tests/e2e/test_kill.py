@@ -2,6 +2,7 @@
 
 CASTPOINT_KILL_LOOPS says how often (15)."""
 import base64
+import collections
 import http.client
 import os
 import random
@@ -19,7 +20,7 @@ BROKEN = (OSError, http.client.HTTPException)
 
 
 def content(seed):
-    """The bytes of a file are known by its name; few seeds, so that versions share content."""
+    """The bytes of a file are known by its name."""
     return random_bytes(SIZES[seed % len(SIZES)], seed)
 
 
@@ -47,6 +48,7 @@ class Worker(threading.Thread):
         super().__init__()
         self.service, self.package, self.up, self.stop, self.calls = service, f'kill-{number}', up, stop, calls
         self.random = random.Random(number)
+        self.doing, self.cut = None, collections.Counter()  # what was under way when the service was killed
         self.told = {}  # version -> {'files': {path}, 'state': 'draft' | 'sealed' | 'deleted'}
         self.asked_to_delete, self.wrong, self.did = set(), [], 0
         self.start()
@@ -57,6 +59,7 @@ class Worker(threading.Thread):
             try:
                 self.work()
             except BROKEN:
+                self.cut[self.doing] += 1
                 time.sleep(0.01)  # it was killed under us
             except Problem as e:
                 if e.status != 503:
@@ -71,13 +74,16 @@ class Worker(threading.Thread):
         return self.service.api(*words, **named)
 
     def work(self):
+        self.doing = 'create'
         version = self.api('POST', f'{API}/{self.package}/versions', {})[2]['version']
         told = self.told[version] = {'files': set(), 'state': 'draft'}
         for _ in range(self.random.randint(1, 3)):
-            seed = self.random.randrange(40)
+            # Most content goes with its version; some of it is shared.
+            seed = self.random.randrange(40 if self.random.random() < 0.3 else 1 << 20)
             self.upload(version, seed)
             told['files'].add(f'f{seed}')
         if self.random.random() < 0.7:
+            self.doing = 'seal'
             task = self.api('POST', f'{API}/{self.package}/versions/{version}/seal')[2]['id']
             while not self.api('GET', f'/api/v1/tasks/{task}')[2]['ended_at']:
                 time.sleep(0.02)
@@ -88,6 +94,7 @@ class Worker(threading.Thread):
         self.did += 1
 
     def upload(self, version, seed):
+        self.doing = 'upload'
         path, data = f'{API}/{self.package}/versions/{version}', content(seed)
         if self.random.random() < 0.5:
             self.api('PUT', f'{path}/files/f{seed}', data)
@@ -107,6 +114,7 @@ class Worker(threading.Thread):
             return
         path = f'{API}/{self.package}/versions/{version}'
         self.asked_to_delete.add(version)
+        self.doing = 'delete'
         try:
             _, headers, shown = self.api('GET', path)
             if shown['state'] == 'sealed':
@@ -143,6 +151,10 @@ class Kill(Case):
             w.join(60)
         self.assertEqual([sentence for w in workers for sentence in w.wrong], [])
         self.assertGreater(sum(w.did for w in workers), LOOPS / 2, 'the workers got something done')
+        cut = sum((w.cut for w in workers), collections.Counter())
+        print('killed under', dict(cut))
+        if LOOPS >= 50:
+            self.assertTrue(all(cut[what] for what in ('upload', 'seal', 'delete')), cut)
         wait_until(self.nothing_under_way, 60, 'what was begun has ended')
         for w in workers:
             self.check_versions(w)
@@ -212,8 +224,11 @@ class Kill(Case):
         return set(self.service.sql('SELECT DISTINCT sha256 FROM files').split())
 
     def collect(self):
+        """-> files that it removed"""
         task = self.service.api('POST', '/api/v1/distribution-points/local/library/collect')[2]['id']
         self.service.await_task(task)
+        result = self.service.get(f'/api/v1/tasks/{task}')['result']
+        return result['blobs'] + result['stray_files']
 
     def check_library(self):
         """No blob is missing; garbage collection finds exactly what nobody refers to."""
@@ -222,10 +237,13 @@ class Kill(Case):
         self.assertEqual(drift, '0')
         # An upload that was killed between its blob and its file's row goes on from the blob.
         half = set(self.service.sql('SELECT DISTINCT digest FROM uploads WHERE digest IS NOT NULL AND finished_at IS NULL').split())
-        self.collect()
+        before = self.stored()
+        self.assertGreater(len(before - self.referenced() - half), LOOPS / 5, 'there is garbage to find')
+        removed = self.collect()
         stored = self.stored()
         self.assertLessEqual(self.referenced(), stored)
         self.assertLessEqual(stored, self.referenced() | half)
+        self.assertEqual(removed, len(before - stored))
         self.finish_uploads()
         self.expire_uploads()
         self.collect()
