@@ -44,30 +44,42 @@ static const struct {
     {"idle_in_transaction_session_timeout", "SET idle_in_transaction_session_timeout = '60s'"},
 };
 
+/* For whoever sent the value: PostgreSQL's words tell of tables and constraints. */
+#define TAKEN    "Something else has such a value already, and only one may have it."
+#define RELATED  "What this refers to is not there any more, or something refers to it still."
+#define UNSUITED "The database does not take such a value."
+#define OURS     "" /* what our trigger says */
+
 /* SQLSTATE, or its class in two characters, and what it means to us. First match wins. */
-static const struct {
+static const struct meaning {
     const char *state;
     enum cp_err code;
     enum db_fault fault;
+    const char
+        *sentence; /* instead of PostgreSQL's words; NULL: those, with the statement's name */
 } meanings[] = {
-    {"40001", CP_ERR_DB_RETRY, DB_FAULT_RETRY}, /* serialization failure */
-    {"40P01", CP_ERR_DB_RETRY, DB_FAULT_RETRY}, /* deadlock */
-    {"55P03", CP_ERR_DB_RETRY, DB_FAULT_NONE},  /* lock_timeout: that was a long wait already */
-    {"23505", CP_ERR_CONFLICT, DB_FAULT_NONE},  /* unique */
-    {"23503", CP_ERR_CONFLICT, DB_FAULT_NONE},  /* foreign key */
-    {"23", CP_ERR_INVALID, DB_FAULT_NONE},      /* check, not null */
-    {"22", CP_ERR_INVALID, DB_FAULT_NONE},      /* value out of range or malformed */
-    {"CP001", CP_ERR_VERSION_SEALED, DB_FAULT_NONE}, /* our triggers */
-    {"CP002", CP_ERR_CONFLICT, DB_FAULT_NONE},
-    {"57014", CP_ERR_DATABASE, DB_FAULT_NONE}, /* statement_timeout */
-    {"57", CP_ERR_DATABASE, DB_FAULT_LOST},    /* shutting down, starting, killed */
-    {"08P01", CP_ERR_INTERNAL, DB_FAULT_NONE}, /* our bug: another number of parameters */
-    {"08", CP_ERR_DATABASE, DB_FAULT_LOST},
-    {"25006", CP_ERR_DATABASE, DB_FAULT_STANDBY}, /* read only */
-    {"0A000", CP_ERR_DATABASE, DB_FAULT_LOST},    /* SERIALIZABLE on a standby; a stale plan */
-    {"53", CP_ERR_DATABASE, DB_FAULT_NONE},       /* disk full, too many connections */
-    {"58", CP_ERR_DATABASE, DB_FAULT_NONE},       /* its disk failed */
+    {"40001", CP_ERR_DB_RETRY, DB_FAULT_RETRY, NULL}, /* serialization failure */
+    {"40P01", CP_ERR_DB_RETRY, DB_FAULT_RETRY, NULL}, /* deadlock */
+    {"55P03", CP_ERR_DB_RETRY, DB_FAULT_NONE,
+     NULL}, /* lock_timeout: that was a long wait already */
+    {"23505", CP_ERR_CONFLICT, DB_FAULT_NONE, TAKEN},      /* unique */
+    {"23503", CP_ERR_CONFLICT, DB_FAULT_NONE, RELATED},    /* foreign key */
+    {"23", CP_ERR_INVALID, DB_FAULT_NONE, UNSUITED},       /* check, not null */
+    {"22", CP_ERR_INVALID, DB_FAULT_NONE, UNSUITED},       /* value out of range or malformed */
+    {"CP001", CP_ERR_VERSION_SEALED, DB_FAULT_NONE, OURS}, /* our triggers */
+    {"CP002", CP_ERR_CONFLICT, DB_FAULT_NONE, OURS},
+    {"57014", CP_ERR_DATABASE, DB_FAULT_NONE, NULL}, /* statement_timeout */
+    {"57", CP_ERR_DATABASE, DB_FAULT_LOST, NULL},    /* shutting down, starting, killed */
+    {"08P01", CP_ERR_INTERNAL, DB_FAULT_NONE, NULL}, /* our bug: another number of parameters */
+    {"08", CP_ERR_DATABASE, DB_FAULT_LOST, NULL},
+    {"25006", CP_ERR_DATABASE, DB_FAULT_STANDBY, NULL}, /* read only */
+    {"0A000", CP_ERR_DATABASE, DB_FAULT_LOST, NULL}, /* SERIALIZABLE on a standby; a stale plan */
+    {"53", CP_ERR_DATABASE, DB_FAULT_NONE, NULL},    /* disk full, too many connections */
+    {"58", CP_ERR_DATABASE, DB_FAULT_NONE, NULL},    /* its disk failed */
 };
+static const struct meaning unforeseen = {"", CP_ERR_INTERNAL, DB_FAULT_NONE, NULL};
+/* No state: it is libpq's own failure. */
+static const struct meaning lost = {"", CP_ERR_DATABASE, DB_FAULT_LOST, NULL};
 
 /* Why a server lets nobody in: SQLSTATE or its class. */
 static const struct {
@@ -256,40 +268,45 @@ bool db_conn_usable(const struct db_conn *c)
     return c->pg != NULL && PQstatus(c->pg) == CONNECTION_OK;
 }
 
+/* After a failure in writing libpq may still call a connection good that the server has closed. */
+static const struct meaning *meaning_of(const struct db_conn *c, const char *state)
+{
+    if (state == NULL || !db_conn_usable(c)) {
+        return &lost;
+    }
+    for (size_t i = 0; i < DB_COUNT(meanings); i++) {
+        if (strncmp(state, meanings[i].state, strlen(meanings[i].state)) == 0) {
+            return &meanings[i];
+        }
+    }
+    return &unforeseen;
+}
+
 enum cp_err db_conn_failed(struct db_conn *c, const PGresult *result, const char *what,
                            struct cp_error *err)
 {
     const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
     const char *constraint = PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME);
-    enum cp_err code = CP_ERR_INTERNAL;
+    const struct meaning *meaning = meaning_of(c, state);
 
     if (c->silent) {
         c->fault = DB_FAULT_SILENT;
         return cp_error_set(err, CP_ERR_DATABASE, "%s: the database does not answer", what);
     }
-    c->fault = DB_FAULT_NONE;
+    c->fault = meaning->fault;
     (void)snprintf(c->constraint, sizeof c->constraint, "%s", constraint != NULL ? constraint : "");
-    for (size_t i = 0; state != NULL && i < DB_COUNT(meanings); i++) {
-        if (strncmp(state, meanings[i].state, strlen(meanings[i].state)) == 0) {
-            code = meanings[i].code;
-            c->fault = meanings[i].fault;
-            break;
-        }
+    if (meaning->sentence != NULL && meaning->sentence[0] == '\0') {
+        return cp_error_set(err, meaning->code, "%s", message);
     }
-    /* No state: it is libpq's own failure. After one in writing it may still call a connection good
-     * that the server has closed. */
-    if (state == NULL || !db_conn_usable(c)) {
-        code = CP_ERR_DATABASE;
-        c->fault = DB_FAULT_LOST;
+    if (meaning->sentence != NULL) {
+        /* A conflict is often what the caller expects. */
+        cp_log(meaning->code == CP_ERR_CONFLICT ? CP_LOG_INFO : CP_LOG_WARN, "value-refused",
+               "statement", what, "detail", message, NULL);
+        return cp_error_set(err, meaning->code, "%s", meaning->sentence);
     }
-    if (code == CP_ERR_INVALID) {
-        /* Whoever sent the value gets the text; PostgreSQL's tells of tables. */
-        cp_log(CP_LOG_WARN, "value-refused", "statement", what, "detail", message, NULL);
-        return cp_error_set(err, code, "The database does not take such a value.");
-    }
-    set_error(err, code, what, message != NULL ? message : PQerrorMessage(c->pg));
-    return code;
+    set_error(err, meaning->code, what, message != NULL ? message : PQerrorMessage(c->pg));
+    return meaning->code;
 }
 
 PGresult *db_conn_answer(struct db_conn *c, int sent)

@@ -444,6 +444,37 @@ static void what_is_in_the_way_is_named(void **state)
         204);
 }
 
+/* ---- what the database says ---- */
+
+/* A conflict that no handler foresaw: its answer tells nothing of tables, indexes and statements. */
+static void a_conflict_tells_no_inner_names(void **state)
+{
+    static const char *const inner[] = {"tests_inner", "duplicate", "constraint", "version"};
+    struct rig_call create = {
+        .method = API_POST, .path = PACKAGES, .body = "{\"name\": \"inner\"}"};
+    struct rig_answer a;
+    const char *detail;
+
+    (void)state;
+    rig_sql("CREATE UNIQUE INDEX tests_inner ON versions (description)"
+            " WHERE description = 'same'");
+    forget(rig_expect(rig, RIG_OPERATOR, &create, 201));
+    create.path = PACKAGES "/inner/versions";
+    create.body = "{\"description\": \"same\"}";
+    forget(rig_expect(rig, RIG_OPERATOR, &create, 201));
+    a = rig_expect(rig, RIG_OPERATOR, &create, 409);
+    detail = rig_text(&a, "detail");
+    assert_string_equal(rig_text(&a, "code"), "conflict");
+    for (size_t i = 0; i < sizeof inner / sizeof inner[0]; i++) {
+        if (strstr(detail, inner[i]) != NULL) {
+            fail_msg("it tells of %s: %s", inner[i], detail);
+        }
+    }
+    assert_non_null(strstr(detail, "only one may have it"));
+    rig_answer_done(&a);
+    rig_sql("DROP INDEX tests_inner");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -459,6 +490,7 @@ int main(void)
         cmocka_unit_test(versions_are_found),
         cmocka_unit_test(a_dry_run_deletes_nothing),
         cmocka_unit_test(what_is_in_the_way_is_named),
+        cmocka_unit_test(a_conflict_tells_no_inner_names),
     };
 
     return cmocka_run_group_tests(tests, rig_set_up, rig_tear_down);

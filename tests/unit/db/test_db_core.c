@@ -348,7 +348,7 @@ static void test_killed_at_commit(void **state)
     assert_int_equal(fixture_number(f, "SELECT n FROM counter"), 1);
 }
 
-/* A constraint's name reaches the caller. */
+/* A constraint's name reaches the caller, for whom it is; no text that is shown has it. */
 static void test_constraint_name(void **state)
 {
     struct fixture *f = *state;
@@ -359,6 +359,22 @@ static void test_constraint_name(void **state)
     fixture_sql(f, "SAVEPOINT s");
     assert_int_equal(db_package_create(c, &p, &p, &f->err), CP_ERR_CONFLICT);
     assert_string_equal(db_constraint(c), "packages_name_key");
+    fixture_sql(f, "ROLLBACK TO s");
+    assert_int_equal(db_conn_text(c, "INSERT INTO packages (name) VALUES ('win11')", &f->err),
+                     CP_ERR_CONFLICT);
+    assert_string_equal(f->err.text, "Something else has such a value already, and only one may "
+                                     "have it.");
+    fixture_sql(f, "ROLLBACK TO s");
+    assert_int_equal(db_conn_text(c, "UPDATE settings SET node_id = gen_random_uuid()", &f->err),
+                     CP_ERR_CONFLICT);
+    assert_string_equal(db_constraint(c), "settings_node_id_fkey");
+    assert_string_equal(f->err.text, "What this refers to is not there any more, or something "
+                                     "refers to it still.");
+    fixture_sql(f, "ROLLBACK TO s");
+    assert_int_equal(
+        db_conn_text(c, "DO $$ BEGIN RAISE 'as it is' USING ERRCODE = 'CP002'; END $$", &f->err),
+        CP_ERR_CONFLICT);
+    assert_string_equal(f->err.text, "as it is"); /* ours: without the statement's name */
     fixture_sql(f, "ROLLBACK TO s");
     (void)snprintf(p.name, sizeof p.name, "Bad Name");
     assert_int_equal(db_package_create(c, &p, &p, &f->err), CP_ERR_INVALID);
