@@ -61,6 +61,7 @@ struct load {
     struct samples connects, reads, writes; /* without the connecting before them */
     struct samples of_step[ALL];
     uint64_t answered, refused, failed;
+    cp_time first_refusal_ns, last_refusal_ns; /* monotonic; 0: none */
     cp_time ends_ns;
     unsigned active;
 };
@@ -265,6 +266,13 @@ static void succeeded(struct client *c, const struct step *s, cp_time now_ns)
     }
 }
 
+static void note_refusal(struct load *l, cp_time now_ns)
+{
+    l->first_refusal_ns = l->refused == 0 ? now_ns : l->first_refusal_ns;
+    l->last_refusal_ns = now_ns;
+    l->refused++;
+}
+
 /* A request has its answer: go on, or try again when the service said when. */
 static void on_answer(struct client *c, CURLcode result)
 {
@@ -277,7 +285,7 @@ static void on_answer(struct client *c, CURLcode result)
         succeeded(c, s, now_ns);
     } else if (result == CURLE_OK && status == 503 && c->retry_after > 0 &&
                now_ns < c->load->ends_ns + DRAIN_NS) {
-        c->load->refused++;
+        note_refusal(c->load, now_ns);
         c->waits_until_ns = now_ns + (cp_time)c->retry_after * CP_SEC;
     } else {
         complain(c, result == CURLE_OK ? "wrong answer" : curl_easy_strerror(result), status);
@@ -350,6 +358,8 @@ static int report(struct load *l)
 {
     printf("{\"answered\":%" PRIu64 ",\"refused_503\":%" PRIu64 ",\"failed\":%" PRIu64 ",",
            l->answered, l->refused, l->failed);
+    printf("\"refusals_ns\":[%" PRIu64 ",%" PRIu64 "],", (uint64_t)l->first_refusal_ns,
+           (uint64_t)l->last_refusal_ns);
     print_samples("connects", &l->connects);
     putchar(',');
     print_samples("reads", &l->reads);
