@@ -27,14 +27,15 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 MIB = 1 << 20
 
 
-def load_bench():
-    loader = SourceFileLoader('bench', os.path.join(HERE, 'bench'))
-    module = module_from_spec(spec_from_loader('bench', loader))
+def load(name):
+    loader = SourceFileLoader(name, os.path.join(HERE, name))
+    module = module_from_spec(spec_from_loader(name, loader))
     loader.exec_module(module)
     return module
 
 
-bench = load_bench()
+bench = load('bench')
+https = load('https')
 
 
 def a_run(tool, goodput, **more):
@@ -139,6 +140,28 @@ class Tables(unittest.TestCase):
         table = report.growth_table(records)[0]
         self.assertEqual(self.cells(table, '| off |')[3:6], ['500', '1000', '0.50'])
         self.assertEqual(self.cells(table, '| on |')[3:6], ['800', '–', '–'])
+
+
+class Https(unittest.TestCase):
+    RUNS = {(n, name): [{'mbps': rate, 'cpu': 1.0} for rate in rates]
+            for n, name, rates in ((1, 'nginx', (900, 1000, 5000)), (1, 'castpoint', (1, 950, 990)),
+                                   (20, 'nginx', (1000, 1000, 1000)), (20, 'castpoint', (900, 900, 2000)))}
+
+    def test_medians_are_judged(self):
+        self.assertEqual(https.below([1, 20], self.RUNS, 0.9), [])
+        self.assertEqual(https.below([1, 20], self.RUNS, 0.91), ['with 20 clients 0.900 of nginx, which is less than 0.91'])
+        self.assertEqual(len(https.below([1, 20], self.RUNS, 0.96)), 2)
+        self.assertEqual(https.below([1, 20], self.RUNS, None), [])
+
+    def test_table(self):
+        self.assertIn('| 1 | nginx | 1000 (900–5000) | 1.00 | 1.00 |', https.table([1, 20], self.RUNS))
+        self.assertIn('| 20 | castpoint | 900 (900–2000) | 0.90 | 1.00 |', https.table([1, 20], self.RUNS))
+
+    def test_what_a_ratio_is(self):
+        self.assertEqual(https.ratio_of('0.9'), 0.9)
+        for text in ('0', '-1', 'nan', 'inf', '90%', ''):
+            with self.assertRaises((ValueError, argparse.ArgumentTypeError)):
+                https.ratio_of(text)
 
 
 class Picture(unittest.TestCase):
