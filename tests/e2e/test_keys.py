@@ -2,15 +2,22 @@
 revocations, each before, during and after a session with a real castget. It ends in success or in the right code."""
 import os
 import random
+import re
 import signal
 import subprocess
 import time
 import unittest
 
-from castlab import CHUNK, Case, Problem, random_bytes, wait_until
+from castlab import CHUNK, ROOT, Case, Problem, random_bytes, read_text, wait_until
 
 KEYS = '/api/v1/distribution-points/local/keys'
 UNUSABLE = 'multicast-key-unusable'
+
+
+def remedy_of(code):
+    """As the catalogue has it, from which docs/errors.md is made."""
+    section = read_text(os.path.join(ROOT, 'docs', 'errors.md')).split(f'\n## {code}\n')[1]
+    return re.search(r'^- Remedy: (.+)$', section.split('\n## ')[0], re.MULTILINE)[1]
 
 
 class Keys(Case):
@@ -66,7 +73,10 @@ class Keys(Case):
 
     def refused(self, fetch, status, code):
         self.assertEqual(fetch.wait(), status, fetch.text())
-        self.assertIn(code, fetch.text())
+        said = fetch.text()
+        self.assertIn(f'castget: {code}: ', said)
+        self.assertTrue(said.rstrip().endswith(remedy_of(code)), said)
+        self.assertEqual(fetch.summary()['code'], code)
         self.assert_nothing_visible(fetch)
 
     def assert_by_multicast(self, fetch):
@@ -124,6 +134,18 @@ class Keys(Case):
         self.assertEqual((shown['health'], shown['active']['state']), ('broken', 'damaged'))
         self.post('/multicast/rotate')
         self.assert_by_multicast(self.fetch('r1', 'image', name='rotated'))
+
+    def test_keys_are_gone_for_who_pins_the_identity(self):
+        """The service makes new keys; who knows the former identity is told both, and takes nothing on trust."""
+        old = self.identity()
+        self.service.sql('DELETE FROM keys')
+        late = self.fetch('r1', 'image', '--identity', old, name='pinned')
+        self.refused(late, 6, 'signature-invalid')
+        new = self.identity()
+        self.assertNotEqual(new, old)
+        self.assertIn(f'identity is {new}', late.text())
+        self.assertIn('compare it with what its operator tells you', late.text())
+        self.assert_by_multicast(self.fetch('r1', 'image', '--identity', new, name='told'))
 
     # ---- rotation and revocation ----
 
