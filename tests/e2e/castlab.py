@@ -49,6 +49,13 @@ class Lab:
         self.call('down')
 
 
+def remedy(code):
+    """What the catalogue says to do about an error."""
+    with open(os.path.join(ROOT, 'docs', 'errors.md')) as f:
+        section = f.read().split(f'\n## {code}\n')[1].split('\n## ')[0]
+    return section.split('\n- Remedy: ')[1].strip()
+
+
 class Problem(Exception):
     def __init__(self, status, body, headers):
         self.status, self.headers = status, headers

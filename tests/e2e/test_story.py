@@ -5,7 +5,10 @@ import hashlib
 import os
 import unittest
 
-from castlab import CHUNK, Case, Problem, random_bytes, sha256, wait_until
+from castlab import CHUNK, Case, Problem, random_bytes, remedy, sha256, wait_until
+
+# What is said of content that is not what was sealed, and castget's exit status.
+HARMED = {'content-damaged': 4, 'chunk-digest-mismatch': 8}
 
 
 class Story(Case):
@@ -14,6 +17,7 @@ class Story(Case):
     def refused(self, fetch, status, code):
         self.assertEqual(fetch.wait(), status, fetch.text())
         self.assertIn(f'castget: {code}: ', fetch.text())
+        self.assertIn(remedy(code), fetch.text())
         summary = fetch.summary()
         self.assertEqual((summary['code'], summary['exit_status']), (code, status))
         self.assert_nothing_visible(fetch)
@@ -179,10 +183,14 @@ class Story(Case):
         """Nobody takes harmed content for good, by multicast or by HTTPS."""
         for options in ((), ('--no-multicast',)):
             fetch = self.fetch('r1', package, *options, name='-'.join(('harmed', package, *options)))
-            self.assertNotEqual(fetch.wait(), 0, fetch.text())
-            summary = fetch.summary()
-            self.assertTrue(summary['code'] and summary['detail'], summary)
-            self.assert_nothing_visible(fetch)
+            self.found_out(fetch)
+
+    def found_out(self, fetch):
+        status, summary = fetch.wait(), fetch.summary()
+        self.assertEqual(HARMED.get(summary['code']), status, fetch.text())
+        self.assertTrue(summary['detail'])
+        self.assertIn(remedy(summary['code']), fetch.text())
+        self.assert_nothing_visible(fetch)
 
     def heal(self, package, files):
         """Validation finds it, joins and downloads are refused with the remedy, which works."""
@@ -192,6 +200,7 @@ class Story(Case):
         with self.assertRaises(Problem) as p:
             self.service.api('GET', f'/api/v1/packages/{package}/versions/1/files/image.bin', raw=True)
         self.assertEqual(p.exception.code, 'content-damaged')
+        self.assertEqual(p.exception.body['remedy'], remedy('content-damaged'))
         self.service.api('POST', '/api/v1/packages', {'name': package + '-again'})
         self.service.new_version(package + '-again', files)
         self.assert_fetched(self.fetch('r1', package, name=f'healed-{package}'), files)
@@ -218,9 +227,7 @@ class Story(Case):
             f.seek(119 * CHUNK)
             f.write(b'\0' * 4096)
         self.harm(files['image.bin'], flip_the_end)
-        self.assertNotEqual(fetch.wait(), 0, fetch.text())
-        self.assertTrue(fetch.summary()['code'])
-        self.assert_nothing_visible(fetch)
+        self.found_out(fetch)
         self.lab.call('rate', 'none')
         self.heal('torn', files)
 
