@@ -11,7 +11,7 @@
 #include "common/clock.h"
 #include "db/event_json.h"
 #include "keys/credentials.h"
-#include "keys/keyring.h"
+#include "keys/master.h"
 
 #define PAUSE_FIRST_MS 5000u
 #define PAUSE_MAX_MS   3600000u
@@ -28,10 +28,14 @@ static enum cp_err open_secret(const struct jobs_context *ctx, const struct db_w
     struct keys_sealed sealed = {w->secret_sealed, w->secret_size};
     char purpose[DB_WEBHOOK_PURPOSE_SIZE];
     size_t size = 0;
+    enum cp_err rc;
 
     (void)snprintf(purpose, sizeof purpose, DB_WEBHOOK_PURPOSE, w->id);
-    if (keys_ring_unseal(ctx->keyring, purpose, sealed, ret_secret, KEYS_TOKEN_SIZE - 1, &size) !=
-        CP_OK) {
+    rc = keys_ring_unseal(ctx->keyring, purpose, sealed, ret_secret, KEYS_TOKEN_SIZE - 1, &size);
+    if (rc == CP_ERR_KEY_UNUSABLE) {
+        return keys_ring_missing(err);
+    }
+    if (rc != CP_OK) {
         return cp_error_set(err, CP_ERR_KEY_UNUSABLE,
                             "its secret is damaged or was sealed under another master key: make a "
                             "new one by PATCH {\"new_secret\": true}");

@@ -14,6 +14,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "jobs/webhook_send.h"
+#include "keys/master.h"
 
 #define TIMEOUT_MS 15000u
 #define UNDER_WAY  16u    /* attempts at a time */
@@ -146,6 +147,9 @@ static unsigned look(struct webhooks *w)
     if (w->unwritten) {
         w->unwritten = false;
         return RETRY_MS;
+    }
+    if (!keys_ring_has_master(w->ctx->keyring)) {
+        return RETRY_MS; /* nothing can be signed: events wait, and no receiver has failed */
     }
     if (db_run_read(w->ctx->db, "due-webhooks", look_body, &l, &err) != CP_OK) {
         while (l.found_count > 0) {

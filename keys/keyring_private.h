@@ -46,8 +46,7 @@ void keys_ring_lose_master(struct keys_ring *k, const char *fingerprint);
 bool keys_ring_seek_master(struct keys_ring *k, bool any);
 bool keys_ring_adopted(const struct keys_ring *k);
 void keys_ring_settle_adopted(struct keys_ring *k);
-/* CP_ERR_KEY_UNUSABLE, for everybody; with its place and the remedy, for administrators. */
-CP_MUST_CHECK enum cp_err keys_ring_missing(struct cp_error *err);
+/* CP_ERR_KEY_UNUSABLE with its place and the remedy, for administrators. */
 void keys_ring_say_missing(const struct keys_ring *k, struct cp_error *err);
 
 /* Writes an event of the keyring's node; takes over detail. */

@@ -63,6 +63,9 @@ CP_MUST_CHECK enum cp_err keys_ring_settle_master(struct keys_ring *k, struct db
 /* Is the master key of the database there? */
 bool keys_ring_has_master(struct keys_ring *k);
 
+/* CP_ERR_KEY_UNUSABLE: the sentence, for everybody, that it is not. */
+CP_MUST_CHECK enum cp_err keys_ring_missing(struct cp_error *err);
+
 /* Does its file hold the master key that is in use? CP_ERR_KEY_UNUSABLE, with what is wrong: it does
  * not, and the next start will not find the key; or none is in use, since it is missing. CP_OK also
  * for a credential, and while the key is being changed. */

@@ -8,11 +8,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "jobs/webhook_send.h"
 #include "jobs/webhooks.h"
+#include "keys/care.h"
+#include "keys/master.h"
 #include "tests/api/hook_receiver.h"
 #include "tests/api/hook_rig.h"
 
@@ -226,6 +229,82 @@ static void a_secret_that_does_not_open_is_told(void **state)
     hook_drop("sealed");
 }
 
+struct start {
+    struct keys_ring *ring;
+    struct keys_care care;
+};
+
+static enum cp_err start_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    struct start *s = arg;
+
+    return keys_ring_start(s->ring, conn, &s->care, err);
+}
+
+/* As a start of the service opens it; the former one is given back. */
+static struct keys_ring *take_ring(struct keys_ring *ring)
+{
+    struct keys_ring *before = rig->ctx.keyring;
+
+    rig->ctx.keyring = ring;
+    rig->jobs.keyring = ring;
+    return before;
+}
+
+static struct keys_ring *start_ring(const struct keys_master_place *place)
+{
+    struct cp_error err = {.code = CP_OK};
+    struct start s = {.ring = NULL};
+
+    assert_int_equal(keys_ring_open(place, rig->ctx.db, rig->node_id, &s.ring, &err), CP_OK);
+    assert_int_equal(db_run_tx_locking(rig->ctx.db, "start", start_body, &s, &err), CP_OK);
+    return s.ring;
+}
+
+/* For longer than what would switch it off: it waits, has not failed, and goes on with the key. */
+static void without_the_master_key_it_waits(void **state)
+{
+    struct rig_call test = {.method = API_POST, .path = HOOKS "/locked/test"};
+    struct keys_master_place place = {.credential = false};
+    char away[KEYS_PATH_SIZE + 8], url[64];
+    struct receiver *r = receiver_new();
+    struct keys_ring *usual;
+    struct rig_answer a;
+
+    (void)state;
+    (void)snprintf(place.path, sizeof place.path, "%s/locked.key", rig->folder);
+    (void)snprintf(away, sizeof away, "%s.away", place.path);
+    usual = take_ring(start_ring(&place));
+    receiver_url(r, url);
+    hook_make("locked", url, ", \"kinds\": [\"package-changed\"]", NULL);
+    assert_int_equal(rename(place.path, away), 0);
+    keys_ring_free(take_ring(start_ring(&place)));
+    rig_write_event("package-changed", "waits");
+    for (int i = 0; i < 3; i++) {
+        hook_send_due();
+        rig_sql("UPDATE webhooks SET first_attempt_at = first_attempt_at - interval '73 hours',"
+                " failing_since = failing_since - interval '73 hours' WHERE name = 'locked'");
+        hook_pass_pause("locked");
+    }
+    a = hook_get("locked");
+    assert_string_equal(rig_text(&a, "state"), "good");
+    assert_int_equal(rig_number(&a, "failed_attempts"), 0);
+    assert_true(json_is_null(json_object_get(a.json, "last_error")));
+    rig_answer_done(&a);
+    assert_int_equal(json_array_size(hook_deliveries("locked", &a)), 0);
+    rig_answer_done(&a);
+    assert_int_equal(receiver_count(r), 0);
+    rig_task_fails(rig, RIG_ADMIN, &test, "multicast-key-unusable", "master key is missing");
+    assert_int_equal(rename(away, place.path), 0);
+    hook_send_due();
+    assert_int_equal(receiver_count(r), 1);
+    assert_non_null(strstr(receiver_body(r, 0), "\"waits\""));
+    hook_drop("locked");
+    receiver_free(r);
+    keys_ring_free(take_ring(usual));
+    assert_int_equal(unlink(place.path), 0);
+}
+
 static void pauses_grow_and_vary(void **state)
 {
     uint64_t before = 0;
@@ -367,6 +446,7 @@ int main(void)
         cmocka_unit_test(an_event_is_given_up_after_a_day),
         cmocka_unit_test(who_fails_for_three_days_is_switched_off),
         cmocka_unit_test(a_secret_that_does_not_open_is_told),
+        cmocka_unit_test(without_the_master_key_it_waits),
         cmocka_unit_test(pauses_grow_and_vary),
         cmocka_unit_test(the_test_button),
         cmocka_unit_test(the_thread_sends_and_stops),
