@@ -311,6 +311,47 @@ static void secrets_are_private_and_whole(void **state)
     assert_non_null(strstr(err.text, "is not a folder"));
 }
 
+/* As admin-password of a former database may lie there when the service starts on an empty one:
+ * readable by others, as links to what is somebody else's, with the rest of a write that was cut off. */
+static void what_lies_there_is_replaced_and_not_followed(void **state)
+{
+    struct fixture *f = *state;
+    char path[128], temporary[160], other[128];
+    struct cp_error err;
+    struct stat st;
+    char *data = NULL;
+    size_t size;
+
+    put_file(f, "big", "somebody else's");
+    (void)snprintf(other, sizeof other, "%s/big", f->dir);
+    (void)snprintf(path, sizeof path, "%s/secret", f->dir);
+    (void)snprintf(temporary, sizeof temporary, "%s.new", path);
+    put_file(f, "secret", "former");
+    assert_int_equal(chmod(path, 0644), 0);
+    put_file(f, "secret", "one");
+    assert_int_equal(lstat(path, &st), 0);
+    assert_int_equal(st.st_mode, S_IFREG | 0600);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(symlink(other, path), 0);
+    assert_int_equal(symlink(other, temporary), 0);
+    put_file(f, "secret", "two");
+    assert_int_equal(lstat(path, &st), 0);
+    assert_int_equal(st.st_mode, S_IFREG | 0600);
+    assert_int_equal(lstat(temporary, &st), -1);
+    assert_int_equal(srv_state_read(f->dir, "secret", 9, &data, &size, &err), CP_OK);
+    assert_string_equal(data, "two");
+    free(data);
+    assert_int_equal(srv_state_read(f->dir, "big", 99, &data, &size, &err), CP_OK);
+    assert_string_equal(data, "somebody else's");
+    free(data);
+    assert_int_equal(mkdir(temporary, 0700), 0); /* cannot be written: the former one stays */
+    assert_int_equal(srv_state_write(f->dir, "secret", "three", 5, &err), CP_ERR_STORAGE);
+    assert_int_equal(rmdir(temporary), 0);
+    assert_int_equal(srv_state_read(f->dir, "secret", 9, &data, &size, &err), CP_OK);
+    assert_string_equal(data, "two");
+    free(data);
+}
+
 /* ---- certificate ---- */
 
 static void certificate_is_made_once(void **state)
@@ -411,6 +452,8 @@ int main(void)
         cmocka_unit_test(a_bad_value_changes_nothing),
         cmocka_unit_test(help_lists_every_option),
         cmocka_unit_test_setup_teardown(secrets_are_private_and_whole, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(what_lies_there_is_replaced_and_not_followed, make_dir,
+                                        remove_dir),
         cmocka_unit_test_setup_teardown(certificate_is_made_once, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(lost_certificate_keeps_the_pin, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(damaged_key_is_an_error, make_dir, remove_dir),
