@@ -55,13 +55,11 @@ static const struct meaning {
     const char *state;
     enum cp_err code;
     enum db_fault fault;
-    const char
-        *sentence; /* instead of PostgreSQL's words; NULL: those, with the statement's name */
+    const char *sentence; /* NULL: PostgreSQL's words, after the statement's name */
 } meanings[] = {
-    {"40001", CP_ERR_DB_RETRY, DB_FAULT_RETRY, NULL}, /* serialization failure */
-    {"40P01", CP_ERR_DB_RETRY, DB_FAULT_RETRY, NULL}, /* deadlock */
-    {"55P03", CP_ERR_DB_RETRY, DB_FAULT_NONE,
-     NULL}, /* lock_timeout: that was a long wait already */
+    {"40001", CP_ERR_DB_RETRY, DB_FAULT_RETRY, NULL},      /* serialization failure */
+    {"40P01", CP_ERR_DB_RETRY, DB_FAULT_RETRY, NULL},      /* deadlock */
+    {"55P03", CP_ERR_DB_RETRY, DB_FAULT_NONE, NULL},       /* lock_timeout: a long wait already */
     {"23505", CP_ERR_CONFLICT, DB_FAULT_NONE, TAKEN},      /* unique */
     {"23503", CP_ERR_CONFLICT, DB_FAULT_NONE, RELATED},    /* foreign key */
     {"23", CP_ERR_INVALID, DB_FAULT_NONE, UNSUITED},       /* check, not null */
