@@ -67,11 +67,15 @@ static const struct db_stmt cancel_stmt = {
                    " WHERE id = $1 RETURNING " COLUMNS};
 static const struct db_stmt fail_stmt = {
     "task_recover_fail",
-    "UPDATE tasks SET state = 'failed', code = $2, ended_at = now(),"
+    "WITH t AS (UPDATE tasks SET state = 'failed', code = $2, ended_at = now(),"
     " detail = 'The service ended ' || attempts || ' times while this task ran.'"
-    " WHERE node_id = $1 AND state = 'running' AND attempts >= $3"};
+    " WHERE node_id = $1 AND state = 'running' AND attempts >= $3 RETURNING id, detail)"
+    " INSERT INTO task_log (task_id, level, text) SELECT id, 'error', detail FROM t"};
 static const struct db_stmt recover_stmt = {
-    "task_recover", "UPDATE tasks SET state = 'waiting' WHERE node_id = $1 AND state = 'running'"};
+    "task_recover",
+    "WITH t AS (UPDATE tasks SET state = 'waiting' WHERE node_id = $1 AND state = 'running'"
+    " RETURNING id) INSERT INTO task_log (task_id, level, text) SELECT id, 'warning',"
+    " 'The service ended while this task ran: the work is begun again.' FROM t"};
 static const struct db_stmt log_stmt = {
     "task_log_add", "INSERT INTO task_log (task_id, level, text) VALUES ($1, $2, $3)"};
 static const struct db_stmt log_list_stmt = {

@@ -44,6 +44,18 @@ static enum cp_err warn_body(struct db_conn *conn, void *arg, struct cp_error *e
     return CP_OK;
 }
 
+static void tell_tokens(struct watching *w)
+{
+    for (size_t i = 0; i < w->count; i++) {
+        const struct db_token *t = &w->tokens[i];
+        char expires[CP_RFC3339_SIZE];
+
+        cp_clock_rfc3339(t->expires_at, expires);
+        job_log(w->job, DB_TASK_WARNING, "The token '%s' (%s…) of account '%s' expires at %s.",
+                t->name, t->prefix, t->account, expires);
+    }
+}
+
 static enum cp_err end_body(struct db_conn *conn, void *arg, struct cp_error *err)
 {
     struct watching *w = arg;
@@ -51,6 +63,9 @@ static enum cp_err end_body(struct db_conn *conn, void *arg, struct cp_error *er
     CP_TRY(db_login_purge(conn, &w->forgotten, err));
     job_result(w->job, json_pack("{s:I, s:I}", "tokens_warned_of", (json_int_t)w->warned,
                                  "failed_logins_forgotten", (json_int_t)w->forgotten));
+    job_summary(w->job, DB_TASK_INFO, "Warned of %s; forgot %s.",
+                job_amount(w->warned, "token that expires soon", "tokens that expire soon").text,
+                job_amount(w->forgotten, "failed login", "failed logins").text);
     return job_done_in(w->job, conn, err);
 }
 
@@ -62,6 +77,7 @@ enum cp_err job_watch_access(struct job *job, struct cp_error *err)
         CP_TRY(job_progress(job, w.warned, 0, err));
         CP_TRY(db_run_tx_locking(job_context(job)->db, "warn-of-tokens", warn_body, &w, err));
         w.warned += w.count;
+        tell_tokens(&w);
     } while (w.count == BATCH);
     return db_run_tx_locking(job_context(job)->db, "watch-access", end_body, &w, err);
 }

@@ -5,6 +5,7 @@
  * bytes waiting meanwhile. Touches the database and the content library. */
 #include "jobs/collect.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,6 +34,9 @@ struct collecting {
     struct sum blobs, strays, quarantined;
     uint64_t disk_bytes; /* of what is left in the store */
     uint64_t looked_at;
+    uint64_t needed;          /* unused for long enough, but not to be removed */
+    uint64_t marked, waiting; /* files without a row: found now, and before */
+    struct db_blob_figures figures;
     /* blobs without a file, a page at a time */
     char after[DB_DIGEST_SIZE];
     struct db_blob page[PAGE];
@@ -99,9 +103,14 @@ static enum cp_err remove_claimed(struct collecting *c, const struct db_blob *bl
 
     CP_TRY(db_run_tx_locking(ctx->db, "collect-blob", delete_body, &a, err));
     if (!a.deleted) {
-        return CP_OK; /* somebody needs it again */
+        c->needed++; /* somebody needs it again */
+        return CP_OK;
     }
     if (is_newer(c, blob, digest)) {
+        job_log(c->job, DB_TASK_WARNING,
+                "Content %s is newer than its row: the row is removed, the file waits as one "
+                "without a row.",
+                blob->sha256);
         return CP_OK;
     }
     add(&c->blobs, blob->size);
@@ -191,6 +200,7 @@ static enum cp_err remove_stray_claimed(struct collecting *c, const struct db_bl
         return CP_OK;
     }
     if (!is_due(c, found)) {
+        c->marked++;
         return blob_stray_mark(ctx->blobs, c->place, name->sha256, true, err);
     }
     c->disk_bytes -= in_store ? found->disk_bytes : 0;
@@ -256,6 +266,7 @@ static enum cp_err visit(void *arg, const struct blob_found *found, struct cp_er
 
     c->disk_bytes += c->place == BLOB_IN_STORE ? found->disk_bytes : 0;
     if (found->stray && found->changed_at + c->grace_s * CP_SEC > now) {
+        c->waiting++;
         return CP_OK;
     }
     c->found[c->name_count] = *found;
@@ -283,6 +294,51 @@ static json_t *facts(const struct collecting *c)
                      (json_int_t)c->quarantined.bytes);
 }
 
+static enum cp_err figures_body(struct db_conn *conn, void *arg, struct cp_error *err)
+{
+    struct collecting *c = arg;
+
+    return db_blob_figures(conn, &c->figures, err);
+}
+
+/* One line of what was removed, also of a run that failed on its way. */
+static void put_removed(const struct collecting *c, char ret_text[DB_TEXT_SIZE])
+{
+    if (c->blobs.count + c->strays.count + c->quarantined.count == 0) {
+        (void)snprintf(ret_text, DB_TEXT_SIZE, "Nothing was to be removed.");
+        return;
+    }
+    (void)snprintf(
+        ret_text, DB_TEXT_SIZE,
+        "%s %s that no file has (%llu bytes), %s without a row (%llu bytes) and %s of the "
+        "quarantine (%llu bytes).",
+        c->dry_run ? "Would remove" : "Removed", job_amount(c->blobs.count, "blob", "blobs").text,
+        (unsigned long long)c->blobs.bytes, job_amount(c->strays.count, "file", "files").text,
+        (unsigned long long)c->strays.bytes, job_amount(c->quarantined.count, "file", "files").text,
+        (unsigned long long)c->quarantined.bytes);
+}
+
+static void summarize(const struct collecting *c)
+{
+    uint64_t unused = c->figures.unused.blobs;
+    char removed[DB_TEXT_SIZE];
+
+    if (c->dry_run) {
+        unused -= c->blobs.count < unused ? c->blobs.count : unused;
+    }
+    put_removed(c, removed);
+    if (unused + c->waiting + c->marked == 0) {
+        job_summary(c->job, DB_TASK_INFO, "%s", removed);
+        return;
+    }
+    job_summary(
+        c->job, DB_TASK_INFO,
+        "%s Kept, for the grace of %llu hours or since they are needed again: %s that no "
+        "file has, and %s without a row (%llu of them found now).",
+        removed, (unsigned long long)c->grace_s / HOUR_S, job_amount(unused, "blob", "blobs").text,
+        job_amount(c->waiting + c->marked, "file", "files").text, (unsigned long long)c->marked);
+}
+
 static enum cp_err end_body(struct db_conn *conn, void *arg, struct cp_error *err)
 {
     struct collecting *c = arg;
@@ -292,6 +348,7 @@ static enum cp_err end_body(struct db_conn *conn, void *arg, struct cp_error *er
     (void)json_object_set_new(result, "dry_run", json_boolean(c->dry_run));
     (void)json_object_set_new(result, "disk_bytes", json_integer((json_int_t)c->disk_bytes));
     job_result(c->job, result);
+    summarize(c);
     if (any && !c->dry_run) {
         CP_TRY(job_event(c->job, conn, "library-collected", "library", facts(c), err));
     }
@@ -308,6 +365,13 @@ static enum cp_err collect(struct collecting *c, struct cp_error *err)
     CP_TRY(collect_unused(c, err));
     CP_TRY(collect_strays(c, BLOB_IN_STORE, err));
     CP_TRY(collect_strays(c, BLOB_IN_QUARANTINE, err));
+    if (c->needed > 0) {
+        job_log(c->job, DB_TASK_INFO,
+                "Kept %s that no file has: an upload is about to finish with it, a file got it "
+                "meanwhile, or its count is wrong.",
+                job_amount(c->needed, "blob", "blobs").text);
+    }
+    CP_TRY(db_run_read(job_context(c->job)->db, "blob-figures", figures_body, c, err));
     return db_run_tx_locking(job_context(c->job)->db, "collected", end_body, c, err);
 }
 
@@ -322,6 +386,12 @@ enum cp_err job_collect(struct job *job, struct cp_error *err)
     c->job = job;
     c->dry_run = json_is_true(json_object_get(job_params(job), "dry_run"));
     rc = collect(c, err);
+    if (rc != CP_OK && c->looked_at > 0) {
+        char removed[DB_TEXT_SIZE];
+
+        put_removed(c, removed);
+        job_log(job, DB_TASK_INFO, "Until it ended: %s", removed);
+    }
     free(c);
     return rc;
 }

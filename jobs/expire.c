@@ -27,6 +27,10 @@ struct expiring {
     size_t count;
     uint64_t skipped; /* somebody works at them: next time */
     uint64_t uploads, bytes, strays;
+    uint64_t finished;     /* of the uploads: only forgotten */
+    uint64_t waiting;      /* files without a row, found before */
+    uint64_t marked;       /* files without a row, found now */
+    uint64_t busy;         /* left alone, since somebody works at them */
     struct db_upload *row; /* the present one */
     bool deleted;          /* it had expired still */
     bool exists;
@@ -67,6 +71,20 @@ static enum cp_err expire_body(struct db_conn *conn, void *arg, struct cp_error 
                      err);
 }
 
+static void say(struct expiring *e, const struct db_upload *row)
+{
+    if (row->finished_at != 0) {
+        e->finished++;
+        return;
+    }
+    job_log(e->job, DB_TASK_INFO,
+            "Removed the upload of '%.500s' to version %u of package '%s' with %llu of %llu bytes: "
+            "%s.",
+            row->path, (unsigned)row->version, row->package, (unsigned long long)row->received,
+            (unsigned long long)row->size,
+            row->draft ? "it has expired" : "its version is no draft any more");
+}
+
 static enum cp_err expire(struct expiring *e, struct db_upload *row, struct cp_error *err)
 {
     struct blob_partial *file = NULL;
@@ -83,6 +101,7 @@ static enum cp_err expire(struct expiring *e, struct db_upload *row, struct cp_e
         code = blob_partial_remove(file, err);
         e->uploads++;
         e->bytes += row->received;
+        say(e, row);
     }
     blob_partial_close(file);
     return code;
@@ -98,6 +117,7 @@ static enum cp_err expire_rows(struct expiring *e, struct cp_error *err)
             CP_TRY(expire(e, &e->rows[i], err));
         }
     } while (e->count == ROWS_AT_ONCE && e->skipped < e->count);
+    e->busy = e->skipped;
     return CP_OK;
 }
 
@@ -117,6 +137,9 @@ static enum cp_err settle_stray(struct expiring *e, const struct blob_found *fou
                                 struct blob_partial *file, struct cp_error *err)
 {
     CP_TRY(db_run_read(job_context(e->job)->db, "find-upload", exists_body, e, err));
+    if (!e->exists && !found->stray && e->grace_s > 0) {
+        e->marked++;
+    }
     if (e->exists ? found->stray : !found->stray && e->grace_s > 0) {
         return blob_stray_mark(job_context(e->job)->blobs, BLOB_INCOMING, e->name, !e->exists, err);
     }
@@ -135,6 +158,7 @@ static enum cp_err look_at_file(void *arg, const char *name, const struct blob_f
     bool waits = found->stray && found->changed_at + e->grace_s * CP_SEC > cp_clock_wall();
     enum cp_err code;
 
+    e->waiting += waits;
     if (waits || !db_is_uuid(name) || strlen(name) >= sizeof e->name) {
         return CP_OK; /* or none of ours */
     }
@@ -160,6 +184,25 @@ static enum cp_err expire_all(struct expiring *e, struct cp_error *err)
     return blob_partial_each(job_context(e->job)->blobs, look_at_file, e, err);
 }
 
+static void summarize(const struct expiring *e)
+{
+    uint64_t waiting = e->waiting + e->marked;
+
+    if (e->uploads + e->strays + e->busy + waiting == 0) {
+        job_summary(e->job, DB_TASK_INFO, "Nothing was to be removed.");
+        return;
+    }
+    job_summary(e->job, DB_TASK_INFO,
+                "Removed %s that nobody finished and %s without an upload; forgot %s. Kept, for "
+                "the grace of %llu hours: %s without an upload (%llu of them found now); since "
+                "somebody works at it: %s.",
+                job_amount(e->uploads - e->finished, "upload", "uploads").text,
+                job_amount(e->strays, "file", "files").text,
+                job_amount(e->finished, "finished upload", "finished uploads").text,
+                (unsigned long long)e->grace_s / HOUR_S, job_amount(waiting, "file", "files").text,
+                (unsigned long long)e->marked, job_amount(e->busy, "upload", "uploads").text);
+}
+
 enum cp_err job_expire(struct job *job, struct cp_error *err)
 {
     struct expiring e = {.job = job, .rows = calloc(ROWS_AT_ONCE, sizeof *e.rows)};
@@ -173,6 +216,7 @@ enum cp_err job_expire(struct job *job, struct cp_error *err)
     if (code == CP_OK) {
         job_result(job, json_pack("{s:I, s:I, s:I}", "uploads", (json_int_t)e.uploads, "bytes",
                                   (json_int_t)e.bytes, "stray_files", (json_int_t)e.strays));
+        summarize(&e);
     }
     return code;
 }

@@ -2,6 +2,9 @@
  * Forgetting in batches, so that no transaction holds many locks for long. Touches the database. */
 #include "jobs/history.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "db/history.h"
 #include "db/idempotency.h"
 #include "db/settings.h"
@@ -72,11 +75,35 @@ static json_t *facts(const struct forgetting *f)
     return facts;
 }
 
+static void summarize(const struct forgetting *f)
+{
+    struct job_amount answers =
+        job_amount(f->answers, "answer to a request", "answers to requests");
+    char counts[256] = "";
+    size_t at = 0;
+
+    if (f->days == 0) {
+        job_summary(f->job, DB_TASK_INFO,
+                    "History is kept for ever (history_days is 0); forgot %s.", answers.text);
+        return;
+    }
+    for (enum db_history what = 0; what < DB_HISTORY_COUNT; what++) {
+        int more = snprintf(counts + at, sizeof counts - at, "%" PRIu64 " %s, ", f->counts[what],
+                            db_history_name(what));
+
+        CP_ASSERT(more > 0 && (size_t)more < sizeof counts - at);
+        at += (size_t)more;
+    }
+    job_summary(f->job, DB_TASK_INFO, "Forgot what ended more than %u days ago: %sand %s.",
+                (unsigned)f->days, counts, answers.text);
+}
+
 static enum cp_err end_body(struct db_conn *conn, void *arg, struct cp_error *err)
 {
     struct forgetting *f = arg;
 
     job_result(f->job, facts(f));
+    summarize(f);
     if (f->all > 0) {
         CP_TRY(job_event(f->job, conn, "history-dropped", "history", facts(f), err));
     }

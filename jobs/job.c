@@ -2,6 +2,7 @@
  * One task being done. Touches the database. */
 #include "jobs/job_private.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/utf8.h"
 #include "db/event_json.h"
 #include "db/settings.h"
 
@@ -91,20 +93,29 @@ enum cp_err job_progress(struct job *job, uint64_t done, uint64_t total, struct 
 
 struct log_arg {
     const char *task_id;
-    enum db_task_level level;
-    char text[DB_TASK_LINE_SIZE];
+    struct job_line line;
 };
 
 static enum cp_err log_body(struct db_conn *conn, void *arg, struct cp_error *err)
 {
     struct log_arg *a = arg;
 
-    return db_task_log(conn, a->task_id, a->level, a->text, err);
+    return db_task_log(conn, a->task_id, a->line.level, a->line.text, err);
+}
+
+/* What is cut may be cut within a character. */
+static void put_text(struct job_line *line, enum db_task_level level, const char *fmt, va_list args)
+    __attribute__((format(printf, 3, 0)));
+static void put_text(struct job_line *line, enum db_task_level level, const char *fmt, va_list args)
+{
+    line->level = level;
+    (void)vsnprintf(line->text, sizeof line->text, fmt, args);
+    cp_utf8_mend(line->text);
 }
 
 void job_log(struct job *job, enum db_task_level level, const char *fmt, ...)
 {
-    struct log_arg a = {.task_id = job->task.id, .level = level};
+    struct log_arg a = {.task_id = job->task.id};
     va_list args;
 
     if (job->lines == JOB_LINES_MAX) {
@@ -112,15 +123,36 @@ void job_log(struct job *job, enum db_task_level level, const char *fmt, ...)
     }
     job->lines++;
     va_start(args, fmt);
-    (void)vsnprintf(a.text, sizeof a.text, fmt, args);
+    put_text(&a.line, level, fmt, args);
     va_end(args);
     if (job->lines == JOB_LINES_MAX) {
-        (void)snprintf(a.text, sizeof a.text, "%u lines are enough: the rest is left out.",
-                       JOB_LINES_MAX);
+        (void)snprintf(a.line.text, sizeof a.line.text,
+                       "%u lines are enough: the rest is left out.", JOB_LINES_MAX);
     }
     if (db_run_tx_locking(job->ctx->db, "task-log", log_body, &a, NULL) != CP_OK) {
-        cp_log(CP_LOG_WARN, "task-line-lost", "task", job->task.id, "text", a.text, NULL);
+        cp_log(CP_LOG_WARN, "task-line-lost", "task", job->task.id, "text", a.line.text, NULL);
     }
+}
+
+void job_summary(struct job *job, enum db_task_level level, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    put_text(&job->summary, level, fmt, args);
+    va_end(args);
+}
+
+struct job_amount job_amount(uint64_t count, const char *one, const char *many)
+{
+    struct job_amount a;
+
+    if (count == 0) {
+        (void)snprintf(a.text, sizeof a.text, "no %s", many);
+    } else {
+        (void)snprintf(a.text, sizeof a.text, "%" PRIu64 " %s", count, count == 1 ? one : many);
+    }
+    return a;
 }
 
 /* ---- end ---- */
@@ -139,12 +171,21 @@ void job_result(struct job *job, json_t *result)
     }
 }
 
+enum cp_err job_end(struct db_conn *conn, const char *task_id, const struct db_task_end *end,
+                    const struct job_line *line, struct cp_error *err)
+{
+    if (line->text[0] != '\0') {
+        CP_TRY(db_task_log(conn, task_id, line->level, line->text, err));
+    }
+    return db_task_finish(conn, task_id, end, err);
+}
+
 enum cp_err job_done_in(struct job *job, struct db_conn *conn, struct cp_error *err)
 {
     struct db_task_end end = {
         .state = DB_TASK_DONE, .code = "", .detail = "", .result = job->result};
 
-    CP_TRY(db_task_finish(conn, job->task.id, &end, err));
+    CP_TRY(job_end(conn, job->task.id, &end, &job->summary, err));
     job->done = true;
     return CP_OK;
 }

@@ -62,6 +62,18 @@ void job_log(struct job *job, enum db_task_level level, const char *fmt, ...) CP
 /* What came of it; takes over the reference. Call before returning CP_OK. */
 void job_result(struct job *job, json_t *result);
 
+/* The same as a sentence for people, the last line of the task's log: it is written in the
+ * transaction that ends the task as done, so that it never tells what did not hold. Every kind says
+ * one, also when there was nothing to do. Call before job_done_in, or before returning CP_OK. A task
+ * that ends otherwise gets its reason as its last line (jobs/work.c). */
+void job_summary(struct job *job, enum db_task_level level, const char *fmt, ...) CP_PRINTF(3, 4);
+
+/* "no blobs", "1 blob", "2 blobs": for sentences. Pure. */
+struct job_amount {
+    char text[64];
+};
+struct job_amount job_amount(uint64_t count, const char *one, const char *many);
+
 /* Ends the task in the transaction of its work, so that both hold or neither. conn: of the body. */
 CP_MUST_CHECK enum cp_err job_done_in(struct job *job, struct db_conn *conn, struct cp_error *err);
 

@@ -38,6 +38,22 @@ static enum cp_err sign_body(struct db_conn *conn, void *arg, struct cp_error *e
                                     &c->count, err);
 }
 
+static void summarize(struct check *c, uint64_t manifests)
+{
+    const struct keys_care *care = &c->care;
+
+    job_summary(c->job, DB_TASK_INFO,
+                "Checked %s and %s of sessions: %s and %s cannot be used. Repaired %u, rotated %u, "
+                "prepared %u, retired %u; signed %s anew; cancelled %s.",
+                job_amount(care->checked, "key", "keys").text,
+                job_amount(care->secrets, "secret", "secrets").text,
+                job_amount(care->damaged, "key", "keys").text,
+                job_amount(care->secrets_unusable, "secret", "secrets").text, care->repaired,
+                care->rotated, care->prepared, care->retired,
+                job_amount(manifests, "manifest", "manifests").text,
+                job_amount(care->cancelled, "session", "sessions").text);
+}
+
 static void say_result(struct check *c, uint64_t manifests)
 {
     const struct keys_care *care = &c->care;
@@ -55,6 +71,7 @@ static void say_result(struct check *c, uint64_t manifests)
                                  (int)care->secrets, "secrets_unusable",
                                  (int)care->secrets_unusable, "sessions_cancelled",
                                  (int)care->cancelled, "manifests_signed", (json_int_t)manifests));
+    summarize(c, manifests);
 }
 
 /* Manifests that cannot be signed now, since the key is damaged and nobody may repair it, wait. */
@@ -121,5 +138,7 @@ enum cp_err job_rotate_master_key(struct job *job, struct cp_error *err)
     CP_TRY(keys_ring_master_fingerprint(ring, fingerprint, err));
     job_result(job,
                json_pack("{s:s, s:I}", "fingerprint", fingerprint, "sealed", (json_int_t)sealed));
+    job_summary(job, DB_TASK_INFO, "The master key is a new one, %s; %s sealed anew under it.",
+                fingerprint, job_amount(sealed, "secret was", "secrets were").text);
     return CP_OK;
 }

@@ -16,6 +16,8 @@ struct recounting {
     struct db_blob_recount page;
     uint64_t blobs, wrong;
     char digit;
+    struct db_blob_total total;
+    unsigned totals_wrong;
 };
 
 static enum cp_err page_body(struct db_conn *conn, void *arg, struct cp_error *err)
@@ -36,16 +38,43 @@ static enum cp_err page_body(struct db_conn *conn, void *arg, struct cp_error *e
 static enum cp_err total_body(struct db_conn *conn, void *arg, struct cp_error *err)
 {
     struct recounting *r = arg;
-    struct db_blob_total total;
 
-    CP_TRY(db_blob_total(conn, r->digit, &total, err));
-    if (total.right) {
+    CP_TRY(db_blob_total(conn, r->digit, &r->total, err));
+    if (r->total.right) {
         return CP_OK;
     }
     return job_event(r->job, conn, "library-total-corrected", "library",
                      json_pack("{s:s#, s:I, s:I}", "part", &r->digit, 1, "stored",
-                               (json_int_t)total.stored, "counted", (json_int_t)total.counted),
+                               (json_int_t)r->total.stored, "counted",
+                               (json_int_t)r->total.counted),
                      err);
+}
+
+/* A line a page: what drifts is our own bug, or somebody's SQL by hand, and may be the whole of it. */
+static void tell_page(struct recounting *r)
+{
+    const struct db_blob_recount *p = &r->page;
+
+    if (p->wrong > 0) {
+        job_log(r->job, DB_TASK_WARNING,
+                "The references of %s were counted wrong and are corrected: content %s had %llu, "
+                "not %llu%s.",
+                job_amount(p->wrong, "blob", "blobs").text, p->example,
+                (unsigned long long)p->counted, (unsigned long long)p->stored,
+                p->wrong > 1 ? ", for instance" : "");
+    }
+}
+
+static void tell_total(struct recounting *r)
+{
+    if (!r->total.right) {
+        r->totals_wrong++;
+        job_log(r->job, DB_TASK_WARNING,
+                "The content whose digest begins with '%c' has %llu bytes, not %llu: the total is "
+                "corrected.",
+                r->digit, (unsigned long long)r->total.counted,
+                (unsigned long long)r->total.stored);
+    }
 }
 
 static enum cp_err recount(struct recounting *r, struct cp_error *err)
@@ -55,14 +84,20 @@ static enum cp_err recount(struct recounting *r, struct cp_error *err)
         CP_TRY(db_run_tx_locking(job_context(r->job)->db, "recount-references", page_body, r, err));
         r->blobs += r->page.looked_at;
         r->wrong += r->page.wrong;
+        tell_page(r);
         memcpy(r->after, r->page.last, sizeof r->after);
     } while (r->page.looked_at == PAGE);
     for (const char *digit = "0123456789abcdef"; *digit != '\0'; digit++) {
         r->digit = *digit;
         CP_TRY(db_run_tx_locking(job_context(r->job)->db, "recount-total", total_body, r, err));
+        tell_total(r);
     }
     job_result(r->job, json_pack("{s:I, s:I}", "blobs", (json_int_t)r->blobs, "wrong",
                                  (json_int_t)r->wrong));
+    job_summary(r->job, DB_TASK_INFO, "Counted the references of %s: %s wrong; of 16 totals, %s.",
+                job_amount(r->blobs, "blob", "blobs").text,
+                job_amount(r->wrong, "count was", "counts were").text,
+                job_amount(r->totals_wrong, "was wrong", "were wrong").text);
     return CP_OK;
 }
 

@@ -173,6 +173,15 @@ static enum cp_err hash_blob(struct sealing *s, int fd, const struct manifest_fi
     return CP_OK;
 }
 
+/* Those that take a while, of however many: at most a hundred have a hundredth of it all. */
+static void tell_file(struct sealing *s, const struct manifest_file *f)
+{
+    if (f->size >= s->total / 100) {
+        job_log(s->job, DB_TASK_INFO, "Reading '%.800s' (%llu bytes).", f->path,
+                (unsigned long long)f->size);
+    }
+}
+
 static enum cp_err hash_file(struct sealing *s, const struct manifest_file *f,
                              struct content_chunker *chunker, struct content_sha256 *hash,
                              struct cp_error *err)
@@ -181,6 +190,7 @@ static enum cp_err hash_file(struct sealing *s, const struct manifest_file *f,
     enum cp_err code;
     int fd;
 
+    tell_file(s, f);
     code = blob_open(job_context(s->job)->blobs, f->sha256, &fd, &size, err);
     if (code == CP_ERR_BLOB_MISSING || (code == CP_OK && size != f->size)) {
         if (code == CP_OK) {
@@ -190,7 +200,10 @@ static enum cp_err hash_file(struct sealing *s, const struct manifest_file *f,
                             "The content of '%.300s' is not in the library: upload the file again.",
                             f->path);
     }
-    CP_TRY(code);
+    if (code != CP_OK) {
+        cp_error_prefix(err, "The content of '%.300s'", f->path);
+        return code;
+    }
     code = hash_blob(s, fd, f, chunker, hash, err);
     (void)close(fd);
     return code;
@@ -281,6 +294,9 @@ static enum cp_err store(struct sealing *s, struct db_conn *conn, const struct k
     CP_TRY(code);
     CP_TRY(job_event(s->job, conn, "version-sealed", job_task(s->job)->subject, facts(s), err));
     job_result(s->job, facts(s));
+    job_summary(s->job, DB_TASK_INFO, "Sealed %s (%llu bytes); the manifest is %s.",
+                job_amount(s->file_count, "file", "files").text,
+                (unsigned long long)s->version.stream_size, s->manifest_sha256);
     return job_done_in(s->job, conn, err);
 }
 
@@ -308,6 +324,9 @@ static enum cp_err seal(struct sealing *s, struct cp_error *err)
     }
     CP_TRY(db_run_read(db, "read-draft", read_files, s, err));
     s->total = s->version.file_bytes;
+    job_log(s->job, DB_TASK_INFO, "Reading %s (%llu bytes) of version %u of package '%s'.",
+            job_amount(s->file_count, "file", "files").text, (unsigned long long)s->total,
+            (unsigned)s->version.number, s->version.package);
     CP_TRY(read_content(s, err));
     CP_TRY(make_manifest(s, err));
     return db_run_tx_locking(db, "seal-version", seal_body, s, err);

@@ -44,12 +44,14 @@ struct looking {
     struct db_blob before;
     bool gone; /* collected meanwhile */
     uint64_t sessions;
+    struct db_blob_place place; /* of what is not good */
 };
 
 /* ---- what follows from a finding ---- */
 
-static json_t *damage_facts(const struct looking *l, const struct db_blob_place *place)
+static json_t *damage_facts(const struct looking *l)
 {
+    const struct db_blob_place *place = &l->place;
     json_t *facts = json_pack("{s:s, s:I, s:s, s:I, s:I}", "sha256", l->blob->sha256, "size",
                               (json_int_t)l->blob->size, "state",
                               db_blob_state_name((enum db_blob_state)l->found), "versions",
@@ -113,15 +115,15 @@ static enum cp_err end_sessions(struct looking *l, struct db_conn *conn, struct 
 
 static enum cp_err tell_damaged(struct looking *l, struct db_conn *conn, struct cp_error *err)
 {
-    struct db_blob_place place = {.versions = 0};
-    enum cp_err rc;
-
     CP_TRY(end_sessions(l, conn, err));
-    rc = db_blob_place(conn, l->blob->sha256, &place, err);
-    if (rc != CP_ERR_NOT_FOUND) {
-        CP_TRY(rc);
-    }
-    return content_event(l, conn, "content-damaged", damage_facts(l, &place), err);
+    return content_event(l, conn, "content-damaged", damage_facts(l), err);
+}
+
+static enum cp_err find_place(struct looking *l, struct db_conn *conn, struct cp_error *err)
+{
+    enum cp_err rc = db_blob_place(conn, l->blob->sha256, &l->place, err);
+
+    return rc == CP_ERR_NOT_FOUND ? CP_OK : rc;
 }
 
 static enum cp_err tell_healed(struct looking *l, struct db_conn *conn, struct cp_error *err)
@@ -157,6 +159,7 @@ static enum cp_err write_body(struct db_conn *conn, void *arg, struct cp_error *
     if (state == DB_BLOB_GOOD) {
         return l->before.state == DB_BLOB_GOOD ? CP_OK : tell_healed(l, conn, err);
     }
+    CP_TRY(find_place(l, conn, err));
     return l->before.state == DB_BLOB_GOOD ? tell_damaged(l, conn, err) : CP_OK;
 }
 
@@ -180,10 +183,26 @@ static void count(struct looking *l)
     v->missing += l->found == BLOB_MISSING;
     v->damaged += l->found == BLOB_DAMAGED || l->found == BLOB_SIZE_DIFFERS;
     v->healed += l->found == BLOB_GOOD && l->before.state != DB_BLOB_GOOD;
-    if (l->found != BLOB_GOOD) {
-        job_log(v->job, DB_TASK_ERROR, "Content %s (%llu bytes) is %s.", l->blob->sha256,
-                (unsigned long long)l->blob->size,
-                db_blob_state_name((enum db_blob_state)l->found));
+}
+
+static void say(const struct looking *l)
+{
+    const char *state = db_blob_state_name((enum db_blob_state)l->found);
+    unsigned long long size = l->blob->size;
+
+    if (l->found == BLOB_GOOD && l->before.state != DB_BLOB_GOOD) {
+        job_log(l->v->job, DB_TASK_INFO, "Content %s (%llu bytes) was %s and is good again.",
+                l->blob->sha256, size, db_blob_state_name(l->before.state));
+    } else if (l->found != BLOB_GOOD && l->place.versions > 0) {
+        job_log(l->v->job, DB_TASK_ERROR,
+                "Content %s (%llu bytes) is %s: it is '%.500s' in version %u of package '%s', and "
+                "in %s altogether; %s it ended.",
+                l->blob->sha256, size, state, l->place.path, (unsigned)l->place.number,
+                l->place.package, job_amount(l->place.versions, "version", "versions").text,
+                job_amount(l->sessions, "session with", "sessions with").text);
+    } else if (l->found != BLOB_GOOD) {
+        job_log(l->v->job, DB_TASK_ERROR, "Content %s (%llu bytes) is %s; no file has it.",
+                l->blob->sha256, size, state);
     }
 }
 
@@ -202,6 +221,7 @@ static enum cp_err write_down(struct looking *l, int fd, struct cp_error *err)
         return CP_OK;
     }
     count(l);
+    say(l);
     if (l->v->own && (l->found == BLOB_DAMAGED || l->found == BLOB_SIZE_DIFFERS)) {
         CP_TRY(blob_quarantine(ctx->blobs, l->digest, fd, &moved, err));
     }
@@ -271,6 +291,19 @@ static json_t *facts(const struct validating *v)
                      (json_int_t)v->damaged, "healed", (json_int_t)v->healed);
 }
 
+static void summarize(const struct validating *v)
+{
+    bool bad = v->missing + v->damaged + v->unreadable > 0;
+
+    job_summary(v->job, bad ? DB_TASK_WARNING : DB_TASK_INFO,
+                "Read %s (%llu bytes): %llu good (%llu of them were not before), %llu missing, "
+                "%llu damaged; %llu could not be read.",
+                job_amount(v->blobs + v->unreadable, "blob", "blobs").text,
+                (unsigned long long)v->pace.done, (unsigned long long)v->good,
+                (unsigned long long)v->healed, (unsigned long long)v->missing,
+                (unsigned long long)v->damaged, (unsigned long long)v->unreadable);
+}
+
 static enum cp_err end_body(struct db_conn *conn, void *arg, struct cp_error *err)
 {
     struct validating *v = arg;
@@ -279,6 +312,7 @@ static enum cp_err end_body(struct db_conn *conn, void *arg, struct cp_error *er
 
     (void)json_object_set_new(event, "scope", json_string(subject[0] != '\0' ? subject : "all"));
     job_result(v->job, facts(v));
+    summarize(v);
     CP_TRY(job_event(v->job, conn, "library-validated", "library", event, err));
     return job_done_in(v->job, conn, err);
 }

@@ -352,6 +352,7 @@ enum cp_err job_test_webhook(struct job *job, struct cp_error *err)
     struct test t = {.ctx = job_context(job),
                      .id = json_string_value(json_object_get(job_params(job), "webhook"))};
     struct hook_result result = {.status = 0};
+    char origin[DB_URL_SIZE];
 
     CP_ASSERT(t.id != NULL);
     CP_TRY(db_run_read(t.ctx->db, "get-webhook", test_read, &t, err));
@@ -362,13 +363,13 @@ enum cp_err job_test_webhook(struct job *job, struct cp_error *err)
                                     .duration_ms = result.duration_ms,
                                     .error = result.error};
     CP_TRY(db_run_tx_locking(t.ctx->db, "webhook-tested", test_write, &t, err));
+    db_webhook_origin(&t.webhook, origin);
     if (!t.attempt.taken) {
-        char origin[DB_URL_SIZE];
-
-        db_webhook_origin(&t.webhook, origin);
         return cp_error_set(err, CP_ERR_WEBHOOK, "%.200s: %.250s", origin, result.error);
     }
     job_result(job, json_pack("{s:i, s:I}", "status", (int)result.status, "duration_ms",
                               (json_int_t)result.duration_ms));
+    job_summary(job, DB_TASK_INFO, "%s took it: it answered %d after %llu ms.", origin,
+                (int)result.status, (unsigned long long)result.duration_ms);
     return CP_OK;
 }

@@ -35,13 +35,14 @@ static enum cp_err claim_body(struct db_conn *conn, void *arg, struct cp_error *
 struct finish_arg {
     const char *id;
     struct db_task_end end;
+    struct job_line line;
 };
 
 static enum cp_err finish_body(struct db_conn *conn, void *arg, struct cp_error *err)
 {
     struct finish_arg *a = arg;
 
-    return db_task_finish(conn, a->id, &a->end, err);
+    return job_end(conn, a->id, &a->end, &a->line, err);
 }
 
 /* Not the work's fault: the same work may succeed a little later. */
@@ -87,6 +88,14 @@ static enum cp_err run(struct job *job, struct cp_error *err)
     return kind->run(job, err);
 }
 
+/* What the database says of itself names hosts and roles: that is for the service's log (tell). */
+static const char *reason_of(enum cp_err rc, const struct cp_error *err)
+{
+    bool inner = cp_err_is_database(rc) || rc == CP_ERR_DB_RETRY || err->text[0] == '\0';
+
+    return inner ? cp_err_info(rc)->title : err->text;
+}
+
 static struct db_task_end end_of(const struct job *job, enum cp_err rc, const struct cp_error *err)
 {
     struct db_task_end end = {.state = DB_TASK_DONE, .code = "", .detail = ""};
@@ -100,9 +109,33 @@ static struct db_task_end end_of(const struct job *job, enum cp_err rc, const st
     } else {
         end.state = rc == CP_ERR_CANCELLED ? DB_TASK_CANCELLED : DB_TASK_FAILED;
         end.code = cp_err_info(rc)->code;
-        end.detail = err->text;
+        end.detail = reason_of(rc, err);
     }
     return end;
+}
+
+/* The last line of the log, whatever the body has said: why it is not done, or its summary. */
+static struct job_line line_of(const struct job *job, const struct db_task_end *end, enum cp_err rc,
+                               const struct cp_error *err)
+{
+    struct job_line line = job->summary;
+
+    if (end->state == DB_TASK_DONE) {
+        return line;
+    }
+    line.level = DB_TASK_INFO;
+    if (rc == CP_ERR_INTERRUPTED) {
+        (void)snprintf(line.text, sizeof line.text,
+                       "The service stops: the work is begun again when it is back.");
+    } else if (end->state == DB_TASK_WAITING) {
+        line.level = DB_TASK_WARNING;
+        (void)snprintf(line.text, sizeof line.text, "Attempt %u of %u failed, the next follows: %s",
+                       (unsigned)job->task.attempts, DB_TASK_ATTEMPTS_MAX, reason_of(rc, err));
+    } else {
+        line.level = end->state == DB_TASK_FAILED ? DB_TASK_ERROR : DB_TASK_INFO;
+        (void)snprintf(line.text, sizeof line.text, "%s", end->detail);
+    }
+    return line;
 }
 
 static void tell(const struct job *job, enum cp_err rc, const struct cp_error *err)
@@ -131,6 +164,7 @@ static enum cp_err do_one(const struct jobs_context *ctx, const atomic_bool *sto
     if (rc != CP_OK || !job.done) {
         struct finish_arg finish = {.id = job.task.id, .end = end_of(&job, rc, &why)};
 
+        finish.line = line_of(&job, &finish.end, rc, &why);
         rc = finish_task(ctx, stop, &finish, err);
     }
     json_decref(job.params);

@@ -111,6 +111,11 @@ struct rig_answer rig_task(struct rig *r, enum rig_who who, const struct rig_cal
 void rig_task_fails(struct rig *r, enum rig_who who, const struct rig_call *call, const char *code,
                     const char *word);
 
+/* The log of the newest task of a kind: one of its lines has that level and those words; how many
+ * lines it has. */
+void rig_log_says(const char *kind, const char *level, const char *words);
+int rig_log_lines(const char *kind);
+
 /* A package with a draft; a file in a draft; a sealed version. */
 void rig_package(struct rig *r, const char *name, const char *more_fields);
 void rig_put(struct rig *r, const char *package, int version, const char *path, const char *data);

@@ -110,6 +110,48 @@ void rig_task_fails(struct rig *r, enum rig_who who, const struct rig_call *call
     rig_answer_done(&a);
 }
 
+static struct rig_answer newest_log(const char *kind)
+{
+    char path[128];
+    struct rig_answer tasks, log;
+
+    (void)snprintf(path, sizeof path, "/api/v1/tasks?kind=%s&limit=1", kind);
+    tasks = rig_get(rig, RIG_VIEWER, path);
+    assert_int_equal(json_array_size(json_object_get(tasks.json, "items")), 1);
+    (void)snprintf(path, sizeof path, "/api/v1/tasks/%s/log?limit=1000",
+                   rig_text_in(json_array_get(json_object_get(tasks.json, "items"), 0), "id"));
+    log = rig_get(rig, RIG_VIEWER, path);
+    rig_answer_done(&tasks);
+    return log;
+}
+
+void rig_log_says(const char *kind, const char *level, const char *words)
+{
+    struct rig_answer a = newest_log(kind);
+    bool found = false;
+    json_t *line;
+    size_t i;
+
+    json_array_foreach(json_object_get(a.json, "items"), i, line)
+    {
+        found = found || (strcmp(rig_text_in(line, "level"), level) == 0 &&
+                          strstr(rig_text_in(line, "text"), words) != NULL);
+    }
+    if (!found) {
+        fail_msg("no '%s: %s' in the log of %s: %s", level, words, kind, a.bytes);
+    }
+    rig_answer_done(&a);
+}
+
+int rig_log_lines(const char *kind)
+{
+    struct rig_answer a = newest_log(kind);
+    int count = (int)json_array_size(json_object_get(a.json, "items"));
+
+    rig_answer_done(&a);
+    return count;
+}
+
 void rig_seal(struct rig *r, const char *package, int version)
 {
     struct rig_answer a;

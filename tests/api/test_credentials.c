@@ -226,6 +226,9 @@ static void expiring_tokens_are_told_of_once(void **state)
         rig_sql("INSERT INTO tasks (node_id, kind) SELECT id, 'watch-access' FROM nodes");
         rig_work(rig);
         assert_int_equal(rig_events(rig, "token-expires-soon"), 1);
+        rig_log_says("watch-access", "info",
+                     i == 0 ? "Warned of 1 token that expires soon; forgot 1"
+                            : "Warned of no tokens that expire soon; ");
     }
     a = rig_expect(
         rig, RIG_VIEWER,

@@ -169,6 +169,7 @@ static void the_master_keys_file_is_lost(const char *path)
             " AND l.text LIKE '%master.key: there is none'");
     a = rig_task(rig, RIG_ADMIN, &rotate, "done");
     rig_answer_done(&a);
+    rig_log_says("rotate-master-key", "info", "The master key is a new one, ");
     key_expect(KEY_ALL "/master", "ok", "sealed under it");
     assert_int_equal(access(path, F_OK), 0);
     rig_sql("UPDATE tasks SET created_at = created_at - interval '61 minutes'");

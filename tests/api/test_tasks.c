@@ -111,6 +111,7 @@ static void a_running_task_ends_at_a_safe_place(void **state)
     a = look(task);
     assert_string_equal(rig_text(&a, "state"), "cancelled");
     rig_answer_done(&a);
+    rig_log_says("seal-version", "info", "An operator cancelled the task.");
     a = look("/api/v1/packages/stopped/versions/1");
     assert_string_equal(rig_text(&a, "state"), "draft");
     rig_answer_done(&a);
@@ -149,6 +150,7 @@ static void a_stopping_service_leaves_it_for_the_next_start(void **state)
     assert_string_equal(rig_text(&a, "state"), "waiting");
     assert_int_equal(rig_number(&a, "attempts"), 0); /* it is not to blame */
     rig_answer_done(&a);
+    rig_log_says("seal-version", "info", "The service stops: the work is begun again ");
     rig_work(rig);
     a = look(task);
     assert_string_equal(rig_text(&a, "state"), "done");
@@ -168,6 +170,7 @@ static void work_of_another_program_fails_with_a_sentence(void **state)
              "error", "code"),
         "internal-error");
     rig_answer_done(&a);
+    rig_log_says("paint-house", "error", "This castpointd knows no work 'paint-house'.");
 }
 
 static void lists_are_filtered_and_paged(void **state)

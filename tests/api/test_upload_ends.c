@@ -59,6 +59,10 @@ static void it_expires(void **state)
     ask_to_expire();
     assert_int_equal(upload_partial_files(), files);
     assert_int_equal(rig_events(rig, "upload-expired"), told + 1);
+    rig_log_says("expire-uploads", "info",
+                 "Removed the upload of 'expired.bin' to version 1 of package 'up' with 3 of 6 "
+                 "bytes: it has expired.");
+    rig_log_says("expire-uploads", "info", "Removed 1 upload that nobody finished and no files ");
 }
 
 /* Between the look at what has expired and the end of it a piece comes: the first one's end stands
@@ -269,6 +273,7 @@ static void a_sealed_version_takes_no_more(void **state)
     ask_to_expire();
     assert_int_equal(rig_events(rig, "upload-expired"), told + 1);
     assert_int_equal(upload_partial_files(), files);
+    rig_log_says("expire-uploads", "info", "bytes: its version is no draft any more.");
     call = upload_piece(path, "Upload-Offset: 3", "def");
     rig_refused(rig, RIG_OPERATOR, &call, "not-found", "sealed");
     upload_expect_offset(other, "3"); /* a draft's goes on */

@@ -336,11 +336,13 @@ static void the_test_button(void **state)
     a = rig_task(rig, RIG_ADMIN, &test, "done");
     assert_int_equal(rig_number_in(json_object_get(a.json, "result"), "status"), 204);
     rig_answer_done(&a);
+    rig_log_says("test-webhook", "info", " took it: it answered 204 after ");
     receiver_header(r, 0, "X-Castpoint-Event", value);
     assert_string_equal(value, "webhook-test");
     receiver_set(r, RECEIVER_FAILS);
     rig_task_fails(rig, RIG_ADMIN, &test, "webhook-failed", "500");
     rig_task_fails(rig, RIG_ADMIN, &test, "webhook-failed", "http://127.0.0.1:");
+    rig_log_says("test-webhook", "error", "http://127.0.0.1:");
     assert_int_equal(json_array_size(hook_deliveries("button", &a)), 3);
     assert_true(json_is_null(
         json_object_get(json_array_get(json_object_get(a.json, "items"), 0), "event")));

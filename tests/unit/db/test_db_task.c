@@ -282,19 +282,26 @@ static void test_what_is_asked_for_again_is_done(void **state)
 static void test_a_killed_service_begins_again_but_not_for_ever(void **state)
 {
     struct fixture *f = *state;
+    struct db_task_line lines[DB_TASK_ATTEMPTS_MAX];
     struct db_task t;
-    uint64_t count;
+    uint64_t waiting;
+    size_t count;
 
     (void)fixture_begin(f);
     t = ask(f, "seal-version", "a", true);
     for (int i = 1; i <= DB_TASK_ATTEMPTS_MAX; i++) {
         assert_int_equal(claim(f).attempts, i);
-        OK(f, db_task_recover(f->conn, f->node.id, "interrupted", &count, &f->err));
-        assert_int_equal(count, i < DB_TASK_ATTEMPTS_MAX);
+        OK(f, db_task_recover(f->conn, f->node.id, "interrupted", &waiting, &f->err));
+        assert_int_equal(waiting, i < DB_TASK_ATTEMPTS_MAX);
     }
     t = get(f, t.id);
     assert_int_equal(t.state, DB_TASK_FAILED);
     assert_string_equal(t.code, "interrupted");
+    OK(f, db_task_log_list(f->conn, t.id, 0, DB_TASK_ATTEMPTS_MAX, lines, &count, &f->err));
+    assert_int_equal(count, DB_TASK_ATTEMPTS_MAX);
+    assert_int_equal(lines[0].level, DB_TASK_WARNING);
+    assert_int_equal(lines[DB_TASK_ATTEMPTS_MAX - 1].level, DB_TASK_ERROR);
+    assert_string_equal(lines[DB_TASK_ATTEMPTS_MAX - 1].text, t.detail);
     fixture_commit(f);
 }
 
