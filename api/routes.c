@@ -30,7 +30,7 @@ static const struct api_route routes[] = {
     {API_PATCH, PACKAGE, API_NEED_OPERATOR, "updatePackage", NO_QUERY, api_packages_update, NULL},
     {API_DELETE, PACKAGE, API_NEED_OPERATOR, "deletePackage", QUERY("dry_run"), api_packages_delete, NULL},
 
-    {API_GET, PACKAGE "/promotions", API_NEED_VIEWER, "listPromotions", QUERY(PAGE), api_promotions_list, NULL},
+    {API_GET, PACKAGE "/promotions", API_NEED_VIEWER, "listPromotions", QUERY(PAGE, "kind"), api_promotions_list, NULL},
     {API_POST, PACKAGE "/rollback", API_NEED_OPERATOR, "rollBackPackage", NO_QUERY, api_packages_rollback, NULL},
     {API_DELETE, PACKAGE "/current-pin", API_NEED_OPERATOR, "unpinPackage", NO_QUERY, api_packages_unpin, NULL},
 
@@ -44,14 +44,14 @@ static const struct api_route routes[] = {
     {API_POST, VERSION "/retire", API_NEED_OPERATOR, "retireVersion", NO_QUERY, api_versions_retire, NULL},
     {API_GET, VERSION "/manifest", API_NEED_CONTENT, "getManifest", NO_QUERY, api_manifest_get, NULL},
 
-    {API_GET, VERSION "/files", API_NEED_VIEWER, "listFiles", QUERY(PAGE), api_files_list, NULL},
+    {API_GET, VERSION "/files", API_NEED_VIEWER, "listFiles", QUERY(PAGE, "path_prefix"), api_files_list, NULL},
     {API_GET, VERSION "/files/{path...}", API_NEED_CONTENT, "getFile", NO_QUERY, api_files_get, NULL},
     {API_PUT, VERSION "/files/{path...}", API_NEED_OPERATOR, "putFile", NO_QUERY, NULL, api_files_put},
     {API_DELETE, VERSION "/files/{path...}", API_NEED_OPERATOR, "deleteFile", NO_QUERY, api_files_delete, NULL},
-    {API_GET, VERSION "/uploads", API_NEED_VIEWER, "listVersionUploads", QUERY(PAGE), api_uploads_list, NULL},
+    {API_GET, VERSION "/uploads", API_NEED_VIEWER, "listVersionUploads", QUERY(PAGE, "state"), api_uploads_list, NULL},
     {API_POST, VERSION "/uploads", API_NEED_OPERATOR, "createUpload", NO_QUERY, NULL, api_uploads_create},
     {API_OPTIONS, VERSION "/uploads", API_NEED_OPERATOR, "getUploadOptions", NO_QUERY, api_uploads_options, NULL},
-    {API_GET, "/api/v1/uploads", API_NEED_VIEWER, "listUploads", QUERY(PAGE), api_uploads_list, NULL},
+    {API_GET, "/api/v1/uploads", API_NEED_VIEWER, "listUploads", QUERY(PAGE, "package", "state"), api_uploads_list, NULL},
     {API_GET, "/api/v1/uploads/{upload}", API_NEED_VIEWER, "getUpload", NO_QUERY, api_uploads_get, NULL},
     {API_PATCH, "/api/v1/uploads/{upload}", API_NEED_OPERATOR, "continueUpload", NO_QUERY, NULL, api_uploads_patch},
     {API_DELETE, "/api/v1/uploads/{upload}", API_NEED_OPERATOR, "deleteUpload", NO_QUERY, api_uploads_delete, NULL},
@@ -85,9 +85,9 @@ static const struct api_route routes[] = {
     {API_POST, "/api/v1/accounts/{account}/certificates", API_NEED_ADMIN, "addCertificate", NO_QUERY, api_certificates_create, NULL},
     {API_GET, "/api/v1/certificates/{certificate}", API_NEED_ADMIN, "getCertificate", NO_QUERY, api_certificates_get, NULL},
     {API_DELETE, "/api/v1/certificates/{certificate}", API_NEED_ADMIN, "removeCertificate", NO_QUERY, api_certificates_delete, NULL},
-    {API_GET, "/api/v1/accounts/{account}/tokens", API_NEED_ACCOUNT, "listTokens", QUERY(PAGE), api_tokens_list, NULL},
+    {API_GET, "/api/v1/accounts/{account}/tokens", API_NEED_ACCOUNT, "listTokens", QUERY(PAGE, "state"), api_tokens_list, NULL},
     {API_POST, "/api/v1/accounts/{account}/tokens", API_NEED_LOGIN, "createToken", NO_QUERY, api_tokens_create, NULL},
-    {API_GET, "/api/v1/tokens", API_NEED_ADMIN, "listAllTokens", QUERY(PAGE), api_tokens_list_all, NULL},
+    {API_GET, "/api/v1/tokens", API_NEED_ADMIN, "listAllTokens", QUERY(PAGE, "account", "state"), api_tokens_list_all, NULL},
     {API_GET, "/api/v1/tokens/{token}", API_NEED_ACCOUNT, "getToken", NO_QUERY, api_tokens_get, NULL},
     {API_PATCH, "/api/v1/tokens/{token}", API_NEED_LOGIN, "updateToken", NO_QUERY, api_tokens_update, NULL},
     {API_DELETE, "/api/v1/tokens/{token}", API_NEED_LOGIN, "deleteToken", NO_QUERY, api_tokens_delete, NULL},
@@ -113,12 +113,12 @@ static const struct api_route routes[] = {
     {API_GET, "/api/v1/audit", API_NEED_ADMIN, "listAudit",
      QUERY(PAGE, "account", "operation", "subject", "address", "request_id", "outcome", "since", "until", "format"), api_audit_list, NULL},
 
-    {API_GET, "/api/v1/webhooks", API_NEED_ADMIN, "listWebhooks", QUERY(PAGE), api_webhooks_list, NULL},
+    {API_GET, "/api/v1/webhooks", API_NEED_ADMIN, "listWebhooks", QUERY(PAGE, "enabled", "state"), api_webhooks_list, NULL},
     {API_POST, "/api/v1/webhooks", API_NEED_ADMIN, "createWebhook", NO_QUERY, api_webhooks_create, NULL},
     {API_GET, "/api/v1/webhooks/{webhook}", API_NEED_ADMIN, "getWebhook", NO_QUERY, api_webhooks_get, NULL},
     {API_PATCH, "/api/v1/webhooks/{webhook}", API_NEED_ADMIN, "updateWebhook", NO_QUERY, api_webhooks_update, NULL},
     {API_DELETE, "/api/v1/webhooks/{webhook}", API_NEED_ADMIN, "deleteWebhook", NO_QUERY, api_webhooks_delete, NULL},
-    {API_GET, "/api/v1/webhooks/{webhook}/deliveries", API_NEED_ADMIN, "listWebhookDeliveries", QUERY(PAGE), api_webhooks_deliveries, NULL},
+    {API_GET, "/api/v1/webhooks/{webhook}/deliveries", API_NEED_ADMIN, "listWebhookDeliveries", QUERY(PAGE, "taken", "event"), api_webhooks_deliveries, NULL},
     {API_POST, "/api/v1/webhooks/{webhook}/test", API_NEED_ADMIN, "testWebhook", NO_QUERY, api_webhooks_test, NULL},
 };
 /* clang-format on */

@@ -149,10 +149,8 @@ enum cp_err db_account_page(struct db_conn *conn, const struct db_account_list *
 {
     bool from_start = list->after == NULL || list->after[0] == '\0';
     const char *edge = list->descending ? NAME_LAST : "";
-    struct db_param none = db_p_text(NULL);
     struct db_param params[] = {db_p_text(from_start ? edge : list->after), db_p_u64(limit),
-                                db_p_text(list->role),
-                                list->enabled != NULL ? db_p_bool(*list->enabled) : none};
+                                db_p_text(list->role), db_p_maybe(list->enabled)};
     struct db_rows rows = {ret_items, sizeof *ret_items, limit, ret_count};
 
     return db_many(conn, DB_QUERY(&list_stmts[list->descending], params, cols), rows, err);

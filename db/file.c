@@ -18,6 +18,10 @@ static const struct db_stmt get_stmt = {"file_get", "SELECT " COLUMNS FROM
 static const struct db_stmt list_stmt = {"file_list", "SELECT " COLUMNS FROM
                                                       " WHERE f.version_id = $1 AND f.path > $2"
                                                       " ORDER BY f.path LIMIT $3"};
+static const struct db_stmt list_below_stmt = {
+    "file_list_below",
+    "SELECT " COLUMNS FROM " WHERE f.version_id = $1 AND f.path > $2 AND starts_with(f.path, $4)"
+    " ORDER BY f.path LIMIT $3"};
 /* Another path that is the same but for case, or lies below this one, or that this one lies below.
  * '0' is the character after '/': the range holds exactly what begins with the path and a '/'. */
 static const struct db_stmt clash_stmt = {
@@ -171,6 +175,20 @@ enum cp_err db_file_list(struct db_conn *conn, const char *version_id, const cha
     struct db_rows rows = {ret_items, sizeof *ret_items, limit, ret_count};
 
     return db_many(conn, DB_QUERY(&list_stmt, params, cols), rows, err);
+}
+
+enum cp_err db_file_list_below(struct db_conn *conn, const struct db_file_list *list, size_t limit,
+                               struct db_file *ret_items, size_t *ret_count, struct cp_error *err)
+{
+    struct db_param params[] = {db_p_id(list->version_id), db_p_text(list->after), db_p_u64(limit),
+                                db_p_text(list->prefix)};
+    struct db_rows rows = {ret_items, sizeof *ret_items, limit, ret_count};
+
+    if (list->prefix == NULL) {
+        return db_file_list(conn, list->version_id, list->after, limit, ret_items, ret_count, err);
+    }
+    /* a prefix that is known when it is planned is a range of the index */
+    return db_many(conn, DB_QUERY_FRESH(&list_below_stmt, params, cols), rows, err);
 }
 
 enum cp_err db_file_delete(struct db_conn *conn, const char *version_id, const char *path,

@@ -55,6 +55,16 @@ CP_MUST_CHECK enum cp_err db_file_list(struct db_conn *conn, const char *version
                                        const char *after, size_t limit, struct db_file *ret_items,
                                        size_t *ret_count, struct cp_error *err);
 
+/* The same of those whose path begins so. */
+struct db_file_list {
+    const char *version_id;
+    const char *prefix; /* NULL: all */
+    const char *after;
+};
+CP_MUST_CHECK enum cp_err db_file_list_below(struct db_conn *conn, const struct db_file_list *list,
+                                             size_t limit, struct db_file *ret_items,
+                                             size_t *ret_count, struct cp_error *err);
+
 /* Removes a file of a draft; condition as above. CP_ERR_NOT_FOUND,
  * CP_ERR_VERSION_SEALED, CP_ERR_PRECONDITION_FAILED. */
 CP_MUST_CHECK enum cp_err db_file_delete(struct db_conn *conn, const char *version_id,

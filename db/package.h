@@ -151,10 +151,17 @@ CP_MUST_CHECK enum cp_err db_package_unpin(struct db_conn *conn, const char *nam
                                            int64_t expected_revision, const char *actor,
                                            bool *ret_changed, struct cp_error *err);
 
-/* Newest first: those with an id below `before` (0: from the newest), at most limit.
- * CP_ERR_PACKAGE_NOT_FOUND. */
-CP_MUST_CHECK enum cp_err db_promotion_list(struct db_conn *conn, const char *name, uint64_t before,
-                                            size_t limit, struct db_promotion *ret_items,
-                                            size_t *ret_count, struct cp_error *err);
+/* Which promotions. */
+struct db_promotion_list {
+    const char *package; /* its name */
+    const char *kind;    /* "promote", "rollback", "unpin"; NULL: any */
+    uint64_t before;     /* those with an id below; 0: from the newest */
+};
+
+/* Newest first, at most limit. CP_ERR_PACKAGE_NOT_FOUND. */
+CP_MUST_CHECK enum cp_err db_promotion_list(struct db_conn *conn,
+                                            const struct db_promotion_list *list, size_t limit,
+                                            struct db_promotion *ret_items, size_t *ret_count,
+                                            struct cp_error *err);
 
 #endif

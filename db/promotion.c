@@ -34,7 +34,8 @@ static const struct db_stmt id_stmt = {"promotion_package",
                                        "SELECT id FROM packages WHERE name = $1"};
 static const struct db_stmt list_stmt = {
     "promotion_list", "SELECT id, kind, number, previous, actor, created_at FROM promotions"
-                      " WHERE package_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3"};
+                      " WHERE package_id = $1 AND id < $2 AND ($4::text IS NULL OR kind = $4)"
+                      " ORDER BY id DESC LIMIT $3"};
 
 struct present_row {
     char id[DB_ID_SIZE];
@@ -216,25 +217,25 @@ enum cp_err db_package_unpin(struct db_conn *conn, const char *name, int64_t exp
     return CP_OK;
 }
 
-enum cp_err db_promotion_list(struct db_conn *conn, const char *name, uint64_t before, size_t limit,
-                              struct db_promotion *ret_items, size_t *ret_count,
+enum cp_err db_promotion_list(struct db_conn *conn, const struct db_promotion_list *list,
+                              size_t limit, struct db_promotion *ret_items, size_t *ret_count,
                               struct cp_error *err)
 {
     static const struct db_col id_cols[] = {DB_COL_TEXT(present_row, id)};
-    struct db_param by_name[] = {db_p_text(name)};
+    struct db_param by_name[] = {db_p_text(list->package)};
+    uint64_t before = list->before == 0 || list->before > INT64_MAX ? INT64_MAX : list->before;
     struct db_rows rows = {ret_items, sizeof *ret_items, limit, ret_count};
     struct present_row package;
     enum cp_err rc = db_one(conn, DB_QUERY(&id_stmt, by_name, id_cols), &package, err);
 
     if (rc == CP_ERR_NOT_FOUND) {
-        return cp_error_set(err, CP_ERR_PACKAGE_NOT_FOUND, "no package '%s'", name);
+        return cp_error_set(err, CP_ERR_PACKAGE_NOT_FOUND, "no package '%s'", list->package);
     }
     CP_TRY(rc);
     {
-        struct db_param params[] = {
-            db_p_text(package.id), db_p_u64(before == 0 || before > INT64_MAX ? INT64_MAX : before),
-            db_p_u64(limit)};
+        struct db_param params[] = {db_p_text(package.id), db_p_u64(before), db_p_u64(limit),
+                                    db_p_text(list->kind)};
 
-        return db_many(conn, DB_QUERY(&list_stmt, params, cols), rows, err);
+        return db_many(conn, DB_QUERY_FRESH(&list_stmt, params, cols), rows, err);
     }
 }

@@ -66,6 +66,12 @@ static inline struct db_param db_p_bool(bool value)
     return (struct db_param){.kind = DB_P_BOOL, .number = value};
 }
 
+/* NULL for NULL. */
+static inline struct db_param db_p_maybe(const bool *value)
+{
+    return value != NULL ? db_p_bool(*value) : db_p_text(NULL);
+}
+
 static inline struct db_param db_p_bytes(const void *data, size_t size)
 {
     return (struct db_param){.kind = DB_P_BYTES, .data = data, .size = size};

@@ -19,14 +19,13 @@ static const struct db_stmt get_stmt = {"token_get", SELECT " WHERE t.id = $1"};
 #define WEIGHT(role) "array_position('{content,viewer,operator,admin}'::text[], " role ")"
 static const struct db_stmt list_stmt = {
     "token_list",
-    SELECT " WHERE t.account_id = $1 AND ($2::uuid IS NULL OR t.id > $2)"
-           " AND least(" WEIGHT("t.scope") ", " WEIGHT("a.role") ") <= $3"
-                                                                 " ORDER BY t.id LIMIT $4"};
-static const struct db_stmt list_all_stmt = {
-    "token_list_all",
-    SELECT " WHERE ($1::uuid IS NULL OR t.id > $1)"
-           " AND least(" WEIGHT("t.scope") ", " WEIGHT("a.role") ") <= $2"
-                                                                 " ORDER BY t.id LIMIT $3"};
+    SELECT " WHERE ($1::uuid IS NULL OR t.account_id = $1) AND ($2::uuid IS NULL OR t.id > $2)"
+           " AND least(" WEIGHT("t.scope") ", " WEIGHT(
+               "a.role") ") <= $3"
+                         " AND (NOT $5::boolean OR"
+                         "  (t.enabled AND (t.expires_at > statement_timestamp()) IS NOT FALSE))"
+                         " AND (NOT $6::boolean OR t.expires_at <= statement_timestamp())"
+                         " AND (NOT $7::boolean OR NOT t.enabled) ORDER BY t.id LIMIT $4"};
 static const struct db_stmt lock_stmt = {"token_lock",
                                          SELECT " WHERE t.id = $1 FOR NO KEY UPDATE OF t"};
 static const struct db_stmt update_stmt = {
@@ -119,16 +118,16 @@ enum cp_err db_token_get(struct db_conn *conn, const char *id, struct db_token *
 enum cp_err db_token_list(struct db_conn *conn, const struct db_token_list *list, size_t limit,
                           struct db_token *ret_items, size_t *ret_count, struct cp_error *err)
 {
-    uint64_t upto = (uint64_t)list->upto;
-    struct db_param of_one[] = {db_p_id(list->account_id), db_p_id(list->after), db_p_u64(upto),
-                                db_p_u64(limit)};
-    struct db_param of_all[] = {db_p_id(list->after), db_p_u64(upto), db_p_u64(limit)};
+    struct db_param params[] = {db_p_text(list->account_id),
+                                db_p_id(list->after),
+                                db_p_u64((uint64_t)list->upto),
+                                db_p_u64(limit),
+                                db_p_bool(list->state == DB_TOKEN_ACTIVE),
+                                db_p_bool(list->state == DB_TOKEN_EXPIRED),
+                                db_p_bool(list->state == DB_TOKEN_DISABLED)};
     struct db_rows rows = {ret_items, sizeof *ret_items, limit, ret_count};
 
-    CP_TRY(db_many(conn,
-                   list->account_id != NULL ? DB_QUERY(&list_stmt, of_one, cols)
-                                            : DB_QUERY(&list_all_stmt, of_all, cols),
-                   rows, err));
+    CP_TRY(db_many(conn, DB_QUERY_FRESH(&list_stmt, params, cols), rows, err));
     for (size_t i = 0; i < *ret_count; i++) {
         lower_scope(&ret_items[i]);
     }

@@ -36,11 +36,16 @@ CP_MUST_CHECK enum cp_err db_token_find(struct db_conn *conn, const uint8_t hash
 CP_MUST_CHECK enum cp_err db_token_get(struct db_conn *conn, const char *id,
                                        struct db_token *ret_token, struct cp_error *err);
 
+/* Of the token itself, whatever its account is: switched on and not past its end; past it, switched
+ * on or off; switched off. */
+enum db_token_state { DB_TOKEN_ANY, DB_TOKEN_ACTIVE, DB_TOKEN_EXPIRED, DB_TOKEN_DISABLED };
+
 /* Which tokens, by id. */
 struct db_token_list {
     const char *account_id; /* NULL: of all accounts */
     enum db_role upto;      /* those of at most that effective role */
-    const char *after;      /* id of the last row before; "": from the start */
+    enum db_token_state state;
+    const char *after; /* id of the last row before; "": from the start */
 };
 CP_MUST_CHECK enum cp_err db_token_list(struct db_conn *conn, const struct db_token_list *list,
                                         size_t limit, struct db_token *ret_items, size_t *ret_count,

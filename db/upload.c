@@ -33,12 +33,14 @@ static const struct db_stmt get_stmt = {
     "upload_get", "SELECT " COLUMNS " FROM uploads u" NAMED
                   " WHERE u.id = $1 AND u.node_id = $2 AND u.expires_at > now()"};
 static const struct db_stmt list_stmt = {
-    "upload_list", "SELECT " COLUMNS " FROM uploads u" NAMED
-                   " WHERE u.number > $1 AND u.expires_at > now() ORDER BY u.number LIMIT $2"};
-static const struct db_stmt list_of_stmt = {
-    "upload_list_of", "SELECT " COLUMNS " FROM uploads u" NAMED
-                      " WHERE u.number > $1 AND u.expires_at > now() AND u.version_id = $3"
-                      " ORDER BY u.number LIMIT $2"};
+    "upload_list",
+    "SELECT " COLUMNS " FROM uploads u" NAMED " WHERE u.number > $1 AND u.expires_at > now()"
+    " AND ($3::uuid IS NULL OR u.version_id = $3)"
+    " AND ($4::text IS NULL OR p.name = $4)"
+    " AND (NOT $5::boolean OR (u.finished_at IS NULL AND u.received < u.size))"
+    " AND (NOT $6::boolean OR (u.finished_at IS NULL AND u.received = u.size))"
+    " AND (NOT $7::boolean OR u.finished_at IS NOT NULL)"
+    " ORDER BY u.number LIMIT $2"};
 static const struct db_stmt advance_stmt = {
     "upload_advance",
     "WITH u AS (UPDATE uploads u SET received = $2, updated_at = now(), expires_at = " NEXT_EXPIRY
@@ -134,16 +136,26 @@ enum cp_err db_upload_get(struct db_conn *conn, const char *node_id, const char 
     return no_such(db_one(conn, DB_QUERY(&get_stmt, params, cols), ret_upload, err), id, err);
 }
 
-enum cp_err db_upload_list(struct db_conn *conn, const char *version_id, uint64_t after,
-                           size_t limit, struct db_upload *ret_items, size_t *ret_count,
-                           struct cp_error *err)
+enum db_upload_state db_upload_state_of(const struct db_upload *upload)
 {
-    struct db_param all[] = {db_p_u64(after), db_p_u64(limit)};
-    struct db_param of[] = {db_p_u64(after), db_p_u64(limit), db_p_id(version_id)};
+    return upload->finished_at != 0           ? DB_UPLOAD_FINISHED
+           : upload->received == upload->size ? DB_UPLOAD_RECEIVED
+                                              : DB_UPLOAD_RECEIVING;
+}
+
+enum cp_err db_upload_list(struct db_conn *conn, const struct db_upload_list *list, size_t limit,
+                           struct db_upload *ret_items, size_t *ret_count, struct cp_error *err)
+{
+    struct db_param params[] = {db_p_u64(list->after),
+                                db_p_u64(limit),
+                                db_p_text(list->version_id),
+                                db_p_text(list->package),
+                                db_p_bool(list->state == DB_UPLOAD_RECEIVING),
+                                db_p_bool(list->state == DB_UPLOAD_RECEIVED),
+                                db_p_bool(list->state == DB_UPLOAD_FINISHED)};
     struct db_rows rows = {ret_items, sizeof *ret_items, limit, ret_count};
 
-    return version_id == NULL ? db_many(conn, DB_QUERY(&list_stmt, all, cols), rows, err)
-                              : db_many(conn, DB_QUERY(&list_of_stmt, of, cols), rows, err);
+    return db_many(conn, DB_QUERY_FRESH(&list_stmt, params, cols), rows, err);
 }
 
 enum cp_err db_upload_advance(struct db_conn *conn, const char *id, uint64_t received,

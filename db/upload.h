@@ -38,10 +38,21 @@ CP_MUST_CHECK enum cp_err db_upload_create(struct db_conn *conn, const struct db
 CP_MUST_CHECK enum cp_err db_upload_get(struct db_conn *conn, const char *node_id, const char *id,
                                         struct db_upload *ret_upload, struct cp_error *err);
 
-/* Ascending by number, those after `after`, at most limit, of a version (NULL: of all), of all
- * nodes; expired ones are left out. */
-CP_MUST_CHECK enum cp_err db_upload_list(struct db_conn *conn, const char *version_id,
-                                         uint64_t after, size_t limit, struct db_upload *ret_items,
+/* How far one is: bytes are missing; all are here; the draft has the file. */
+enum db_upload_state { DB_UPLOAD_ANY, DB_UPLOAD_RECEIVING, DB_UPLOAD_RECEIVED, DB_UPLOAD_FINISHED };
+enum db_upload_state db_upload_state_of(const struct db_upload *upload);
+
+/* Which uploads. */
+struct db_upload_list {
+    const char *version_id; /* NULL: of all versions */
+    const char *package;    /* name; NULL: of all packages */
+    enum db_upload_state state;
+    uint64_t after; /* number of the last row before; 0: from the start */
+};
+
+/* Ascending by number, at most limit, of all nodes; expired ones are left out. */
+CP_MUST_CHECK enum cp_err db_upload_list(struct db_conn *conn, const struct db_upload_list *list,
+                                         size_t limit, struct db_upload *ret_items,
                                          size_t *ret_count, struct cp_error *err);
 
 /* So many bytes are on the disk now. CP_ERR_NOT_FOUND: it, or its draft, was deleted meanwhile. */

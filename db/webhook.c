@@ -24,7 +24,10 @@ static const struct db_stmt get_stmt = {"webhook_get", "SELECT " COLUMNS
 static const struct db_stmt lock_stmt = {
     "webhook_lock", "SELECT " COLUMNS " FROM webhooks WHERE id = $1 FOR NO KEY UPDATE"};
 static const struct db_stmt list_stmt = {
-    "webhook_list", "SELECT " COLUMNS " FROM webhooks WHERE name > $1 ORDER BY name LIMIT $2"};
+    "webhook_list", "SELECT " COLUMNS " FROM webhooks WHERE name > $1"
+                    " AND ($3::boolean IS NULL OR enabled = $3) AND ($4::text IS NULL OR CASE"
+                    "  WHEN NOT enabled THEN 'disabled' WHEN failing_since IS NULL THEN 'good'"
+                    "  ELSE 'failing' END = $4) ORDER BY name LIMIT $2"};
 static const struct db_stmt update_stmt = {
     "webhook_update",
     "UPDATE webhooks SET url = $2, allow_http = $3, enabled = $4,"
@@ -69,8 +72,9 @@ static const struct db_stmt disable_stmt = {
 static const struct db_stmt deliveries_stmt = {
     "webhook_deliveries",
     "SELECT id, time, event_id, kind, attempt, taken, status, duration_ms, error"
-    " FROM webhook_deliveries WHERE webhook_id = $1 AND ($2 = 0 OR id < $2) ORDER BY id DESC"
-    " LIMIT $3"};
+    " FROM webhook_deliveries WHERE webhook_id = $1 AND ($2 = 0 OR id < $2)"
+    " AND ($4::boolean IS NULL OR taken = $4) AND ($5::bigint = 0 OR event_id = $5)"
+    " ORDER BY id DESC LIMIT $3"};
 
 static const struct db_col cols[] = {
     DB_COL_TEXT(db_webhook, id),
@@ -149,10 +153,19 @@ static enum cp_err lock(struct db_conn *conn, const char *id, struct db_webhook 
 enum cp_err db_webhook_list(struct db_conn *conn, const char *after, size_t limit,
                             struct db_webhook *ret_items, size_t *ret_count, struct cp_error *err)
 {
-    struct db_param params[] = {db_p_text(after), db_p_u64(limit)};
+    const struct db_webhook_list list = {.after = after};
+
+    return db_webhook_page(conn, &list, limit, ret_items, ret_count, err);
+}
+
+enum cp_err db_webhook_page(struct db_conn *conn, const struct db_webhook_list *list, size_t limit,
+                            struct db_webhook *ret_items, size_t *ret_count, struct cp_error *err)
+{
+    struct db_param params[] = {db_p_text(list->after), db_p_u64(limit), db_p_maybe(list->enabled),
+                                db_p_text(list->state)};
     struct db_rows rows = {ret_items, sizeof *ret_items, limit, ret_count};
 
-    return db_many(conn, DB_QUERY(&list_stmt, params, cols), rows, err);
+    return db_many(conn, DB_QUERY_FRESH(&list_stmt, params, cols), rows, err);
 }
 
 enum cp_err db_webhook_update(struct db_conn *conn, const struct db_webhook *webhook,
@@ -252,7 +265,7 @@ enum cp_err db_webhook_disable(struct db_conn *conn, const char *id, const char 
     return db_do(conn, DB_COMMAND(&disable_stmt, params), NULL, err);
 }
 
-enum cp_err db_webhook_deliveries(struct db_conn *conn, const char *id, uint64_t before,
+enum cp_err db_webhook_deliveries(struct db_conn *conn, const struct db_delivery_list *list,
                                   size_t limit, struct db_delivery *ret_items, size_t *ret_count,
                                   struct cp_error *err)
 {
@@ -263,9 +276,10 @@ enum cp_err db_webhook_deliveries(struct db_conn *conn, const char *id, uint64_t
         DB_COL_INT(db_delivery, status),   DB_COL_INT(db_delivery, duration_ms),
         DB_COL_TEXT(db_delivery, error),
     };
-    struct db_param params[] = {db_p_id(id), db_p_u64(before > INT64_MAX ? 0 : before),
-                                db_p_u64(limit)};
+    struct db_param params[] = {db_p_id(list->webhook_id),
+                                db_p_u64(list->before > INT64_MAX ? 0 : list->before),
+                                db_p_u64(limit), db_p_maybe(list->taken), db_p_u64(list->event_id)};
     struct db_rows rows = {ret_items, sizeof *ret_items, limit, ret_count};
 
-    return db_many(conn, DB_QUERY(&deliveries_stmt, params, delivery_cols), rows, err);
+    return db_many(conn, DB_QUERY_FRESH(&deliveries_stmt, params, delivery_cols), rows, err);
 }

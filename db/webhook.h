@@ -50,6 +50,16 @@ CP_MUST_CHECK enum cp_err db_webhook_list(struct db_conn *conn, const char *afte
                                           struct db_webhook *ret_items, size_t *ret_count,
                                           struct cp_error *err);
 
+/* The same of some. */
+struct db_webhook_list {
+    const char *after;
+    const bool *enabled; /* NULL: whether or not */
+    const char *state;   /* "good", "failing", "disabled"; NULL: any */
+};
+CP_MUST_CHECK enum cp_err db_webhook_page(struct db_conn *conn, const struct db_webhook_list *list,
+                                          size_t limit, struct db_webhook *ret_items,
+                                          size_t *ret_count, struct cp_error *err);
+
 /* url, allow_http, enabled, kinds and the secret of the row with that id and revision. Failures so
  * far are forgotten: the next attempt comes at once. CP_ERR_PRECONDITION_FAILED, NOT_FOUND. */
 CP_MUST_CHECK enum cp_err db_webhook_update(struct db_conn *conn, const struct db_webhook *webhook,
@@ -110,9 +120,17 @@ struct db_delivery {
     char error[DB_TEXT_SIZE];
 };
 
-/* Newest first: those with an id below `before` (0: from the newest), at most limit. */
-CP_MUST_CHECK enum cp_err db_webhook_deliveries(struct db_conn *conn, const char *id,
-                                                uint64_t before, size_t limit,
+/* Which attempts. */
+struct db_delivery_list {
+    const char *webhook_id;
+    uint64_t before;   /* those with an id below; 0: from the newest */
+    const bool *taken; /* NULL: whether or not */
+    uint64_t event_id; /* 0: of all events */
+};
+
+/* Newest first, at most limit. */
+CP_MUST_CHECK enum cp_err db_webhook_deliveries(struct db_conn *conn,
+                                                const struct db_delivery_list *list, size_t limit,
                                                 struct db_delivery *ret_items, size_t *ret_count,
                                                 struct cp_error *err);
 

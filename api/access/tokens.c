@@ -64,15 +64,31 @@ static enum cp_err find_account(struct db_conn *conn, struct token_tx *t, struct
 
 /* ---- list ---- */
 
+struct filter {
+    struct db_token_list list;
+    const char *account; /* name or id; NULL: of all */
+};
+
+static void read_state(struct api_fields *f, struct api_list *l)
+{
+    /* of enum db_token_state, which has "any" before them */
+    static const char *const words[] = {"active", "expired", "disabled", NULL};
+    struct filter *filter = l->arg;
+
+    filter->list.state = (enum db_token_state)(api_field_word(f, "state", API_OPTIONAL, words) + 1);
+}
+
 /* What find_token() hides is not listed either. */
 static enum cp_err fetch_page(struct db_conn *conn, struct api_list *l, struct cp_error *err)
 {
     struct token_tx t = {.ctx = l->ctx, .call = l->call};
-    struct db_token_list list = {.upto = (enum db_role)l->call->who->role, .after = l->after};
+    struct filter *filter = l->arg;
 
     CP_TRY(find_account(conn, &t, err));
-    list.account_id = t.account.id;
-    return db_token_list(conn, &list, l->want, l->rows, &l->count, err);
+    filter->list.account_id = t.account.id;
+    filter->list.upto = (enum db_role)l->call->who->role;
+    filter->list.after = l->after;
+    return db_token_list(conn, &filter->list, l->want, l->rows, &l->count, err);
 }
 
 static json_t *page_row(const struct api_list *l, const void *row, char ret_cursor[API_CURSOR_SIZE])
@@ -86,29 +102,56 @@ static json_t *page_row(const struct api_list *l, const void *row, char ret_curs
 
 struct api_response api_tokens_list(const struct api_context *ctx, const struct api_call *call)
 {
+    struct filter filter = {.account = NULL};
     struct api_list list = {.name = "list-tokens",
                             .row_size = sizeof(struct db_token),
                             .cursor = API_CURSOR_UUID,
+                            .filter = read_state,
                             .fetch = fetch_page,
-                            .row = page_row};
+                            .row = page_row,
+                            .arg = &filter};
 
     return api_list_respond(ctx, call, &list);
 }
 
+static void read_filter(struct api_fields *f, struct api_list *l)
+{
+    struct filter *filter = l->arg;
+
+    read_state(f, l);
+    filter->account = api_field_string(f, "account", API_OPTIONAL, 1, DB_NAME_SIZE - 1);
+}
+
 static enum cp_err fetch_all(struct db_conn *conn, struct api_list *l, struct cp_error *err)
 {
-    struct db_token_list list = {.upto = DB_ROLE_ADMIN, .after = l->after};
+    struct filter *filter = l->arg;
+    struct db_account account;
 
-    return db_token_list(conn, &list, l->want, l->rows, &l->count, err);
+    if (filter->account != NULL) {
+        enum cp_err code = db_account_get(conn, filter->account, &account, err);
+
+        if (code == CP_ERR_NOT_FOUND) {
+            l->count = 0;
+            return CP_OK;
+        }
+        CP_TRY(code);
+        filter->list.account_id = account.id;
+    }
+    filter->list.upto = DB_ROLE_ADMIN;
+    filter->list.after = l->after;
+    return db_token_list(conn, &filter->list, l->want, l->rows, &l->count, err);
 }
 
 struct api_response api_tokens_list_all(const struct api_context *ctx, const struct api_call *call)
 {
+    struct filter filter = {.account = NULL};
     struct api_list list = {.name = "list-all-tokens",
                             .row_size = sizeof(struct db_token),
                             .cursor = API_CURSOR_UUID,
+                            .filter = read_filter,
                             .fetch = fetch_all,
-                            .row = page_row};
+                            .row = page_row,
+                            .arg = &filter};
 
     return api_list_respond(ctx, call, &list);
 }

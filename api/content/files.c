@@ -81,12 +81,22 @@ enum cp_err api_file_condition(const struct api_request *rq,
 
 /* ---- list ---- */
 
+static void read_filter(struct api_fields *f, struct api_list *l)
+{
+    struct db_file_list *filter = l->arg;
+
+    filter->prefix = api_field_string(f, "path_prefix", API_OPTIONAL, 1, DB_PATH_SIZE - 1);
+}
+
 static enum cp_err fetch_page(struct db_conn *conn, struct api_list *l, struct cp_error *err)
 {
+    struct db_file_list *filter = l->arg;
     struct db_version version;
 
     CP_TRY(api_version_find(conn, l->call->params[0], l->call->params[1], &version, err));
-    return db_file_list(conn, version.id, l->after, l->want, l->rows, &l->count, err);
+    filter->version_id = version.id;
+    filter->after = l->after;
+    return db_file_list_below(conn, filter, l->want, l->rows, &l->count, err);
 }
 
 static json_t *page_row(const struct api_list *l, const void *row, char ret_cursor[API_CURSOR_SIZE])
@@ -100,11 +110,14 @@ static json_t *page_row(const struct api_list *l, const void *row, char ret_curs
 
 struct api_response api_files_list(const struct api_context *ctx, const struct api_call *call)
 {
+    struct db_file_list filter = {.prefix = NULL};
     struct api_list list = {.name = "list-files",
                             .row_size = sizeof(struct db_file),
                             .cursor = API_CURSOR_TEXT,
+                            .filter = read_filter,
                             .fetch = fetch_page,
-                            .row = page_row};
+                            .row = page_row,
+                            .arg = &filter};
 
     return api_list_respond(ctx, call, &list);
 }

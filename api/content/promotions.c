@@ -150,10 +150,22 @@ enum cp_err api_package_pin(struct db_conn *conn, const struct api_context *ctx,
 
 /* ---- history ---- */
 
+static void read_filter(struct api_fields *f, struct api_list *l)
+{
+    static const char *const words[] = {"promote", "rollback", "unpin", NULL};
+    struct db_promotion_list *filter = l->arg;
+    int kind = api_field_word(f, "kind", API_OPTIONAL, words);
+
+    filter->kind = kind >= 0 ? words[kind] : NULL;
+}
+
 static enum cp_err fetch_page(struct db_conn *conn, struct api_list *l, struct cp_error *err)
 {
-    return db_promotion_list(conn, l->call->params[0], l->after_number, l->want, l->rows, &l->count,
-                             err);
+    struct db_promotion_list *filter = l->arg;
+
+    filter->package = l->call->params[0];
+    filter->before = l->after_number;
+    return db_promotion_list(conn, filter, l->want, l->rows, &l->count, err);
 }
 
 static json_t *page_row(const struct api_list *l, const void *row, char ret_cursor[API_CURSOR_SIZE])
@@ -170,11 +182,14 @@ static json_t *page_row(const struct api_list *l, const void *row, char ret_curs
 
 struct api_response api_promotions_list(const struct api_context *ctx, const struct api_call *call)
 {
+    struct db_promotion_list filter = {.kind = NULL};
     struct api_list list = {.name = "list-promotions",
                             .row_size = sizeof(struct db_promotion),
                             .cursor = API_CURSOR_NUMBER,
+                            .filter = read_filter,
                             .fetch = fetch_page,
-                            .row = page_row};
+                            .row = page_row,
+                            .arg = &filter};
 
     return api_list_respond(ctx, call, &list);
 }

@@ -48,6 +48,8 @@ static json_t *kinds_json(const char *kinds)
     return array;
 }
 
+static const char *const state_words[] = {"good", "failing", "disabled", NULL};
+
 static const char *state_of(const struct db_webhook *w)
 {
     return !w->enabled ? "disabled" : w->failing_since > 0 ? "failing" : "good";
@@ -89,9 +91,28 @@ static struct api_response answer(const struct webhook_tx *t, int status)
 
 /* ---- list, get, deliveries ---- */
 
+struct filter {
+    struct db_webhook_list list;
+    bool enabled;
+};
+
+static void read_filter(struct api_fields *f, struct api_list *l)
+{
+    struct filter *filter = l->arg;
+    int state = api_field_word(f, "state", API_OPTIONAL, state_words);
+
+    filter->list.state = state >= 0 ? state_words[state] : NULL;
+    if (api_field_bool(f, "enabled", API_OPTIONAL, &filter->enabled)) {
+        filter->list.enabled = &filter->enabled;
+    }
+}
+
 static enum cp_err fetch_page(struct db_conn *conn, struct api_list *l, struct cp_error *err)
 {
-    return db_webhook_list(conn, l->after, l->want, l->rows, &l->count, err);
+    struct filter *filter = l->arg;
+
+    filter->list.after = l->after;
+    return db_webhook_page(conn, &filter->list, l->want, l->rows, &l->count, err);
 }
 
 static json_t *page_row(const struct api_list *l, const void *row, char ret_cursor[API_CURSOR_SIZE])
@@ -105,11 +126,14 @@ static json_t *page_row(const struct api_list *l, const void *row, char ret_curs
 
 struct api_response api_webhooks_list(const struct api_context *ctx, const struct api_call *call)
 {
+    struct filter filter = {.enabled = false};
     struct api_list list = {.name = "list-webhooks",
                             .row_size = sizeof(struct db_webhook),
                             .cursor = API_CURSOR_TEXT,
+                            .filter = read_filter,
                             .fetch = fetch_page,
-                            .row = page_row};
+                            .row = page_row,
+                            .arg = &filter};
 
     return api_list_respond(ctx, call, &list);
 }
@@ -136,13 +160,32 @@ struct api_response api_webhooks_get(const struct api_context *ctx, const struct
     return api_response_moving(t.change.present.revision, webhook_json(&t.change.present));
 }
 
+struct delivery_filter {
+    struct db_delivery_list list;
+    bool taken;
+};
+
+static void read_delivery_filter(struct api_fields *f, struct api_list *l)
+{
+    struct delivery_filter *filter = l->arg;
+    int64_t event = 0;
+
+    if (api_field_bool(f, "taken", API_OPTIONAL, &filter->taken)) {
+        filter->list.taken = &filter->taken;
+    }
+    (void)api_field_int(f, "event", API_OPTIONAL, 1, INT64_MAX, &event);
+    filter->list.event_id = (uint64_t)event;
+}
+
 static enum cp_err fetch_deliveries(struct db_conn *conn, struct api_list *l, struct cp_error *err)
 {
-    struct webhook_tx *t = l->arg;
+    struct delivery_filter *filter = l->arg;
+    struct db_webhook webhook;
 
-    CP_TRY(get_body(conn, t, err));
-    return db_webhook_deliveries(conn, t->change.present.id, l->after_number, l->want, l->rows,
-                                 &l->count, err);
+    CP_TRY(db_webhook_get(conn, l->call->params[0], &webhook, err));
+    filter->list.webhook_id = webhook.id;
+    filter->list.before = l->after_number;
+    return db_webhook_deliveries(conn, &filter->list, l->want, l->rows, &l->count, err);
 }
 
 static json_t *delivery_row(const struct api_list *l, const void *row,
@@ -163,13 +206,14 @@ static json_t *delivery_row(const struct api_list *l, const void *row,
 struct api_response api_webhooks_deliveries(const struct api_context *ctx,
                                             const struct api_call *call)
 {
-    struct webhook_tx t = {.ctx = ctx, .call = call};
+    struct delivery_filter filter = {.taken = false};
     struct api_list list = {.name = "list-webhook-deliveries",
                             .row_size = sizeof(struct db_delivery),
                             .cursor = API_CURSOR_NUMBER,
+                            .filter = read_delivery_filter,
                             .fetch = fetch_deliveries,
                             .row = delivery_row,
-                            .arg = &t};
+                            .arg = &filter};
 
     return api_list_respond(ctx, call, &list);
 }

@@ -16,6 +16,9 @@
 
 #define LOCKED_RETRY_S 5
 
+/* Of enum db_upload_state, which has "any" before them. */
+static const char *const state_words[] = {"receiving", "received", "finished", NULL};
+
 /* ---- what they look like ---- */
 
 enum cp_err api_tus_check_version(const struct api_request *rq, bool required, struct cp_error *err)
@@ -65,9 +68,7 @@ void api_tus_subject(const struct db_upload *row, char ret_subject[DB_TEXT_SIZE]
 
 json_t *api_tus_json(const struct db_upload *row)
 {
-    const char *state = row->finished_at != 0        ? "finished"
-                        : row->received == row->size ? "received"
-                                                     : "receiving";
+    const char *state = state_words[db_upload_state_of(row) - DB_UPLOAD_RECEIVING];
 
     return json_pack(
         "{s:s, s:s, s:s, s:I, s:s, s:I, s:I, s:I, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "id",
@@ -82,15 +83,28 @@ json_t *api_tus_json(const struct db_upload *row)
 
 /* ---- list ---- */
 
+static void read_filter(struct api_fields *f, struct api_list *l)
+{
+    struct db_upload_list *filter = l->arg;
+
+    filter->state =
+        (enum db_upload_state)(api_field_word(f, "state", API_OPTIONAL, state_words) + 1);
+    if (l->call->param_count == 0) {
+        filter->package = api_field_string(f, "package", API_OPTIONAL, 1, DB_NAME_SIZE - 1);
+    }
+}
+
 static enum cp_err fetch_page(struct db_conn *conn, struct api_list *l, struct cp_error *err)
 {
+    struct db_upload_list *filter = l->arg;
     struct db_version version;
 
-    if (l->call->param_count == 0) {
-        return db_upload_list(conn, NULL, l->after_number, l->want, l->rows, &l->count, err);
+    if (l->call->param_count > 0) {
+        CP_TRY(api_version_find(conn, l->call->params[0], l->call->params[1], &version, err));
+        filter->version_id = version.id;
     }
-    CP_TRY(api_version_find(conn, l->call->params[0], l->call->params[1], &version, err));
-    return db_upload_list(conn, version.id, l->after_number, l->want, l->rows, &l->count, err);
+    filter->after = l->after_number;
+    return db_upload_list(conn, filter, l->want, l->rows, &l->count, err);
 }
 
 static json_t *page_row(const struct api_list *l, const void *row, char ret_cursor[API_CURSOR_SIZE])
@@ -104,11 +118,14 @@ static json_t *page_row(const struct api_list *l, const void *row, char ret_curs
 
 struct api_response api_uploads_list(const struct api_context *ctx, const struct api_call *call)
 {
+    struct db_upload_list filter = {.version_id = NULL};
     struct api_list list = {.name = "list-uploads",
                             .row_size = sizeof(struct db_upload),
                             .cursor = API_CURSOR_NUMBER,
+                            .filter = read_filter,
                             .fetch = fetch_page,
-                            .row = page_row};
+                            .row = page_row,
+                            .arg = &filter};
 
     return api_list_respond(ctx, call, &list);
 }

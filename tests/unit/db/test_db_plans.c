@@ -57,8 +57,9 @@ static const struct {
     {"session_list", LIST},
     {"session_page_*", LIST},
     {"task_list", LIST},
+    {"token_list", LIST},
     {"upload_expired", PASSED_BY, "reads what it removes"},
-    {"upload_list", PASSED_BY, "those that have just expired, until they are removed"},
+    {"upload_list", LIST},
 };
 
 struct plans {

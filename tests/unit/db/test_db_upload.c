@@ -87,6 +87,7 @@ static void test_it_ends_with_its_draft(void **state)
 static void test_expired_ones_are_found(void **state)
 {
     struct fixture *f = *state;
+    struct db_upload_list which = {.after = 0};
     struct db_upload items[4];
     struct db_version v;
     struct db_upload u;
@@ -103,10 +104,12 @@ static void test_expired_ones_are_found(void **state)
     assert_int_equal(count, 1);
     assert_string_equal(items[0].path, "old.bin");
     assert_int_equal(db_upload_get(f->conn, f->node.id, u.id, &u, &f->err), CP_ERR_NOT_FOUND);
-    OK(f, db_upload_list(f->conn, v.id, 0, 4, items, &count, &f->err));
+    which.version_id = v.id;
+    OK(f, db_upload_list(f->conn, &which, 4, items, &count, &f->err));
     assert_int_equal(count, 1);
     assert_string_equal(items[0].path, "young.bin");
-    OK(f, db_upload_list(f->conn, NULL, items[0].number, 4, items, &count, &f->err));
+    which = (struct db_upload_list){.after = items[0].number};
+    OK(f, db_upload_list(f->conn, &which, 4, items, &count, &f->err));
     assert_int_equal(count, 0);
     fixture_commit(f);
 }
