@@ -20,6 +20,11 @@ def remedy_of(code):
     return re.search(r'^- Remedy: (.+)$', section.split('\n## ')[0], re.MULTILINE)[1]
 
 
+def read_bytes(path):
+    with open(path, 'rb') as f:
+        return f.read()
+
+
 class Keys(Case):
     receivers = 3
 
@@ -338,28 +343,97 @@ class Keys(Case):
         out = done.communicate(timeout=60)[0]
         self.assertEqual(done.returncode, 0, out)
         self.assertIn('secrets are sealed', out)
-        with open(new, 'rb') as a, open(self.master, 'rb') as b:
-            self.assertEqual(a.read(), b.read())
+        self.assertEqual(read_bytes(new), read_bytes(self.master))
         self.service.start()
         self.assertEqual(self.identity(), old)
         self.assert_by_multicast(self.fetch('r1', 'image', '--identity', old))
 
+    def held(self, sql):
+        """A session of the database that has done this, or waits to, until it is closed."""
+        p = subprocess.Popen(['psql', '-qAtX', self.service.database], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(p.communicate)
+        p.stdin.write(f'BEGIN;\n{sql};\n')
+        p.stdin.flush()
+        return p
+
+    def wait_for_lock(self, kind):
+        sql = f"SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND wait_event = '{kind}'"
+        wait_until(lambda: self.service.sql(sql) == '1', 30, f'somebody waits for a lock ({kind})')
+
+    def pause_change(self):
+        """The transaction of a change waits in its middle while lock 1 is taken, in its COMMIT while lock 2 is."""
+        self.addCleanup(self.service.sql, 'DROP FUNCTION pause CASCADE')
+        self.service.sql('CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN'
+                         ' PERFORM pg_advisory_xact_lock_shared(TG_ARGV[0]::bigint); RETURN NEW; END $$;'
+                         ' CREATE TRIGGER pause BEFORE UPDATE ON master_keys FOR EACH ROW EXECUTE FUNCTION pause(1);'
+                         ' CREATE CONSTRAINT TRIGGER pause_commit AFTER UPDATE ON master_keys DEFERRABLE INITIALLY DEFERRED'
+                         ' FOR EACH ROW EXECUTE FUNCTION pause(2)')
+
+    def change_state(self):
+        """-> the key that the database knows, what the file holds, which files lie beside it"""
+        return (self.service.sql('SELECT fingerprint FROM master_keys'), read_bytes(self.master),
+                [suffix for suffix in ('.next', '.old') if os.path.exists(self.master + suffix)])
+
+    def kill_change(self, point, new):
+        """Where: 1 in the middle of the transaction, 2 in its COMMIT, which happens, 3 when the new file is in its place."""
+        gate = self.held(f'SELECT pg_advisory_lock({min(point, 2)})')
+        taken = f"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND (classid, objid, objsubid) = (0, {min(point, 2)}, 1)"
+        wait_until(lambda: self.service.sql(taken) == '1', 30, 'it is taken')
+        p = self.rotate_master(new)
+        self.wait_for_lock('advisory')
+        table = None
+        if point == 3:  # queues behind the change, and has the table before that looks at it again
+            table = self.held('LOCK TABLE master_keys IN EXCLUSIVE MODE')
+            self.wait_for_lock('relation')
+            gate.communicate()
+            wait_until(lambda: not os.path.exists(self.master + '.next'), 30, 'the new file is in its place')
+        p.kill()
+        p.communicate()
+        for session in filter(None, (gate, table)):
+            session.communicate()
+        others = 'SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()'
+        wait_until(lambda: self.service.sql(others) == '0', 30, 'its transaction has ended')
+
     def test_master_key_change_is_killed(self):
-        old = self.identity()
-        event = self.last_event()
-        for i in range(12):
-            new = os.path.join(self.folder, f'new{i}.key')
+        """At each of its three points that is different from before and after it."""
+        old, event = self.identity(), self.last_event()
+        self.pause_change()
+        for point, beside in (1, ['.next']), (2, ['.next']), (3, ['.old']):
+            with self.subTest(point=point):
+                new = os.path.join(self.folder, f'new{point}.key')
+                self.service.stop()
+                stored, key, _ = self.change_state()
+                self.kill_change(point, new)
+                after = self.change_state()
+                self.assertEqual((after[0] != stored, after[1] != key, after[2]), (point > 1, point > 2, beside))
+                self.service.start()
+                self.assertEqual(self.identity(), old)
+                self.assertEqual(self.change_state(), (after[0], read_bytes(new) if point > 1 else key, []))
+        self.assert_nothing_was_lost(event, old)
+
+    def test_master_key_change_is_killed_at_any_time(self):
+        old, event = self.identity(), self.last_event()
+        inside = 0
+        for i in range(8):
             self.service.stop()
-            p = self.rotate_master(new)
-            time.sleep(0.03 + 0.02 * i)  # a random point, from before its first to after its last step
+            p = self.rotate_master(os.path.join(self.folder, f'any{i}.key'))
+            while not os.path.exists(self.master + '.next') and p.poll() is None:
+                pass  # the change takes milliseconds
+            time.sleep(0.001 * i)  # a random point behind its first step
             p.kill()
             p.communicate()
+            inside += self.change_state()[2] != []
             self.service.start()
             self.assertEqual(self.identity(), old)
+        print(f'{inside} of 8 kills in the middle of a change', flush=True)
+        self.assertGreaterEqual(inside, 1)
+        self.assert_nothing_was_lost(event, old)
+
+    def assert_nothing_was_lost(self, event, identity):
         kinds = self.kinds_since(event)
         self.assertNotIn('identity-key-replaced', kinds)
         self.assertNotIn('master-key-foreign', kinds)
-        self.assert_by_multicast(self.fetch('r1', 'image', '--identity', old))
+        self.assert_by_multicast(self.fetch('r1', 'image', '--identity', identity))
 
     def test_master_key_changes_during_a_session(self):
         old = self.identity()
