@@ -39,6 +39,11 @@ static const struct db_stmt unused_stmt = {
     "blob_unused", "SELECT " DB_BLOB_COLUMNS " FROM blobs b WHERE b.sha256 > $1"
                    " AND b.unused_since <= now() - $2 * interval '1 second'"
                    " ORDER BY b.sha256 LIMIT $3"};
+/* An upload is about to finish with it: only one into a draft can, and what is none will not be one
+ * again. */
+#define AWAITED(digest)                                                                            \
+    "EXISTS (SELECT 1 FROM uploads u JOIN versions v ON v.id = u.version_id"                       \
+    " WHERE u.digest = " digest " AND u.finished_at IS NULL AND v.state = 'draft')"
 /* When another transaction gives the blob a file meanwhile, its row changes (the count): PostgreSQL
  * waits for that one and looks at the new row. The look at the files is for a count that is wrong;
  * an upload that was killed between its blob and its file's row goes on from the blob. */
@@ -46,14 +51,12 @@ static const struct db_stmt delete_stmt = {
     "blob_delete", "DELETE FROM blobs WHERE sha256 = $1 AND reference_count = 0"
                    " AND unused_since <= now() - $2 * interval '1 second'"
                    " AND NOT EXISTS (SELECT 1 FROM files f WHERE f.sha256 = blobs.sha256)"
-                   " AND NOT EXISTS (SELECT 1 FROM uploads u WHERE u.digest = blobs.sha256"
-                   " AND u.finished_at IS NULL)"};
+                   " AND NOT " AWAITED("blobs.sha256")};
 static const struct db_stmt unknown_stmt = {
     "blob_unknown", "SELECT n.sha256 FROM unnest($1::text[]) AS n (sha256)"
                     " WHERE NOT EXISTS (SELECT 1 FROM blobs b WHERE b.sha256 = n.sha256"
                     " AND (NOT $2::boolean OR b.state <> 'good'))"
-                    " AND ($2 OR NOT EXISTS (SELECT 1 FROM uploads u WHERE u.digest = n.sha256"
-                    " AND u.finished_at IS NULL))"};
+                    " AND ($2 OR NOT " AWAITED("n.sha256") ")"};
 
 static const struct db_col user_cols[] = {
     DB_COL_TEXT(db_blob_user, version_id),

@@ -279,6 +279,52 @@ static void a_sealed_version_takes_no_more(void **state)
     upload_expect_offset(other, "3"); /* a draft's goes on */
 }
 
+static bool blob_is_there(const char *content)
+{
+    uint8_t digest[CONTENT_DIGEST_SIZE];
+
+    assert_int_equal(content_sha256(content, strlen(content), digest), CP_OK);
+    return blob_exists(rig->ctx.blobs, digest, strlen(content));
+}
+
+static void collect(void)
+{
+    rig_sql("INSERT INTO tasks (node_id, kind) SELECT id, 'collect-garbage' FROM nodes");
+    rig_work(rig);
+}
+
+/* It was all there when the process died before the draft had the file. While it may be finished its
+ * content stays; then it does not wait for the upload's row to go. */
+static void content_of_a_stranded_one_goes(void **state)
+{
+    static const char upload[] = "nobody finishes";
+    char metadata[512], path[128];
+    struct rig_call call = upload_creation("stranded.bin", "Upload-Length: 15", metadata);
+    struct rig_answer a;
+
+    (void)state;
+    rig_package(rig, "stranded", "");
+    rig_put(rig, "stranded", 1, "a.bin", "a");
+    call.path = "/api/v1/packages/stranded/versions/1/uploads";
+    a = rig_expect(rig, RIG_OPERATOR, &call, 201);
+    (void)snprintf(path, sizeof path, "%s", rig_header(&a, "Location"));
+    rig_answer_done(&a);
+    upload_send(path, "Upload-Offset: 0", upload, "15");
+    rig_sql("UPDATE uploads SET finished_at = NULL WHERE path = 'stranded.bin'");
+    call = (struct rig_call){.method = API_DELETE,
+                             .path = "/api/v1/packages/stranded/versions/1/files/stranded.bin"};
+    assert_int_equal(rig_status(rig, RIG_OPERATOR, &call), 204);
+    rig_settings(rig, "{\"library_grace_hours\": 0}");
+    collect();
+    assert_true(blob_is_there(upload));
+    rig_log_says("collect-garbage", "info", "Kept 1 blob that no file has: ");
+    rig_seal(rig, "stranded", 1);
+    collect();
+    assert_false(blob_is_there(upload));
+    rig_settings(rig, "{\"library_grace_hours\": 24}");
+    ask_to_expire();
+}
+
 /* What has finished is remembered as long as ever. */
 static void a_finished_one_outlives_the_seal(void **state)
 {
@@ -310,6 +356,7 @@ int main(void)
         cmocka_unit_test(conditions_hold_at_the_end),
         cmocka_unit_test(a_crash_in_the_end_is_made_good),
         cmocka_unit_test(a_sealed_version_takes_no_more),
+        cmocka_unit_test(content_of_a_stranded_one_goes),
         cmocka_unit_test(a_finished_one_outlives_the_seal),
     };
 
