@@ -1,5 +1,6 @@
 """PostgreSQL goes away: at the start, in the middle of the load, for good with a standby taking over. No namespaces needed."""
-import http.client
+import base64
+import json
 import os
 import signal
 import subprocess
@@ -8,10 +9,12 @@ import time
 import unittest
 
 import loopback
-from castlab import read_text, wait_until
+from castlab import CHUNK, random_bytes, read_text, sha256, wait_until
 from pgcluster import Cluster
 
 UNKNOWN = 'it is unknown whether it happened'  # COMMIT was sent, and nobody was there to ask in time
+TUS = {'Tus-Resumable': '1.0.0'}
+PIECE = {**TUS, 'Content-Type': 'application/offset+octet-stream'}
 AWAY_CODES = ('database-unavailable', 'database-retry', 'unavailable')
 
 
@@ -23,6 +26,37 @@ class Service(loopback.Service):
     def token(self):
         """The administrator's, once the service is ready."""
         return self.send('POST', '/api/v1/accounts/admin/tokens', {'role': 'admin'}, password=self.password())[2]['secret']
+
+
+    bearer = None  # of what follows
+
+    def headers(self, headers):
+        return {**({'Authorization': 'Bearer ' + self.bearer} if self.bearer else {}), **(headers or {})}
+
+    def ask(self, method, path, body=None, headers=None):
+        """-> status, headers, JSON or bytes"""
+        return super().send(method, path, body, headers=self.headers(headers))
+
+    def must(self, method, path, body=None, headers=None):
+        """-> headers, JSON or bytes of what is no refusal"""
+        status, told, answer = self.ask(method, path, body, headers)
+        if status >= 400:
+            raise AssertionError(f'{method} {path}: {status} {answer}')
+        return told, answer
+
+    def begun(self, method, path, size, headers):
+        """A request whose body is yet to come."""
+        connection = self.connect()
+        connection.putrequest(method, path)
+        for name, value in {**self.headers(headers), 'Content-Length': str(size)}.items():
+            connection.putheader(name, value)
+        connection.endheaders()
+        return connection
+
+    def seal(self, version):
+        task = '/api/v1/tasks/' + self.must('POST', version + '/seal')[1]['id']
+        wait_until(lambda: self.must('GET', task)[1]['ended_at'], 60, 'the seal has ended')
+        assert self.must('GET', task)[1]['state'] == 'done'
 
 
 class Load:
@@ -241,6 +275,72 @@ class Database(unittest.TestCase):
         load.go_on()
         load.end()
         load.check(self, self.stored(cluster))
+
+    def away(self, service, method, path, body=None, headers=None):
+        """503 with a reason, and when to come again."""
+        status, told, answer = service.ask(method, path, body, headers)
+        self.assertEqual((status, told.get_content_type()), (503, 'application/problem+json'), f'{method} {path}: {answer}')
+        self.assertGreaterEqual(int(told['Retry-After']), 1)
+        if method != 'HEAD':
+            self.assertEqual(answer['code'], 'database-unavailable', path)
+            self.assertTrue(answer['remedy'])
+
+    def test_content_and_uploads_while_it_is_away(self):
+        """Nothing is served, taken or lost; all goes on where it was."""
+        cluster = self.cluster()
+        service = self.service(cluster)
+        service.bearer = service.token()
+        data = random_bytes(3 * CHUNK)
+        old, draft = '/api/v1/packages/old/versions/1', '/api/v1/packages/new/versions/1'
+        for package in ('old', 'new'):
+            service.must('POST', '/api/v1/packages', {'name': package, 'content_access': 'anonymous'})
+            service.must('POST', f'/api/v1/packages/{package}/versions', {})
+        service.must('PUT', old + '/files/a.img', data)
+        service.seal(old)
+        service.must('PUT', draft + '/files/first.img', data[:CHUNK])
+        path = base64.b64encode(b'resumed.img').decode()
+        upload = service.must('POST', draft + '/uploads', b'', {**TUS, 'Upload-Length': str(len(data)), 'Upload-Metadata': 'path ' + path})[0]['Location']
+        service.must('PATCH', upload, data[:CHUNK], {**PIECE, 'Upload-Offset': '0'})
+        digest = '/api/v1/content/' + sha256(data)
+        join = {'package': 'old', 'client_id': 'c', 'client_name': 'c', 'client_version': '1', 'multicast': False}
+        self.assertEqual(service.ask('GET', digest)[::2], (200, data))
+        begun = service.begun('PATCH', upload, 2 * CHUNK, {**PIECE, 'Upload-Offset': str(CHUNK)})
+        begun.send(data[CHUNK:2 * CHUNK])
+        partial = os.path.join(service.state, 'content', 'partial', upload.rsplit('/', 1)[1])
+        wait_until(lambda: os.path.getsize(partial) == 2 * CHUNK, 20, 'half of the piece is there')
+        cluster.stop()
+        begun.send(data[2 * CHUNK:])
+        answer = begun.getresponse()
+        self.assertEqual((answer.status, int(answer.headers['Retry-After']) >= 1, json.load(answer)['code']), (503, True, 'database-unavailable'))
+        begun.close()
+        for method, path, body, headers in (
+                ('GET', digest, None, {}), ('HEAD', digest, None, {}), ('GET', digest, None, {'Range': 'bytes=0-9'}),
+                ('GET', old + '/files/a.img', None, {}), ('GET', old + '/manifest', None, {}), ('GET', old + '/files', None, {}),
+                ('POST', '/api/v1/joins', join, {}), ('POST', draft + '/seal', None, {}),
+                ('PUT', draft + '/files/second.img', data, {}), ('DELETE', draft + '/files/first.img', None, {}),
+                ('POST', draft + '/uploads', b'', {**TUS, 'Upload-Length': '1', 'Upload-Metadata': 'path ' + path}),
+                ('HEAD', upload, None, TUS), ('PATCH', upload, data[CHUNK:], {**PIECE, 'Upload-Offset': str(CHUNK)}), ('DELETE', upload, None, TUS),
+                ('GET', '/api/v1/distribution-points/local/keys', None, {}), ('POST', '/api/v1/distribution-points/local/keys/identity/rotate', None, {}),
+                ('GET', '/api/v1/events', None, {}), ('GET', '/api/v1/audit', None, {}), ('GET', '/readyz', None, {})):
+            with self.subTest(method=method, path=path):
+                self.away(service, method, path, body, headers)
+        bearer, service.bearer = service.bearer, None
+        for method, path, body in (('GET', digest, None), ('GET', old + '/files/a.img', None), ('GET', old + '/manifest', None), ('POST', '/api/v1/joins', join)):
+            with self.subTest(method=method, path=path, who='nobody'):
+                self.away(service, method, path, body)
+        service.bearer = bearer
+        self.assertEqual(service.send('GET', '/healthz')[0], 200)
+        cluster.start()
+        wait_until(service.ready, 60, 'it is ready again')
+        at = int(service.must('HEAD', upload, None, TUS)[0]['Upload-Offset'])
+        self.assertIn(at, range(CHUNK, len(data) + 1))
+        service.must('PATCH', upload, data[at:], {**PIECE, 'Upload-Offset': str(at)})
+        service.must('PUT', draft + '/files/second.img', data)
+        service.seal(draft)
+        files = {f['path']: f['sha256'] for f in service.must('GET', draft + '/files')[1]['items']}
+        self.assertEqual(files, {'first.img': sha256(data[:CHUNK]), 'resumed.img': sha256(data), 'second.img': sha256(data)})
+        self.assertEqual(service.ask('GET', draft + '/files/resumed.img')[::2], (200, data))
+        self.assertIn('ticket', service.must('POST', '/api/v1/joins', {**join, 'multicast': True})[1])
 
     # ---- it hangs ----
 
