@@ -167,12 +167,16 @@ CP_MUST_CHECK enum cp_err db_blob_damaged_file(struct db_conn *conn, const char 
 
 /* Counts the references of the blobs after `after` anew, at most limit of them, and corrects what is
  * wrong. */
+#define DB_BLOB_DRIFTS_MAX 100
 struct db_blob_recount {
     uint64_t looked_at;
     char last[DB_DIGEST_SIZE]; /* go on after it */
     uint64_t wrong;
-    char example[DB_DIGEST_SIZE]; /* the first wrong one, with … */
-    uint64_t stored, counted;
+    size_t drift_count; /* of the wrong ones the first */
+    struct db_blob_drift {
+        char sha256[DB_DIGEST_SIZE];
+        uint64_t stored, counted;
+    } drifts[DB_BLOB_DRIFTS_MAX];
 };
 CP_MUST_CHECK enum cp_err db_blob_recount(struct db_conn *conn, const char *after, size_t limit,
                                           struct db_blob_recount *ret_recount,

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * SQL of blobs: validation, who is hit by damage, counting. */
 #include "db/blob.h"
+
+#include <string.h>
+
 #include "db/blob_row.h"
 #include "db/names.h"
 
@@ -67,9 +70,11 @@ static const struct db_stmt recount_stmt = {
     "   unused_since = CASE WHEN page.counted = 0 THEN coalesce(b.unused_since, now()) END"
     "   FROM page WHERE b.sha256 = page.sha256 AND page.counted <> page.stored"
     "   AND b.reference_count = page.stored RETURNING b.sha256, page.stored, page.counted)"
-    " SELECT (SELECT count(*) FROM page), coalesce((SELECT max(sha256) FROM page), ''),"
-    " count(*), coalesce(min(sha256), ''), coalesce((array_agg(stored ORDER BY sha256))[1], 0),"
-    " coalesce((array_agg(counted ORDER BY sha256))[1], 0) FROM fixed"};
+    " SELECT p.looked_at, p.last, coalesce(f.wrong, 0), coalesce(f.sha256, ''),"
+    " coalesce(f.stored, 0), coalesce(f.counted, 0)"
+    " FROM (SELECT count(*) AS looked_at, coalesce(max(sha256), '') AS last FROM page) p"
+    " LEFT JOIN (SELECT *, count(*) OVER () AS wrong FROM fixed ORDER BY sha256 LIMIT $3) f ON true"
+    " ORDER BY f.sha256"};
 /* Who stores or deletes a blob of the part has its row: after the lock all that happened is seen. */
 static const struct db_stmt total_lock_stmt = {
     "blob_total_lock", "SELECT bytes FROM library_totals WHERE part = $1 FOR UPDATE"};
@@ -91,10 +96,17 @@ static const struct db_stmt figures_stmt = {
 static const struct db_col place_cols[] = {
     DB_COL_TEXT(db_blob_place, package), DB_COL_INT(db_blob_place, number),
     DB_COL_TEXT(db_blob_place, path), DB_COL_INT(db_blob_place, versions)};
+/* One for each drift, at least one. */
+struct recount_row {
+    uint64_t looked_at;
+    char last[DB_DIGEST_SIZE];
+    uint64_t wrong;
+    struct db_blob_drift drift;
+};
 static const struct db_col recount_cols[] = {
-    DB_COL_INT(db_blob_recount, looked_at), DB_COL_TEXT(db_blob_recount, last),
-    DB_COL_INT(db_blob_recount, wrong),     DB_COL_TEXT(db_blob_recount, example),
-    DB_COL_INT(db_blob_recount, stored),    DB_COL_INT(db_blob_recount, counted)};
+    DB_COL_INT(recount_row, looked_at),    DB_COL_TEXT(recount_row, last),
+    DB_COL_INT(recount_row, wrong),        DB_COL_TEXT(recount_row, drift.sha256),
+    DB_COL_INT(recount_row, drift.stored), DB_COL_INT(recount_row, drift.counted)};
 static const struct db_col figures_cols[] = {
     DB_COL_INT(db_blob_figures, referenced.blobs), DB_COL_INT(db_blob_figures, referenced.bytes),
     DB_COL_INT(db_blob_figures, unused.blobs),     DB_COL_INT(db_blob_figures, unused.bytes),
@@ -176,9 +188,22 @@ enum cp_err db_blob_damaged_file(struct db_conn *conn, const char *version_id,
 enum cp_err db_blob_recount(struct db_conn *conn, const char *after, size_t limit,
                             struct db_blob_recount *ret_recount, struct cp_error *err)
 {
-    struct db_param params[] = {db_p_text(after), db_p_u64(limit)};
+    struct db_param params[] = {db_p_text(after), db_p_u64(limit), db_p_u64(DB_BLOB_DRIFTS_MAX)};
+    struct recount_row found[DB_BLOB_DRIFTS_MAX];
+    struct db_blob_recount *r = ret_recount;
+    size_t count;
+    struct db_rows rows = {found, sizeof *found, DB_BLOB_DRIFTS_MAX, &count};
 
-    return db_one(conn, DB_QUERY(&recount_stmt, params, recount_cols), ret_recount, err);
+    CP_TRY(db_many(conn, DB_QUERY(&recount_stmt, params, recount_cols), rows, err));
+    CP_ASSERT(count > 0);
+    r->looked_at = found[0].looked_at;
+    memcpy(r->last, found[0].last, sizeof r->last);
+    r->wrong = found[0].wrong;
+    r->drift_count = r->wrong > 0 ? count : 0;
+    for (size_t i = 0; i < r->drift_count; i++) {
+        r->drifts[i] = found[i].drift;
+    }
+    return CP_OK;
 }
 
 enum cp_err db_blob_total(struct db_conn *conn, char digit, struct db_blob_total *ret_total,

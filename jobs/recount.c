@@ -30,8 +30,9 @@ static enum cp_err page_body(struct db_conn *conn, void *arg, struct cp_error *e
     }
     return job_event(r->job, conn, "library-references-corrected", "library",
                      json_pack("{s:I, s:s, s:I, s:I}", "blobs", (json_int_t)r->page.wrong,
-                               "example", r->page.example, "stored", (json_int_t)r->page.stored,
-                               "counted", (json_int_t)r->page.counted),
+                               "example", r->page.drifts[0].sha256, "stored",
+                               (json_int_t)r->page.drifts[0].stored, "counted",
+                               (json_int_t)r->page.drifts[0].counted),
                      err);
 }
 
@@ -50,18 +51,20 @@ static enum cp_err total_body(struct db_conn *conn, void *arg, struct cp_error *
                      err);
 }
 
-/* A line a page: what drifts is our own bug, or somebody's SQL by hand, and may be the whole of it. */
 static void tell_page(struct recounting *r)
 {
     const struct db_blob_recount *p = &r->page;
 
-    if (p->wrong > 0) {
-        job_log(r->job, DB_TASK_WARNING,
-                "The references of %s were counted wrong and are corrected: content %s had %llu, "
-                "not %llu%s.",
-                job_amount(p->wrong, "blob", "blobs").text, p->example,
-                (unsigned long long)p->counted, (unsigned long long)p->stored,
-                p->wrong > 1 ? ", for instance" : "");
+    for (size_t i = 0; i < p->drift_count; i++) {
+        const struct db_blob_drift *d = &p->drifts[i];
+
+        job_log(r->job, DB_TASK_WARNING, "Content %s has %s, not %llu: its count is corrected.",
+                d->sha256, job_amount(d->counted, "reference", "references").text,
+                (unsigned long long)d->stored);
+    }
+    if (p->wrong > p->drift_count) {
+        job_log(r->job, DB_TASK_WARNING, "So are the counts of %llu more, up to content %s.",
+                (unsigned long long)(p->wrong - p->drift_count), p->last);
     }
 }
 
@@ -94,10 +97,10 @@ static enum cp_err recount(struct recounting *r, struct cp_error *err)
     }
     job_result(r->job, json_pack("{s:I, s:I}", "blobs", (json_int_t)r->blobs, "wrong",
                                  (json_int_t)r->wrong));
-    job_summary(r->job, DB_TASK_INFO, "Counted the references of %s: %s wrong; of 16 totals, %s.",
+    job_summary(r->job, DB_TASK_INFO,
+                "Counted the references of %s: %s wrong, and %u of the 16 totals of bytes.",
                 job_amount(r->blobs, "blob", "blobs").text,
-                job_amount(r->wrong, "count was", "counts were").text,
-                job_amount(r->totals_wrong, "was wrong", "were wrong").text);
+                job_amount(r->wrong, "count was", "counts were").text, r->totals_wrong);
     return CP_OK;
 }
 

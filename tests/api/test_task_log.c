@@ -164,14 +164,33 @@ static void a_recount_says_what_was_wrong(void **state)
                    library_digest(CONTENT));
     rig_sql(words);
     json_decref(library_work("recount", NULL));
-    (void)snprintf(words, sizeof words, "content %s had 1, not 7.", library_digest(CONTENT));
+    (void)snprintf(words, sizeof words, "Content %s has 1 reference, not 7: its ",
+                   library_digest(CONTENT));
     rig_log_says("recount-references", "warning", words);
     rig_log_says("recount-references", "warning", "whose digest begins with 'a' has ");
-    rig_log_says("recount-references", "info", "1 count was wrong; of 16 totals, 1 was wrong.");
+    rig_log_says("recount-references", "info", ": 1 count was wrong, and 1 of the 16 ");
     json_decref(library_work("recount", NULL));
-    rig_log_says("recount-references", "info",
-                 "no counts were wrong; of 16 totals, no were wrong.");
+    rig_log_says("recount-references", "info", ": no counts were wrong, and 0 of the 16 ");
     assert_int_equal(rig_log_lines("recount-references"), 1);
+}
+
+/* Of a page of blobs a hundred are named. */
+static void many_that_are_wrong_do_not_flood_the_log(void **state)
+{
+    json_t *result;
+
+    (void)state;
+    rig_sql("INSERT INTO blobs (sha256, size) SELECT encode(sha256(n::text::bytea), 'hex'), 1"
+            " FROM generate_series(1, 120) n; UPDATE blobs SET reference_count = 3,"
+            " unused_since = NULL WHERE size = 1");
+    result = library_work("recount", NULL);
+    assert_true(rig_number_in(result, "wrong") >= 120);
+    json_decref(result);
+    rig_log_says("recount-references", "warning", "has no references, not 3: its count is ");
+    rig_log_says("recount-references", "warning", "So are the counts of 2");
+    assert_int_equal(rig_log_lines("recount-references"), 102);
+    rig_sql("DELETE FROM blobs b WHERE size = 1 AND NOT EXISTS (SELECT FROM files f WHERE"
+            " f.sha256 = b.sha256)");
 }
 
 static void a_validation_names_the_files(void **state)
@@ -227,6 +246,7 @@ int main(void)
         cmocka_unit_test(attempts_and_their_end_are_told),
         cmocka_unit_test(a_collection_says_what_went_and_what_waits),
         cmocka_unit_test(a_recount_says_what_was_wrong),
+        cmocka_unit_test(many_that_are_wrong_do_not_flood_the_log),
         cmocka_unit_test(a_validation_names_the_files),
         cmocka_unit_test(everything_ends_with_a_sentence),
     };
