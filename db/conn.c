@@ -202,10 +202,16 @@ enum cp_err db_connect(const char *conninfo, PGconn **ret_pg, struct cp_error *e
     PGconn *pg;
 
     if (given == NULL) {
-        set_error(err, CP_ERR_USAGE, "database address",
-                  complaint != NULL ? complaint : "out of memory");
+        /* libpq's complaint quotes a word of it, which may be of a password with a blank in it. */
+        bool is_wrong = complaint != NULL;
+
         PQfreemem(complaint);
-        return CP_ERR_USAGE;
+        return is_wrong
+                   ? cp_error_set(err, CP_ERR_USAGE,
+                                  "The database's address cannot be read: give keyword=value pairs "
+                                  "that libpq knows, values with blanks in single quotes, or a "
+                                  "postgresql:// URI.")
+                   : cp_error_set(err, CP_ERR_NO_MEMORY, "No memory for the database's address.");
     }
     (void)gather_options(given, keywords, values);
     pg = PQconnectdbParams(keywords, values, 0);

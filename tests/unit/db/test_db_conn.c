@@ -524,6 +524,17 @@ static void away_is_told_at_once(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
 
+/* libpq's own complaint quotes the word behind the blank. */
+static void wrong_address_keeps_its_secret(void **state)
+{
+    struct fixture *f = *state;
+    PGconn *pg = NULL;
+
+    assert_int_equal(db_connect("host=db password=my hidden", &pg, &f->err), CP_ERR_USAGE);
+    assert_non_null(strstr(f->err.text, "keyword=value"));
+    assert_null(strstr(f->err.text, "hidden"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -546,6 +557,7 @@ int main(void)
         TEST(reading_leaves_no_mark),
         TEST(old_marks_are_forgotten),
         TEST(away_is_told_at_once),
+        TEST(wrong_address_keeps_its_secret),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
