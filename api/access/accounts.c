@@ -55,12 +55,9 @@ struct filter {
 static void read_filter(struct api_fields *f, struct api_list *l)
 {
     struct filter *filter = l->arg;
-    int role = api_field_word(f, "role", API_OPTIONAL, role_words);
 
-    filter->list.role = role >= 0 ? role_words[role] : NULL;
-    if (api_field_bool(f, "enabled", API_OPTIONAL, &filter->enabled)) {
-        filter->list.enabled = &filter->enabled;
-    }
+    filter->list.role = api_list_word(f, "role", role_words);
+    filter->list.enabled = api_list_switch(f, "enabled", &filter->enabled);
 }
 
 static enum cp_err fetch_page(struct db_conn *conn, struct api_list *l, struct cp_error *err)

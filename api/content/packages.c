@@ -52,14 +52,12 @@ struct filter {
 static void read_filter(struct api_fields *f, struct api_list *l)
 {
     struct filter *filter = l->arg;
-    int policy = api_field_word(f, "multicast", API_OPTIONAL, policy_words);
-    int access = api_field_word(f, "content_access", API_OPTIONAL, access_words);
 
     filter->list.name_prefix =
         api_field_string(f, "name_prefix", API_OPTIONAL, 1, DB_NAME_SIZE - 1);
     filter->list.label = api_labels_filter(f, filter->label);
-    filter->list.policy = policy >= 0 ? policy_words[policy] : NULL;
-    filter->list.access = access >= 0 ? access_words[access] : NULL;
+    filter->list.policy = api_list_word(f, "multicast", policy_words);
+    filter->list.access = api_list_word(f, "content_access", access_words);
 }
 
 static enum cp_err fetch_page(struct db_conn *conn, struct api_list *l, struct cp_error *err)

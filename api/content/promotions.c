@@ -154,9 +154,8 @@ static void read_filter(struct api_fields *f, struct api_list *l)
 {
     static const char *const words[] = {"promote", "rollback", "unpin", NULL};
     struct db_promotion_list *filter = l->arg;
-    int kind = api_field_word(f, "kind", API_OPTIONAL, words);
 
-    filter->kind = kind >= 0 ? words[kind] : NULL;
+    filter->kind = api_list_word(f, "kind", words);
 }
 
 static enum cp_err fetch_page(struct db_conn *conn, struct api_list *l, struct cp_error *err)

@@ -60,9 +60,8 @@ static const char *const state_words[] = {"draft", "sealed", "retired", NULL};
 static void read_filter(struct api_fields *f, struct api_list *l)
 {
     struct db_version_list *filter = l->arg;
-    int state = api_field_word(f, "state", API_OPTIONAL, state_words);
 
-    filter->state = state >= 0 ? state_words[state] : NULL;
+    filter->state = api_list_word(f, "state", state_words);
 }
 
 static enum cp_err fetch_page(struct db_conn *conn, struct api_list *l, struct cp_error *err)

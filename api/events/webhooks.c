@@ -99,12 +99,9 @@ struct filter {
 static void read_filter(struct api_fields *f, struct api_list *l)
 {
     struct filter *filter = l->arg;
-    int state = api_field_word(f, "state", API_OPTIONAL, state_words);
 
-    filter->list.state = state >= 0 ? state_words[state] : NULL;
-    if (api_field_bool(f, "enabled", API_OPTIONAL, &filter->enabled)) {
-        filter->list.enabled = &filter->enabled;
-    }
+    filter->list.state = api_list_word(f, "state", state_words);
+    filter->list.enabled = api_list_switch(f, "enabled", &filter->enabled);
 }
 
 static enum cp_err fetch_page(struct db_conn *conn, struct api_list *l, struct cp_error *err)
@@ -170,9 +167,7 @@ static void read_delivery_filter(struct api_fields *f, struct api_list *l)
     struct delivery_filter *filter = l->arg;
     int64_t event = 0;
 
-    if (api_field_bool(f, "taken", API_OPTIONAL, &filter->taken)) {
-        filter->list.taken = &filter->taken;
-    }
+    filter->list.taken = api_list_switch(f, "taken", &filter->taken);
     (void)api_field_int(f, "event", API_OPTIONAL, 1, INT64_MAX, &event);
     filter->list.event_id = (uint64_t)event;
 }

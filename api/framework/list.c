@@ -47,6 +47,20 @@ static void read_sort(struct api_fields *f, struct api_list *l)
     l->cursor = l->sorts[l->sort].cursor;
 }
 
+/* ---- filters ---- */
+
+const char *api_list_word(struct api_fields *f, const char *name, const char *const *words)
+{
+    int word = api_field_word(f, name, API_OPTIONAL, words);
+
+    return word >= 0 ? words[word] : NULL;
+}
+
+const bool *api_list_switch(struct api_fields *f, const char *name, bool *ret)
+{
+    return api_field_bool(f, name, API_OPTIONAL, ret) ? ret : NULL;
+}
+
 /* ---- the place ---- */
 
 void api_cursor_time(char ret_cursor[API_CURSOR_SIZE], uint64_t wall_ns, const char *tie)

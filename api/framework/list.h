@@ -67,6 +67,11 @@ struct api_list {
     size_t count;
 };
 
+/* Filters, for api_list_filter: one of a NULL-terminated list of words, NULL when it is not given; a
+ * switch, kept at ret, NULL when it is not given. */
+const char *api_list_word(struct api_fields *f, const char *name, const char *const *words);
+const bool *api_list_switch(struct api_fields *f, const char *name, bool *ret);
+
 /* The cursor of a row in an order by time: `tie` is its name or id. */
 void api_cursor_time(char ret_cursor[API_CURSOR_SIZE], uint64_t wall_ns, const char *tie);
 
