@@ -131,7 +131,7 @@
       "The message names file and fault. Wrong mode: 'chmod 600 FILE'. Wrong owner: 'chown' it to the user that castpointd runs as. Another content: put it back from the backup; while castpointd runs, 'POST …/keys/master/rotate' writes a new one.") \
     X(SIGNATURE, "signature-invalid", 502, 6, 0x80096010u, "A signature is not valid.", \
       "A ticket, certificate or manifest was not signed by this distribution point's keys, or was changed on the way.", \
-      "Check that you talk to the right service; look for a proxy that rewrites content.") \
+      "Check that you talk to the right service, and that an identity you pin is its present one; look for a proxy that rewrites content.") \
     X(MULTICAST_DISABLED, "multicast-disabled", 409, 7, 0u, "Multicast is switched off.", \
       "The distribution point's settings or the package's policy switch multicast off.", "Use HTTPS, or enable multicast in the settings.") \
     X(MULTICAST_ONLY, "multicast-only", 403, 7, 0u, "This package is delivered by multicast only.", \
