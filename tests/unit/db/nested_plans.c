@@ -91,8 +91,8 @@ static const char *const changes[] = {
     "UPDATE versions SET state = 'retired', retired_at = now() WHERE id = (SELECT v.id FROM "
     "versions v"
     " JOIN packages p ON p.id = package_id WHERE p.name = 'package6' AND number = 1)",
-    "DELETE FROM versions WHERE id = (SELECT v.id FROM versions v"
-    " JOIN packages p ON p.id = package_id WHERE p.name = 'package6' AND number = 3)",
+    ("DELETE FROM versions WHERE id = (SELECT v.id FROM versions v"
+     " JOIN packages p ON p.id = package_id WHERE p.name = 'package6' AND number = 3)"),
     "DELETE FROM packages WHERE name = 'package5'",
     "DELETE FROM accounts WHERE name = 'account5'",
     "DELETE FROM sessions WHERE id = md5('session7')::uuid",
