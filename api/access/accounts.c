@@ -421,6 +421,7 @@ static enum cp_err unlock_body(struct db_conn *conn, void *arg, struct cp_error 
 {
     struct account_tx *t = arg;
     char subject[DB_TEXT_SIZE];
+    json_t *before;
     bool had;
 
     CP_TRY(get_body(conn, t, err));
@@ -430,10 +431,14 @@ static enum cp_err unlock_body(struct db_conn *conn, void *arg, struct cp_error 
     if (!had) {
         return CP_OK;
     }
+    before = account_json(&t->change.present);
     t->change.present.locked_until = 0;
     set_subject(subject, t->change.present.name);
     return api_event_write(conn, t->ctx, t->call,
-                           &(struct api_event){.kind = "account-unlocked", .subject = subject},
+                           &(struct api_event){.kind = "account-unlocked",
+                                               .subject = subject,
+                                               .before = before,
+                                               .after = account_json(&t->change.present)},
                            err);
 }
 

@@ -35,13 +35,20 @@ static json_t *version_or_null(uint32_t version)
     return version > 0 ? json_integer(version) : json_null();
 }
 
+static json_t *current_json(const struct db_package *p)
+{
+    return json_pack("{s:o, s:b}", "current_version", version_or_null(p->current_version),
+                     "current_pinned", p->pinned_version > 0);
+}
+
 /* After a change: the package as it is now, and the event. */
 static enum cp_err tell(struct db_conn *conn, struct promotion_tx *t, const char *kind,
                         struct cp_error *err)
 {
+    const struct db_package present = t->package;
     char subject[DB_TEXT_SIZE];
 
-    CP_TRY(db_package_get(conn, t->package.name, &t->package, err));
+    CP_TRY(db_package_get(conn, present.name, &t->package, err));
     (void)snprintf(subject, sizeof subject, "package %s", t->package.name);
     return api_event_write(
         conn, t->ctx, t->call,
@@ -49,7 +56,9 @@ static enum cp_err tell(struct db_conn *conn, struct promotion_tx *t, const char
                             .subject = subject,
                             .detail = json_pack("{s:o, s:o}", "version",
                                                 version_or_null(t->package.current_version),
-                                                "previous", version_or_null(t->previous))},
+                                                "previous", version_or_null(t->previous)),
+                            .before = current_json(&present),
+                            .after = current_json(&t->package)},
         err);
 }
 

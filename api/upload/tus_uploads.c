@@ -186,7 +186,8 @@ static enum cp_err delete_body(struct db_conn *conn, void *arg, struct cp_error 
     return api_event_write(conn, w->ctx, w->call,
                            &(struct api_event){.kind = "upload-deleted",
                                                .subject = subject,
-                                               .detail = api_tus_json(&w->row)},
+                                               .detail = api_tus_json(&w->row),
+                                               .before = api_tus_json(&w->row)},
                            err);
 }
 
