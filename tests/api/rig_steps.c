@@ -12,6 +12,8 @@
 
 #include <cmocka.h>
 
+#include "tests/api/rig_audit.h"
+
 struct rig_call rig_call_get(const char *path)
 {
     return (struct rig_call){.method = API_GET, .path = path};
@@ -185,6 +187,7 @@ void rig_content_access(struct rig *r, const char *word)
     char body[64];
 
     (void)snprintf(body, sizeof body, "{\"content_access\": \"%s\"}", word);
+    rig_audit_same("updateSettings"); /* it may be so already */
     rig_settings(r, body);
 }
 

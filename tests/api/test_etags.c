@@ -11,6 +11,7 @@
 
 #include "tests/api/hook_rig.h"
 #include "tests/api/key_rig.h"
+#include "tests/api/rig_audit.h"
 
 #define PACKAGES "/api/v1/packages"
 #define ACCOUNTS "/api/v1/accounts"
@@ -73,6 +74,9 @@ static void a_tag_never_comes_again(void **state)
     };
 
     (void)state;
+    rig_audit_same("updateVersion"); /* by "{}" */
+    rig_audit_same("updateWebhook");
+    rig_audit_same("updateToken");
     for (size_t i = 0; i < sizeof things / sizeof things[0]; i++) {
         char made[128], etag[128];
 
