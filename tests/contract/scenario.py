@@ -114,16 +114,17 @@ def accounts(walk):
     walk.do('unlockAccount', **lab)
     made = walk.do('addCertificate', 201, {'name': 'controller', 'sha256': '9f' * 32}, **lab)[1]
     walk.do('listCertificates', **lab)
-    walk.do('getCertificate', certificate=made['id'], **lab)
-    walk.do('removeCertificate', 204, certificate=made['id'], **lab)
+    shown = walk.do('getCertificate', certificate=made['id'], **lab)
+    walk.do('removeCertificate', 204, headers=etag(shown), certificate=made['id'], **lab)
     made = walk.do('createToken', 201, {'name': 'imaging', 'role': 'content'}, **lab)[1]
     walk.do('listTokens', **lab)
-    walk.do('listAllTokens')
+    walk.do('listAllTokens', query={'account': 'lab', 'state': 'active'})
     mine = {'token': made['id'], **lab}
     shown = walk.do('getToken', **mine)
     walk.do('updateToken', body={'enabled': False}, headers=etag(shown), **mine)
+    walk.do('deleteToken', 412, headers=etag(shown), **mine)
     walk.do('createPackage', 401, {'name': 'no'}, bearer=made['secret'])
-    walk.do('deleteToken', 204, **mine)
+    walk.do('deleteToken', 204, headers=etag(walk.do('getToken', **mine)), **mine)
 
 
 def joins(walk):
