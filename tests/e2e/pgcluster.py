@@ -1,5 +1,5 @@
 """PostgreSQL clusters that a test may stop, kill, replicate and promote. Unix sockets only; nothing is left behind."""
-import os, pwd, shutil, signal, subprocess, tempfile
+import contextlib, os, pwd, shutil, signal, subprocess, tempfile
 
 from castlab import read_text, wait_until
 
@@ -66,15 +66,18 @@ class Cluster:
         yield self.process.pid
         yield from map(int, read_text(f'/proc/{self.process.pid}/task/{self.process.pid}/children').split())
 
+    def signal_all(self, sig):
+        for pid in self.processes():
+            with contextlib.suppress(ProcessLookupError):  # a backend that has ended since it was listed
+                os.kill(pid, sig)
+
     def hang(self):
         """As on a disk that does not answer: connections are there, answers are not."""
-        for pid in self.processes():
-            os.kill(pid, signal.SIGSTOP)
+        self.signal_all(signal.SIGSTOP)
 
     def go_on(self):
         if self.process:
-            for pid in self.processes():
-                os.kill(pid, signal.SIGCONT)
+            self.signal_all(signal.SIGCONT)
 
     def close(self):
         self.stop(signal.SIGQUIT)
