@@ -11,8 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-#include "common/clock.h"
+#include "common/time.h"
 #include "tests/api/rig.h"
 
 #define SETTINGS "/api/v1/distribution-points/local/settings"
@@ -162,16 +163,24 @@ static void an_unknown_name_is_locked_the_same(void **state)
     unlock("operator");
 }
 
-/* The shortest of three: what a busy machine adds does not count. */
+/* Processor time, so that a machine that is busy with something else makes no difference. */
+static cp_time work_done(void)
+{
+    struct timespec t;
+
+    assert_int_equal(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t), 0);
+    return (cp_time)t.tv_sec * CP_SEC + (cp_time)t.tv_nsec;
+}
+
 static cp_time work_of(const char *account, int from)
 {
     cp_time shortest = CP_TIME_NEVER;
 
     for (int i = from; i < from + 3; i++) {
-        cp_time began = cp_clock_now();
+        cp_time before = work_done();
 
         guess(account, i, 1, 401);
-        shortest = cp_time_min(shortest, cp_clock_now() - began);
+        shortest = cp_time_min(shortest, work_done() - before);
     }
     return shortest;
 }
