@@ -148,8 +148,8 @@ def library(walk):
     for name, body in (('collectLibrary', None), ('recountLibrary', None), ('validateLibrary', {'package': 'contract'})):
         task = walk.do(name, 202, body, **DP)[1]['id']
         walk.await_task(task)
-    # Eight seconds of reading: time enough to cancel it.
-    walk.do('putFile', 201, bytes(range(256)) * 4096, BYTES, version=3, path='slow.bin', **IMAGE)
+    # The first MiB is read at once; the others take 33 seconds: time enough to cancel it.
+    walk.do('putFile', 201, bytes(range(256)) * 5 * 4096, BYTES, version=3, path='slow.bin', **IMAGE)
     before = walk.do('getSettings', **DP)
     walk.do('updateSettings', body={'library_validate_rate_bps': 1000000}, headers=etag(before), **DP)
     task = walk.do('validateLibrary', 202, {}, **DP)[1]['id']
