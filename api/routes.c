@@ -66,7 +66,7 @@ static const struct api_route routes[] = {
     {API_POST, DP "/library/collect", API_NEED_OPERATOR, "collectLibrary", QUERY("dry_run"), api_library_collect, NULL},
     {API_POST, DP "/library/recount", API_NEED_OPERATOR, "recountLibrary", NO_QUERY, api_library_recount, NULL},
     {API_POST, DP "/library/validate", API_NEED_OPERATOR, "validateLibrary", NO_QUERY, api_library_validate, NULL},
-    {API_GET, DP "/keys", API_NEED_VIEWER, "listKeys", QUERY(PAGE), api_keys_list, NULL},
+    {API_GET, DP "/keys", API_NEED_VIEWER, "listKeys", QUERY(PAGE, "kind", "state"), api_keys_list, NULL},
     {API_GET, DP "/keys/{kind}", API_NEED_VIEWER, "getKeys", NO_QUERY, api_keys_get, NULL},
     {API_POST, DP "/keys/{kind}/check", API_NEED_OPERATOR, "checkKeys", NO_QUERY, api_keys_check, NULL},
     {API_POST, DP "/keys/{kind}/revoke", API_NEED_ADMIN, "revokeKey", NO_QUERY, api_keys_revoke, NULL},
@@ -95,7 +95,7 @@ static const struct api_route routes[] = {
     {API_GET, "/api/v1/sessions", API_NEED_VIEWER, "listSessions", QUERY(PAGE, "sort", "package", "state", "live"), api_sessions_list, NULL},
     {API_GET, "/api/v1/sessions/{session}", API_NEED_VIEWER, "getSession", NO_QUERY, api_sessions_get, NULL},
     {API_POST, "/api/v1/sessions/{session}/cancel", API_NEED_OPERATOR, "cancelSession", NO_QUERY, api_sessions_cancel, NULL},
-    {API_GET, "/api/v1/sessions/{session}/decisions", API_NEED_VIEWER, "listDecisions", QUERY(PAGE), api_session_decisions_list, NULL},
+    {API_GET, "/api/v1/sessions/{session}/decisions", API_NEED_VIEWER, "listDecisions", QUERY(PAGE, "what"), api_session_decisions_list, NULL},
     {API_GET, "/api/v1/sessions/{session}/receivers", API_NEED_VIEWER, "listReceivers", QUERY(PAGE, "state"), api_session_receivers_list, NULL},
 
     {API_POST, "/api/v1/joins", API_NEED_CONTENT, "createJoin", NO_QUERY, api_joins_create, NULL},

@@ -22,7 +22,8 @@ static const struct db_stmt list_stmt = {
     "SELECT d.number, d.time, d.what, d.reason, d.norm_node_id, d.value_before, d.value_after,"
     " d.loss_ppm, d.rate_bps, r.id, r.client_name FROM session_decisions d"
     " LEFT JOIN receivers r ON r.session_id = d.session_id AND r.norm_node_id = d.norm_node_id"
-    " WHERE d.session_id = $1 AND ($2 = 0 OR d.number < $2) ORDER BY d.number DESC LIMIT $3"};
+    " WHERE d.session_id = $1 AND ($2 = 0 OR d.number < $2)"
+    " AND ($4::text IS NULL OR d.what = $4) ORDER BY d.number DESC LIMIT $3"};
 
 static const struct db_col cols[] = {
     DB_COL_INT(db_decision, number),       DB_COL_TIME(db_decision, time),
@@ -52,11 +53,12 @@ enum cp_err db_decision_add(struct db_conn *conn, const char *session_id,
     return db_do(conn, DB_COMMAND(&add_stmt, params), NULL, err);
 }
 
-enum cp_err db_decision_list(struct db_conn *conn, const char *session_id, uint64_t before,
+enum cp_err db_decision_list(struct db_conn *conn, const struct db_decision_list *list,
                              size_t limit, struct db_decision *ret_items, size_t *ret_count,
                              struct cp_error *err)
 {
-    struct db_param params[] = {db_p_id(session_id), db_p_u64(bounded(before)), db_p_u64(limit)};
+    struct db_param params[] = {db_p_id(list->session_id), db_p_u64(bounded(list->before)),
+                                db_p_u64(limit), db_p_text(list->what)};
     struct db_rows rows = {ret_items, sizeof *ret_items, limit, ret_count};
 
     return db_many(conn, DB_QUERY(&list_stmt, params, cols), rows, err);

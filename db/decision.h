@@ -26,9 +26,15 @@ struct db_decision {
 CP_MUST_CHECK enum cp_err db_decision_add(struct db_conn *conn, const char *session_id,
                                           const struct db_decision *decision, struct cp_error *err);
 
-/* Newest first: those with a number below `before` (0: from the newest), at most limit. */
-CP_MUST_CHECK enum cp_err db_decision_list(struct db_conn *conn, const char *session_id,
-                                           uint64_t before, size_t limit,
+/* Which decisions of a session: those with a number below `before` (0: from the newest); what was
+ * decided, NULL anything. */
+struct db_decision_list {
+    const char *session_id, *what;
+    uint64_t before;
+};
+/* Newest first, at most limit. */
+CP_MUST_CHECK enum cp_err db_decision_list(struct db_conn *conn,
+                                           const struct db_decision_list *list, size_t limit,
                                            struct db_decision *ret_items, size_t *ret_count,
                                            struct cp_error *err);
 

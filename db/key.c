@@ -52,6 +52,7 @@ static const struct db_stmt certify_stmt = {
 static const struct db_stmt list_stmt = {
     "key_list", "SELECT " COLUMNS " FROM keys WHERE node_id = $1 AND ($2::uuid IS NULL OR"
                 " (created_at, id) < (SELECT created_at, id FROM keys WHERE id = $2))"
+                " AND ($4::text IS NULL OR kind = $4) AND ($5::text IS NULL OR state = $5)"
                 " ORDER BY created_at DESC, id DESC LIMIT $3"};
 /* Whoever finds the row locked leaves the note to the other one. */
 static const struct db_stmt touch_stmt = {
@@ -199,10 +200,11 @@ enum cp_err db_key_certify(struct db_conn *conn, const struct db_key *key, struc
     return db_do(conn, DB_COMMAND(&certify_stmt, params), NULL, err);
 }
 
-enum cp_err db_key_list(struct db_conn *conn, const char *node_id, const char *after, size_t limit,
+enum cp_err db_key_list(struct db_conn *conn, const struct db_key_list *list, size_t limit,
                         struct db_key *ret_items, size_t *ret_count, struct cp_error *err)
 {
-    struct db_param params[] = {db_p_id(node_id), db_p_id(after), db_p_u64(limit)};
+    struct db_param params[] = {db_p_id(list->node_id), db_p_id(list->after), db_p_u64(limit),
+                                db_p_text(list->kind), db_p_text(list->state)};
     struct db_rows rows = {ret_items, sizeof *ret_items, limit, ret_count};
 
     return db_many(conn, DB_QUERY(&list_stmt, params, cols), rows, err);

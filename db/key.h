@@ -88,8 +88,13 @@ CP_MUST_CHECK enum cp_err db_key_move(struct db_conn *conn, const struct db_key_
 CP_MUST_CHECK enum cp_err db_key_certify(struct db_conn *conn, const struct db_key *key,
                                          struct cp_error *err);
 
-/* Newest first; after: id of the last one seen, "" from the start. */
-CP_MUST_CHECK enum cp_err db_key_list(struct db_conn *conn, const char *node_id, const char *after,
+/* Which keys of a node: kind and state as words, NULL any; those after the key `after` ("" or NULL
+ * from the start). */
+struct db_key_list {
+    const char *node_id, *kind, *state, *after;
+};
+/* Newest first, at most limit. */
+CP_MUST_CHECK enum cp_err db_key_list(struct db_conn *conn, const struct db_key_list *list,
                                       size_t limit, struct db_key *ret_items, size_t *ret_count,
                                       struct cp_error *err);
 

@@ -37,6 +37,7 @@ struct keys_tx {
     json_t *view;
     const char *reason, *fingerprint; /* of a revocation */
     struct api_task task;
+    struct db_key_list filter; /* of the list */
 };
 
 /* ---- one key ---- */
@@ -236,13 +237,26 @@ static enum cp_err view_kinds(struct db_conn *conn, struct keys_tx *t, json_t **
     return CP_OK;
 }
 
+static void read_filter(struct api_fields *f, struct api_list *l)
+{
+    static const char *const kinds[] = {"identity", "multicast", NULL};
+    static const char *const states[] = {"pending", "active",  "overlap", "retired",
+                                         "revoked", "damaged", NULL};
+    struct keys_tx *t = l->arg;
+
+    t->filter.kind = api_list_word(f, "kind", kinds);
+    t->filter.state = api_list_word(f, "state", states);
+}
+
 static enum cp_err fetch_page(struct db_conn *conn, struct api_list *l, struct cp_error *err)
 {
     struct keys_tx *t = l->arg;
 
     CP_TRY(find_node(conn, t, err));
     CP_TRY(view_kinds(conn, t, &l->beside_json, err));
-    return db_key_list(conn, t->node.id, l->after, l->want, l->rows, &l->count, err);
+    t->filter.node_id = t->node.id;
+    t->filter.after = l->after;
+    return db_key_list(conn, &t->filter, l->want, l->rows, &l->count, err);
 }
 
 static json_t *page_row(const struct api_list *l, const void *row, char ret_cursor[API_CURSOR_SIZE])
@@ -260,6 +274,7 @@ struct api_response api_keys_list(const struct api_context *ctx, const struct ap
     struct api_list list = {.name = "list-keys",
                             .row_size = sizeof(struct db_key),
                             .cursor = API_CURSOR_UUID,
+                            .filter = read_filter,
                             .fetch = fetch_page,
                             .row = page_row,
                             .beside = "kinds",

@@ -14,6 +14,7 @@
 
 #define PACKAGE "/api/v1/packages/lists"
 #define HOOKS   "/api/v1/webhooks"
+#define KEYS    "/api/v1/distribution-points/local/keys"
 
 /* The rig takes addresses as they are after the server has decoded them. */
 static void decode(char *path)
@@ -221,6 +222,55 @@ static void promotions_have_a_kind(void **state)
     refused(PACKAGE "/promotions?kind=demote", "kind");
 }
 
+static void keys_have_a_kind_and_a_state(void **state)
+{
+    struct rig_answer a;
+
+    (void)state;
+    rig_sql("INSERT INTO keys (node_id, kind, state, fingerprint, public_key, private_sealed,"
+            " retired_at) SELECT n.id, k, s, md5(k || s || i) || md5(k || s || i), '', '', now()"
+            " FROM nodes n, unnest('{identity,multicast}'::text[]) k,"
+            " unnest('{retired,revoked,damaged}'::text[]) s, generate_series(1, 2) i");
+    assert_int_equal(listed(KEYS "?state=retired", "state", "retired"), 4);
+    assert_int_equal(listed(KEYS "?state=revoked&kind=identity", "kind", "identity"), 2);
+    assert_int_equal(listed(KEYS "?state=damaged&kind=multicast", "state", "damaged"), 2);
+    assert_int_equal(count_of(KEYS "?state=pending"), 0);
+    assert_int_equal(listed(KEYS "?kind=identity", "kind", "identity") +
+                         listed(KEYS "?kind=multicast", "kind", "multicast"),
+                     count_of(KEYS));
+    a = rig_get(rig, RIG_ADMIN, KEYS "?kind=identity&state=pending");
+    assert_int_equal(json_array_size(json_object_get(a.json, "kinds")), 4); /* whatever is asked */
+    rig_answer_done(&a);
+    refused(KEYS "?state=in-use", "state");
+    refused(KEYS "?kind=master", "kind");
+}
+
+static void decisions_say_what_changed(void **state)
+{
+    static const char path[] = "/api/v1/sessions/5e551000-0000-4000-8000-000000000001/decisions";
+    char filtered[128];
+
+    (void)state;
+    rig_sql("INSERT INTO sessions (id, node_id, version_id, state, group_address, port, starts_at,"
+            " started_at, ended_at, secret_sealed, instance_id, object_id, fec_id, segment_size,"
+            " max_block_len, num_parity, content_size, object_size, encrypt)"
+            " SELECT '5e551000-0000-4000-8000-000000000001', n.id, v.id, 'finished', '239.255.1.1',"
+            " 7001, now(), now(), now(), 'sealed', 1, 1, 2, 1400, 64, 8, 1000, 1000, true"
+            " FROM nodes n, versions v LIMIT 1");
+    rig_sql("INSERT INTO session_decisions SELECT id, i % 64, i, now(),"
+            " CASE i % 3 WHEN 0 THEN 'parity' ELSE 'rate' END, '', 0, 1, 2, 3, 4"
+            " FROM sessions, generate_series(1, 7) i");
+    assert_int_equal(count_of(path), 7);
+    (void)snprintf(filtered, sizeof filtered, "%s?what=parity", path);
+    assert_int_equal(listed(filtered, "what", "parity"), 2);
+    (void)snprintf(filtered, sizeof filtered, "%s?what=rate", path);
+    assert_int_equal(listed(filtered, "what", "rate"), 5);
+    (void)snprintf(filtered, sizeof filtered, "%s?what=budget", path);
+    assert_int_equal(count_of(filtered), 0);
+    (void)snprintf(filtered, sizeof filtered, "%s?what=pace", path);
+    refused(filtered, "what");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -229,6 +279,8 @@ int main(void)
         cmocka_unit_test(tokens_have_an_account_and_a_state),
         cmocka_unit_test(webhooks_have_a_state),
         cmocka_unit_test(promotions_have_a_kind),
+        cmocka_unit_test(keys_have_a_kind_and_a_state),
+        cmocka_unit_test(decisions_say_what_changed),
     };
 
     return cmocka_run_group_tests(tests, set_up, rig_tear_down);

@@ -253,7 +253,7 @@ static void test_keys(void **state)
     OK(f, db_key_insert(c, &key, second, &f->err));
     OK(f, db_key_move(c, &(struct db_key_move){second, DB_KEY_PENDING, DB_KEY_ACTIVE, "", 0, false},
                       &f->err));
-    OK(f, db_key_list(c, f->node.id, "", 3, list, &count, &f->err));
+    OK(f, db_key_list(c, &(struct db_key_list){.node_id = f->node.id}, 3, list, &count, &f->err));
     assert_int_equal(count, 2);
     assert_string_equal(list[0].id, second);
     assert_int_equal(list[1].state, DB_KEY_RETIRED);
@@ -261,7 +261,8 @@ static void test_keys(void **state)
     assert_string_equal(list[1].retired_reason, "rotated by ann");
     assert_string_equal(list[1].check_result, "damaged");
     assert_true(list[1].last_used_at > 0);
-    OK(f, db_key_list(c, f->node.id, second, 3, list, &count, &f->err));
+    OK(f, db_key_list(c, &(struct db_key_list){.node_id = f->node.id, .after = second}, 3, list,
+                      &count, &f->err));
     assert_int_equal(count, 1);
     /* Rows of any damage can be read. */
     fixture_sql(f, "UPDATE keys SET private_sealed = repeat('x', 5000)::bytea, public_key = '',"

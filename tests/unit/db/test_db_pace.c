@@ -143,13 +143,15 @@ static void test_decisions_are_a_ring(void **state)
     struct db_decision list[DB_DECISIONS_KEPT + 1];
     size_t count;
 
-    OK(f, db_decision_list(c, p.session.id, 0, 65, list, &count, &f->err));
+    OK(f, db_decision_list(c, &(struct db_decision_list){.session_id = p.session.id}, 65, list,
+                           &count, &f->err));
     assert_int_equal(count, 0);
     for (uint64_t i = 1; i <= DB_DECISIONS_KEPT + 6; i++) {
         d.rate_bps = i;
         OK(f, db_decision_add(c, p.session.id, &d, &f->err));
     }
-    OK(f, db_decision_list(c, p.session.id, 0, 65, list, &count, &f->err));
+    OK(f, db_decision_list(c, &(struct db_decision_list){.session_id = p.session.id}, 65, list,
+                           &count, &f->err));
     assert_int_equal(count, DB_DECISIONS_KEPT);
     assert_int_equal(list[0].number, DB_DECISIONS_KEPT + 6);
     assert_int_equal(list[0].rate_bps, DB_DECISIONS_KEPT + 6);
@@ -159,7 +161,8 @@ static void test_decisions_are_a_ring(void **state)
     assert_string_equal(list[0].receiver_id, p.a.id);
     assert_string_equal(list[0].client_name, "lab-01");
     assert_int_equal(list[63].number, 7);
-    OK(f, db_decision_list(c, p.session.id, 10, 2, list, &count, &f->err));
+    OK(f, db_decision_list(c, &(struct db_decision_list){.session_id = p.session.id, .before = 10},
+                           2, list, &count, &f->err));
     assert_int_equal(count, 2);
     assert_int_equal(list[0].number, 9);
     d.what[0] = '\0';

@@ -237,7 +237,8 @@ static void nothing_is_lost_while_the_database_is_away(void **state)
         assert_int_equal(
             fixture_number(f, "SELECT count(*) FROM events WHERE kind = 'receiver-too-slow'"), 1);
         (void)fixture_begin(f);
-        OK(f, db_decision_list(f->conn, w->session.id, 0, 3, list, &count, &f->err));
+        OK(f, db_decision_list(f->conn, &(struct db_decision_list){.session_id = w->session.id}, 3,
+                               list, &count, &f->err));
         fixture_commit(f);
         assert_int_equal(count, 2);
         assert_string_equal(list[1].what, "rate");
