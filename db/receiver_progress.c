@@ -39,13 +39,16 @@ static const struct db_stmt progress_stmt = {
     "   RETURNING r.node_id, r.session_id, old.state IN " DB_ACTIVE_RECEIVER
     "     AND r.state NOT IN " DB_ACTIVE_RECEIVER " AS left_now)" NOTIFY};
 
+/* Each asks for its own session: a join would be planned over all of them when ten thousand
+ * receivers are at work. */
 static const struct db_stmt sweep_stmt = {
     "receiver_sweep",
-    "WITH silent AS (SELECT r.id FROM receivers r LEFT JOIN sessions s ON s.id = r.session_id"
+    "WITH silent AS (SELECT r.id FROM receivers r"
     "   WHERE r.node_id = $1 AND r.state IN " DB_ACTIVE_RECEIVER
     "   AND r.updated_at < clock_timestamp() - $2 * interval '1 millisecond'"
-    "   AND NOT (s.id IS NOT NULL AND s.state = 'waiting'"
-    "     AND s.starts_at > clock_timestamp() - $2 * interval '1 millisecond')"
+    "   AND NOT coalesce((SELECT s.state = 'waiting'"
+    "     AND s.starts_at > clock_timestamp() - $2 * interval '1 millisecond'"
+    "     FROM sessions s WHERE s.id = r.session_id), false)"
     "   ORDER BY r.id FOR UPDATE OF r),"
     " changed AS (UPDATE receivers r SET state = 'lost', reason = $3, rate_bps = 0 FROM silent"
     "   WHERE r.id = silent.id RETURNING r.node_id, r.session_id, true AS left_now),"
